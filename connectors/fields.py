@@ -1,0 +1,117 @@
+"""The field map: canonical names on one side, each CRM's properties on the other.
+
+`sync.mapping` reads it from fields.yaml; connectors use it to know what to ask for and how to read the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from connectors.records import Crm
+
+__all__ = ["Convert", "CountRule", "CrmMap", "EventRule", "EventSource", "FactField", "FieldMap", "ObjectMap"]
+
+
+class Convert(StrEnum):
+    """How a property becomes a canonical value (fields.yaml ``as:``)."""
+
+    PLAIN = "plain"
+    COUNTRY = "country"
+    LANGUAGE = "language"
+    DOMAIN = "domain"
+    OWNER = "owner"
+    IS_SET = "is set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountRule:
+    """``{count: Opportunity, where: {IsClosed: false}}``: the number of related records that match."""
+
+    object: str
+    where: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactField:
+    """One canonical fact of one object.
+
+    ``values`` maps CRM values to ours, a value not listed passes unchanged. ``true_when`` makes a boolean: the
+    property is one of these (compared folded). Exactly one of ``property`` and ``count`` is given.
+    """
+
+    fact: str
+    property: str | None = None
+    convert: Convert = Convert.PLAIN
+    values: Mapping[str, str] = field(default_factory=dict)
+    true_when: tuple[str, ...] = ()
+    type: str | None = None
+    count: CountRule | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectMap:
+    """The facts of one object, and the properties mqlsync writes on it (they are read back with each record)."""
+
+    object: str
+    facts: tuple[FactField, ...]
+    written: tuple[str, ...] = ()
+
+    def properties(self) -> tuple[str, ...]:
+        """Every CRM property to ask for, facts first, none twice."""
+        names = [f.property for f in self.facts if f.property] + list(self.written)
+        return tuple(dict.fromkeys(names))
+
+
+class EventSource(StrEnum):
+    """What a CRM activity is recognised by (the first key of an ``events`` line)."""
+
+    FORM = "form"
+    COUNTER = "counter"
+    CAMPAIGN = "campaign_type"
+    TASK = "task_type"
+    MEETING = "meeting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRule:
+    """One ``events`` line; the first that matches decides the kind, without a match the activity is no event.
+
+    key       form GUID, campaign type, task type, meeting type, counter property; None is ``otherwise``
+    statuses  campaign member statuses that match (folded); empty is any
+    set       attribute -> CRM property whose value fills it, or a fixed text when the source has no such property
+    date      counter only: the property with the time of the last one
+    """
+
+    source: EventSource
+    key: str | None
+    kind: str
+    statuses: tuple[str, ...] = ()
+    set: Mapping[str, str] = field(default_factory=dict)
+    date: str | None = None
+    count_first: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrmMap:
+    """One CRM's half of fields.yaml."""
+
+    crm: Crm
+    objects: Mapping[str, ObjectMap]
+    events: tuple[EventRule, ...] = ()
+
+    def writing(self, written: Mapping[str, tuple[str, ...]]) -> CrmMap:
+        """The same map, knowing which properties of each object mqlsync writes."""
+        objects = {name: replace(one, written=written.get(name, ())) for name, one in self.objects.items()}
+        return replace(self, objects=objects)
+
+    def events_of(self, source: EventSource) -> tuple[EventRule, ...]:
+        return tuple(rule for rule in self.events if rule.source is source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldMap:
+    """Both halves. A CRM that is not connected may be absent."""
+
+    crms: Mapping[Crm, CrmMap]

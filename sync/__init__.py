@@ -1,0 +1,4 @@
+"""The engine room: when, in which order, exactly once.
+
+`pull -> store -> resolve -> gather -> score -> qualify -> assign -> plan -> write -> settle`
+"""

@@ -1,0 +1,461 @@
+"""The tables. One schema for SQLite and Postgres; migrations make it, this describes it.
+
+Conventions: ``conn`` is the connection (``hubspot``, ``salesforce``) and (conn, object, id) names a remote record.
+Times are aware UTC (`Instant`). ``json`` columns hold plain JSON with sorted keys.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+__all__ = [
+    "acked",
+    "alias",
+    "assignment",
+    "audit",
+    "conflict",
+    "cursor",
+    "decision",
+    "desired",
+    "episode",
+    "event",
+    "event_history",
+    "job_run",
+    "lease",
+    "link",
+    "metadata",
+    "outbox",
+    "owner",
+    "person",
+    "pinned",
+    "pool_counter",
+    "record",
+    "record_email",
+    "record_history",
+    "schema_cache",
+    "snapshot",
+]
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC time, on SQLite too (which stores it without zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a stored time must say its zone, this one does not: {value}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def only_where(condition: str) -> dict[str, Any]:
+    """The options of a partial index, in both dialects' spelling."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+
+# -- what the CRMs say -------------------------------------------------------------------------------------------
+
+pinned = Table(  # the portal and org this store was made with; others are refused
+    "pinned",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("account_id", String, nullable=False),
+    Column("account_name", String, nullable=False),
+    Column("pinned_at", Instant, nullable=False),
+)
+
+cursor = Table(  # how far a stream is read: everything changed before `lo` is stored
+    "cursor",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("stream", String, primary_key=True),
+    Column("lo", Instant),
+    Column("window_lo", Instant),  # an unfinished window: its bounds and where to go on in it
+    Column("window_hi", Instant),
+    Column("resume", Text),
+    Column("updated_at", Instant, nullable=False),
+)
+
+record = Table(  # people and companies of the CRMs as last read
+    "record",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("email_norm", String),
+    Column("emails", JSON, nullable=False),  # normalised, primary first
+    Column("facts", JSON, nullable=False),  # canonical name -> value; values we wrote ourselves are not taken over
+    Column("current", JSON, nullable=False),  # property we write -> text now
+    Column("counters", JSON, nullable=False),  # property -> last total
+    Column("cross_refs", JSON, nullable=False),  # [[conn, object, id], ...]
+    Column("owner", String),
+    Column("company_id", String),
+    Column("input_hash", String, nullable=False),  # of the scoring inputs only
+    Column("version", String, nullable=False),
+    Column("modified_at", Instant, nullable=False),
+    Column("created_at", Instant),
+    Column("gone", Boolean, nullable=False),
+    Column("moved_to", String),  # "object:id" in the same CRM
+    Column("problems", JSON, nullable=False),  # [[field, reason], ...]
+    Column("seen_at", Instant, nullable=False),
+    Index(None, "email_norm"),
+    Index(
+        "ix_record_company",
+        "conn",
+        "company_id",
+        **only_where("company_id IS NOT NULL"),
+    ),
+)
+
+record_email = Table(  # every address of a record, to find who shares one
+    "record_email",
+    metadata,
+    Column("email", String, primary_key=True),
+    Column("conn", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Index("ix_record_email_record", "conn", "object", "id"),
+)
+
+record_history = Table(  # one row each time a record's scoring inputs moved: what they were before
+    "record_history",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("conn", String, nullable=False),
+    Column("object", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("changed", JSON, nullable=False),  # names of the facts that moved
+    Column("old", JSON, nullable=False),  # their values before; absent means missing
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("conn", String, nullable=False),
+    Column("source_id", String, nullable=False),
+    Column("object", String),  # the record it belongs to, once known
+    Column("id", String),
+    Column("address", String),  # normalised e-mail address while no record is known
+    Column("kind", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("timed", Boolean, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("attributes", JSON, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    UniqueConstraint("conn", "source_id"),
+    Index("ix_event_unresolved", "address", **only_where("id IS NULL")),
+)
+
+event_history = Table(  # superseded versions of an event
+    "event_history",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("conn", String, nullable=False),
+    Column("source_id", String, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("superseded_at", Instant, nullable=False),
+)
+
+owner = Table(
+    "owner",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("email", String),  # lower case
+    Column("name", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("objects", JSON, nullable=False),
+    Column("integration", Boolean, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
+alias = Table(  # a merge or a lead conversion: the old name, and where it lives on
+    "alias",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("old_id", String, primary_key=True),
+    Column("new_object", String, nullable=False),
+    Column("new_id", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
+# -- who is who --------------------------------------------------------------------------------------------------
+
+link = Table(
+    "link",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("person_id", String, nullable=False),
+    Column("role", String, nullable=False),  # target, shadow, ambiguous
+    Column("method", String, nullable=False),  # alone, link, cross reference, e-mail
+    Column("confidence", Float, nullable=False),
+    Index(None, "person_id"),
+)
+
+person = Table(
+    "person",
+    metadata,
+    Column("person_id", String, primary_key=True),
+    Column("email", String),  # for showing and finding, normalised
+    Column("name", String),
+    Column("ambiguous", Boolean, nullable=False),
+    Column("dirty", String),  # why the person must be gathered and scored again; NULL when up to date
+    Column("status", String),  # policy-language 10.2; NULL before the first decision
+    Column("status_since", Instant),
+    Column("fit", Integer),
+    Column("engagement", Integer),
+    Column("total", Integer),
+    Column("grade", String),
+    Column("model", String),
+    Column("reason", Text),
+    Column("scored_day", String),  # ISO day the stored numbers are for
+    Column("policy_version", String),
+    Index(
+        "ix_person_dirty",
+        "person_id",
+        **only_where("dirty IS NOT NULL"),
+    ),
+    Index(None, "email"),
+)
+
+# -- decisions ---------------------------------------------------------------------------------------------------
+
+episode = Table(
+    "episode",
+    metadata,
+    Column("person_id", String, primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("opened_at", Instant, nullable=False),
+    Column("line", String, nullable=False),  # the gate line that opened it, or "adopted"
+    Column("lines", JSON, nullable=False),
+    Column("grade", String, nullable=False),
+    Column("fit", Integer, nullable=False),
+    Column("engagement", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("policy_version", String, nullable=False),
+    Column("adopted", Boolean, nullable=False),
+    Column("assigned_at", Instant),
+    Column("closed_at", Instant),
+    Column("outcome", String),
+    Column("run_id", String, nullable=False),
+)
+
+assignment = Table(
+    "assignment",
+    metadata,
+    Column("person_id", String, primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("owner_key", String, nullable=False),  # "rep:<e-mail>", "queue:<name>", "user:<conn>:<owner id>"
+    Column("why", String, nullable=False),  # the route that decided, or "adopted"
+    Column("pool", String),
+    Column("trace", JSON, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("policy_version", String, nullable=False),
+)
+
+pool_counter = Table(
+    "pool_counter",
+    metadata,
+    Column("pool", String, primary_key=True),
+    Column("rep", String, primary_key=True),
+    Column("assigned", Integer, nullable=False),
+    Column("last_at", Instant),
+)
+
+decision = Table(  # the newest decision that changed something for a person, with its full ledger
+    "decision",
+    metadata,
+    Column("person_id", String, primary_key=True),
+    Column("run_id", String, nullable=False),
+    Column("as_of", Instant, nullable=False),
+    Column("policy_version", String, nullable=False),
+    Column("body", JSON, nullable=False),
+)
+
+# -- writing -----------------------------------------------------------------------------------------------------
+
+desired = Table(
+    "desired",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("person_id", String, nullable=False),
+    Column("fields", JSON, nullable=False),  # property -> canonical text, None clears
+)
+
+acked = Table(  # what the CRM confirmed; the only thing a plan is compared with
+    "acked",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("fields", JSON, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("op_key", String, nullable=False, unique=True),
+    Column("conn", String, nullable=False),
+    Column("object", String, nullable=False),  # contact, lead, task
+    Column("id", String, nullable=False),  # record id; the task key for a task
+    Column("person_id", String, nullable=False),
+    Column("fields", JSON, nullable=False),  # property -> wanted text; a task's draft
+    Column("base", JSON, nullable=False),  # property -> text seen when deciding
+    Column("sent", JSON, nullable=False),  # [fields of each attempt that has no answer yet]
+    Column("state", String, nullable=False),  # pending, inflight, dead
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Instant),
+    Column("sent_at", Instant),
+    Column("fence", Integer),
+    Column("batch_id", String),
+    Column("run_id", String, nullable=False),
+    Column("error_code", String),
+    Column("error", Text),
+    Column("error_field", String),
+    Column("release_key", String),  # dead rows: retried when this no longer matches
+    Column("dead_at", Instant),
+    Index(
+        "uq_outbox_open",
+        "conn",
+        "object",
+        "id",
+        unique=True,
+        **only_where("state IN ('pending','inflight')"),
+    ),
+    Index("ix_outbox_state", "state", "conn", "object"),
+)
+
+conflict = Table(  # where a person's edit, or two records of one address, keeps us from writing
+    "conflict",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("kind", String, nullable=False),  # human edit, ambiguous, duplicate, tamper, fight
+    Column("person_id", String, nullable=False),
+    Column("conn", String, nullable=False),
+    Column("object", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("field", String, nullable=False),
+    Column("theirs", Text),
+    Column("ours", Text),
+    Column("episode", Integer),
+    Column("held", Boolean, nullable=False),  # the field is not written while this stands
+    Column("seen_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    UniqueConstraint("kind", "conn", "object", "id", "field"),
+)
+
+# -- runs --------------------------------------------------------------------------------------------------------
+
+job_run = Table(
+    "job_run",
+    metadata,
+    Column("run_id", String, primary_key=True),
+    Column("job", String, nullable=False),
+    Column("slot", String, nullable=False),  # ISO slot of the schedule, or "manual:<id>"
+    Column("state", String, nullable=False),
+    Column("stage", String),
+    Column("trigger", String, nullable=False),  # schedule, catch-up, manual
+    Column("as_of", Instant),
+    Column("queued_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("host", String),
+    Column("pid", Integer),
+    Column("policy_version", String),
+    Column("counts", JSON, nullable=False),
+    Column("calls", JSON, nullable=False),
+    Column("error", Text),
+    UniqueConstraint("job", "slot"),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holder", String),
+    Column("fence", Integer, nullable=False),
+    Column("host", String),
+    Column("pid", Integer),
+    Column("process_started", String),
+    Column("expires_at", Instant),
+)
+
+schema_cache = Table(
+    "schema_cache",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("fetched_at", Instant, nullable=False),
+    Column("body", JSON, nullable=False),
+)
+
+snapshot = Table(  # the Parquet files that scoring reads; rebuilt from the store when lost
+    "snapshot",
+    metadata,
+    Column("file", String, primary_key=True),
+    Column("kind", String, nullable=False),  # people, events, cards
+    Column("bucket", Integer, nullable=False),
+    Column("sorted", Boolean, nullable=False),  # the compacted file of its bucket, or a delta
+    Column("seq", BigInteger, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("meta", JSON, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("who", String, nullable=False),
+    Column("what", String, nullable=False),
+    Column("body", JSON, nullable=False),
+)
