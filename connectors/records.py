@@ -129,7 +129,10 @@ class PersonRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompanyRecord:
-    """A HubSpot company or a Salesforce account. ``facts`` as in `PersonRecord`, all named ``company.*``."""
+    """A HubSpot company or a Salesforce account. ``facts`` as in `PersonRecord`, all named ``company.*``.
+
+    ``partial``: only ``facts`` was read (a count of related records moved); everything else stays as it is stored.
+    """
 
     ref: RecordRef
     facts: Mapping[str, Scalar]
@@ -138,6 +141,7 @@ class CompanyRecord:
     modified_at: datetime
     gone: bool = False
     moved_to: RecordRef | None = None
+    partial: bool = False
     problems: tuple[RecordProblem, ...] = ()
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 
 from scoring.facts import ATTRIBUTES, FACTS, Fact, FactType
 
 __all__ = [
+    "Bucket",
     "LIST_EDGE",
     "MICRO",
     "FactValue",
@@ -35,6 +38,14 @@ LIST_EDGE = "\x1f"
 
 FactValue = str | bool | Decimal | date | datetime | tuple[str, ...]
 """A parsed fact: text kinds as str, numbers as Decimal, instants aware. A missing fact is absent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """The Parquet files of one part of the people, each sorted by person. Every person is in one bucket only."""
+
+    people: tuple[Path, ...]
+    events: tuple[Path, ...]
 
 
 def fold(text: str) -> str:
@@ -75,15 +86,16 @@ def _fact_columns(fact: Fact) -> list[pa.Field]:
 
 
 def people_schema(custom: Mapping[str, Fact] | None = None) -> pa.Schema:
-    """One row a person: ``person_id`` and a column for each fact (two where words or validity are asked too).
+    """One row a person: ``person_id``, ``seq`` and a column for each fact (two where words or validity are asked too).
+
+    Where several files hold a person, the row with the greatest ``seq`` is the one that counts.
 
     Missing is NULL everywhere; facts whose missing value is false or 0 never are NULL. Dates are the calendar day in
     the policy's timezone. Facts that exist only inside one decision (``fit.*``) have no column.
     """
     facts = [f for f in FACTS.values() if f.only_in is None] + sorted((custom or {}).values(), key=lambda f: f.name)
-    return pa.schema(
-        [pa.field("person_id", pa.string(), nullable=False), *(c for f in facts for c in _fact_columns(f))]
-    )
+    keys = [pa.field("person_id", pa.string(), nullable=False), pa.field("seq", pa.int64(), nullable=False)]
+    return pa.schema([*keys, *(c for f in facts for c in _fact_columns(f))])
 
 
 def events_schema() -> pa.Schema:
@@ -95,6 +107,7 @@ def events_schema() -> pa.Schema:
     at                   instant in UTC; 00:00 UTC of the date where there is no time of day
     timed                false for a date without time
     count                occurrences, at least 1
+    seq, deleted         where several files hold an event, the row with the greatest seq counts; deleted: none does
     attributes           folded text with its words, ``minutes`` in micro-minutes
     """
     columns = [
@@ -105,6 +118,8 @@ def events_schema() -> pa.Schema:
         pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
         pa.field("timed", pa.bool_(), nullable=False),
         pa.field("count", pa.int32(), nullable=False),
+        pa.field("seq", pa.int64(), nullable=False),
+        pa.field("deleted", pa.bool_(), nullable=False),
     ]
     for name, type in ATTRIBUTES.items():
         if type is FactType.NUMBER:
