@@ -1,0 +1,436 @@
+"""Rows on their way to a CRM, what was confirmed of them, and what is parked.
+
+A row is ``pending -> inflight -> gone (acked) | pending | dead``; ``MOVES`` is the whole of it.
+Every function takes the transaction it runs in, so that a caller decides what stands or falls together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from connectors.records import Crm, RecordRef
+from sync.plan import Conflict, PlannedTask, PlannedWrite
+from sync.store import schema
+
+__all__ = ["TASK", "DeadLetter", "OutboxRow", "RowState"]
+
+TASK = "task"
+"""The object of rows that create a follow-up task; their id is the task's key."""
+
+RETRY_DEAD_AFTER = timedelta(days=1)
+"""A parked row is tried again once a day even when nothing about it changed."""
+
+
+class RowState(StrEnum):
+    PENDING = "pending"
+    INFLIGHT = "inflight"
+    DEAD = "dead"
+
+
+MOVES: Mapping[RowState, frozenset[RowState]] = {
+    RowState.PENDING: frozenset({RowState.INFLIGHT, RowState.DEAD}),
+    RowState.INFLIGHT: frozenset({RowState.PENDING, RowState.DEAD}),
+    RowState.DEAD: frozenset({RowState.PENDING}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """One open row. ``fields`` of a task row is its draft; ``sent`` are attempts without an answer."""
+
+    seq: int
+    key: str
+    ref: RecordRef
+    person_id: str
+    fields: Mapping[str, Any]
+    base: Mapping[str, str | None]
+    sent: tuple[Mapping[str, Any], ...]
+    state: RowState
+    attempts: int
+    not_before: datetime | None
+    sent_at: datetime | None
+    error_code: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A parked row and why it is parked."""
+
+    seq: int
+    ref: RecordRef
+    person_id: str
+    fields: Mapping[str, Any]
+    code: str
+    reason: str
+    field: str | None
+    release_key: str
+    dead_at: datetime
+    attempts: int
+
+
+def upsert(tx: Connection, table: Any, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
+    """Insert, or replace every other column where the keys exist already. Both dialects spell it alike."""
+    if not rows:
+        return
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    statement = statement.on_conflict_do_update(index_elements=list(keys), set_=rest)
+    tx.execute(statement, list(rows))
+
+
+def _row(found: Any) -> OutboxRow:
+    return OutboxRow(
+        seq=found.seq,
+        key=found.op_key,
+        ref=RecordRef(crm=Crm(found.conn), object=found.object, id=found.id),
+        person_id=found.person_id,
+        fields=found.fields,
+        base=found.base,
+        sent=tuple(found.sent),
+        state=RowState(found.state),
+        attempts=found.attempts,
+        not_before=found.not_before,
+        sent_at=found.sent_at,
+        error_code=found.error_code,
+        error=found.error,
+    )
+
+
+# -- planning ----------------------------------------------------------------------------------------------------
+
+
+def put(tx: Connection, writes: Sequence[tuple[str, PlannedWrite]], *, run_id: str, release: str) -> int:
+    """Queue writes of (person_id, write). Returns how many rows now wait that did not wait like this before.
+
+    A pending row of the same record is replaced; an inflight one is left alone (the record is planned again after its
+    answer). A record parked with the same values and the same ``release`` stays parked.
+    """
+    known: dict[RecordRef, list[Any]] = {}
+    for (crm, object), ids in _by_object([write.ref for _, write in writes]).items():
+        for part in _parts(ids):
+            for row in tx.execute(select(schema.outbox).where(_here(schema.outbox, crm, object, part))):
+                known.setdefault(RecordRef(crm=crm, object=object, id=row.id), []).append(row)
+    replaced: list[int] = []
+    fresh: list[dict[str, Any]] = []
+    for person_id, write in writes:
+        rows = known.get(write.ref, [])
+        state = {row.state: row for row in rows}
+        waiting, dead = state.get(RowState.PENDING), state.get(RowState.DEAD)
+        if RowState.INFLIGHT in state or (waiting is not None and waiting.op_key == write.key):
+            continue
+        if dead is not None and dead.fields == dict(write.fields) and dead.release_key == release:
+            continue
+        replaced += [row.seq for row in rows]
+        fresh.append(
+            {
+                "op_key": write.key,
+                "conn": write.ref.crm,
+                "object": write.ref.object,
+                "id": write.ref.id,
+                "person_id": person_id,
+                "fields": dict(write.fields),
+                "base": dict(write.base),
+                "sent": list(waiting.sent) if waiting is not None else [],
+                "state": RowState.PENDING,
+                "attempts": waiting.attempts if waiting is not None else 0,
+                "run_id": run_id,
+                "error_code": dead.error_code if dead is not None else None,
+            }
+        )
+    _delete(tx, replaced)
+    if fresh:
+        tx.execute(schema.outbox.insert(), fresh)
+    return len(fresh)
+
+
+def put_task(tx: Connection, person_id: str, task: PlannedTask, *, run_id: str, release: str) -> bool:
+    """Queue the task of an episode unless it exists, waits or is parked already."""
+    crm = task.person.crm
+    made = tx.execute(
+        select(schema.acked.c.id).where(
+            schema.acked.c.conn == crm, schema.acked.c.object == TASK, schema.acked.c.id == task.key
+        )
+    ).first()
+    here = (schema.outbox.c.conn == crm, schema.outbox.c.object == TASK, schema.outbox.c.id == task.key)
+    waiting = tx.execute(select(schema.outbox.c.seq).where(*here)).first()
+    if made is not None or waiting is not None:
+        return False
+    tx.execute(
+        schema.outbox.insert().values(
+            op_key=f"task:{crm}:{task.key}",
+            conn=crm,
+            object=TASK,
+            id=task.key,
+            person_id=person_id,
+            fields={
+                "person": [task.person.object, task.person.id],
+                "owner_property": task.owner_property,
+                "owner": task.owner,
+                "subject": task.subject,
+                "lines": list(task.lines),
+                "due": task.due.isoformat(),
+                "since": task.since.isoformat(),
+            },
+            base={},
+            sent=[],
+            state=RowState.PENDING,
+            attempts=0,
+            run_id=run_id,
+        )
+    )
+    return True
+
+
+def drop_pending(tx: Connection, refs: Sequence[RecordRef]) -> int:
+    """Forget queued or parked rows of records that need nothing any more. Rows in flight stay."""
+    dropped = 0
+    for (crm, object), ids in _by_object(refs).items():
+        for part in _parts(ids):
+            here = _here(schema.outbox, crm, object, part)
+            dropped += tx.execute(
+                delete(schema.outbox).where(here, schema.outbox.c.state != RowState.INFLIGHT)
+            ).rowcount
+    return dropped
+
+
+# -- sending -----------------------------------------------------------------------------------------------------
+
+
+def ready(
+    tx: Connection, crm: Crm, *, now: datetime, limit: int, skip: frozenset[int] | set[int] = frozenset()
+) -> list[OutboxRow]:
+    """The next pending rows of one object of one CRM, records before tasks, oldest first, without those in ``skip``."""
+    waiting = (
+        select(schema.outbox)
+        .where(
+            schema.outbox.c.conn == crm,
+            schema.outbox.c.state == RowState.PENDING,
+            schema.outbox.c.not_before.is_(None) | (schema.outbox.c.not_before <= now),
+        )
+        .order_by(schema.outbox.c.object == TASK, schema.outbox.c.object, schema.outbox.c.seq)
+        .limit(limit + len(skip))
+    )
+    rows = [row for found in tx.execute(waiting) if (row := _row(found)).seq not in skip]
+    return [row for row in rows if row.ref.object == rows[0].ref.object][:limit]
+
+
+def inflight(tx: Connection, crm: Crm) -> list[OutboxRow]:
+    """Rows that were sent and have no answer: by a lost connection, or because the sender died."""
+    sent = select(schema.outbox).where(schema.outbox.c.conn == crm, schema.outbox.c.state == RowState.INFLIGHT)
+    return [_row(found) for found in tx.execute(sent.order_by(schema.outbox.c.seq))]
+
+
+def next_due(tx: Connection, crm: Crm) -> datetime | None:
+    """When the earliest pending row that must rest may go, None when none rests."""
+    found: datetime | None = tx.execute(
+        select(func.min(schema.outbox.c.not_before)).where(
+            schema.outbox.c.conn == crm, schema.outbox.c.state == RowState.PENDING
+        )
+    ).scalar_one()
+    return found
+
+
+def mark_inflight(
+    tx: Connection, rows: Sequence[tuple[OutboxRow, Mapping[str, Any]]], *, now: datetime, fence: int, batch: str
+) -> None:
+    """Before the call: each row with exactly the fields that are about to be sent. Commit before sending."""
+    for row, fields in rows:
+        _move(
+            tx,
+            row,
+            RowState.INFLIGHT,
+            sent=[*row.sent, dict(fields)],
+            attempts=row.attempts + 1,
+            sent_at=now,
+            fence=fence,
+            batch_id=batch,
+        )
+
+
+def _move(tx: Connection, row: OutboxRow, state: RowState, **values: Any) -> None:
+    sources = [before for before, after in MOVES.items() if state in after]
+    moved = tx.execute(
+        update(schema.outbox)
+        .where(schema.outbox.c.seq == row.seq, schema.outbox.c.state.in_(sources))
+        .values(state=state, **values)
+    )
+    if moved.rowcount != 1:
+        raise RuntimeError(
+            f"{row.ref}: its outbox row is not {' or '.join(sources)} any more; another run has taken it"
+        )
+
+
+def acknowledge(tx: Connection, confirmed: Mapping[RecordRef, Mapping[str, Any]], *, at: datetime) -> None:
+    """Add values to what the CRM has confirmed of records. Nothing else ever moves `acked`."""
+    confirmed = {ref: fields for ref, fields in confirmed.items() if fields}
+    before = acked_fields(tx, list(confirmed))
+    rows = [
+        {"conn": r.crm, "object": r.object, "id": r.id, "fields": {**before.get(r, {}), **fields}, "at": at}
+        for r, fields in confirmed.items()
+    ]
+    upsert(tx, schema.acked, rows, ("conn", "object", "id"))
+
+
+def remove(tx: Connection, rows: Sequence[OutboxRow]) -> None:
+    """Rows that reached their end: everything asked for is confirmed, or belongs to somebody else now."""
+    _delete(tx, [row.seq for row in rows])
+
+
+def back_to_pending(
+    tx: Connection, row: OutboxRow, *, not_before: datetime | None, answered: bool, attempts: int | None = None
+) -> None:
+    """Try again. ``answered``: the CRM said it did nothing, so the last attempt is no longer in doubt."""
+    found = tx.execute(select(schema.outbox.c.sent).where(schema.outbox.c.seq == row.seq)).scalar_one()
+    values: dict[str, Any] = {"not_before": not_before, "sent": found[:-1] if answered else found}
+    if attempts is not None:
+        values["attempts"] = attempts
+    _move(tx, row, RowState.PENDING, **values)
+
+
+def bury(
+    tx: Connection, row: OutboxRow, *, code: str, reason: str, field: str | None, release: str, at: datetime
+) -> bool:
+    """Park the row with its reason. True when this rejection is new, or another one than last time."""
+    again = row.error_code == code
+    _move(
+        tx,
+        row,
+        RowState.DEAD,
+        sent=[],
+        error_code=code,
+        error=reason,
+        error_field=field,
+        release_key=release,
+        dead_at=at,
+    )
+    return not again
+
+
+def release_dead(tx: Connection, *, release: str, now: datetime, seqs: Sequence[int] | None = None) -> int:
+    """Let parked rows try again: those whose release key no longer matches, those parked a day, or the ones named."""
+    dead = schema.outbox.c.state == RowState.DEAD
+    which: ColumnElement[bool]
+    if seqs is not None:
+        which = schema.outbox.c.seq.in_(seqs)
+    else:
+        which = (schema.outbox.c.release_key != release) | (schema.outbox.c.dead_at <= now - RETRY_DEAD_AFTER)
+    moved = tx.execute(
+        update(schema.outbox).where(dead, which).values(state=RowState.PENDING, not_before=None, attempts=0)
+    )
+    return moved.rowcount
+
+
+def dead_letters(tx: Connection) -> list[DeadLetter]:
+    """Everything parked, oldest first."""
+    found = tx.execute(
+        select(schema.outbox).where(schema.outbox.c.state == RowState.DEAD).order_by(schema.outbox.c.seq)
+    )
+    return [
+        DeadLetter(
+            seq=row.seq,
+            ref=RecordRef(crm=Crm(row.conn), object=row.object, id=row.id),
+            person_id=row.person_id,
+            fields=row.fields,
+            code=row.error_code or "",
+            reason=row.error or "",
+            field=row.error_field,
+            release_key=row.release_key or "",
+            dead_at=row.dead_at,
+            attempts=row.attempts,
+        )
+        for row in found
+    ]
+
+
+def acked_fields(tx: Connection, refs: Sequence[RecordRef]) -> dict[RecordRef, dict[str, str | None]]:
+    """What each record has confirmed; records that never confirmed anything are left out."""
+    out: dict[RecordRef, dict[str, str | None]] = {}
+    for (crm, object), ids in _by_object(refs).items():
+        for part in _parts(ids):
+            columns = select(schema.acked.c.id, schema.acked.c.fields)
+            for row in tx.execute(columns.where(_here(schema.acked, crm, object, part))):
+                out[RecordRef(crm=crm, object=object, id=row.id)] = dict(row.fields)
+    return out
+
+
+def _by_object(refs: Iterable[RecordRef]) -> dict[tuple[Crm, str], list[str]]:
+    grouped: dict[tuple[Crm, str], list[str]] = {}
+    for ref in refs:
+        grouped.setdefault((ref.crm, ref.object), []).append(ref.id)
+    return grouped
+
+
+def _parts(ids: Sequence[Any], size: int = 500) -> Iterable[Sequence[Any]]:
+    """Pieces that fit into one statement: SQLite takes 32,766 parameters, a plan is kept readable with fewer."""
+    return (ids[start : start + size] for start in range(0, len(ids), size))
+
+
+def _here(table: Any, crm: Crm, object: str, ids: Sequence[str]) -> Any:
+    return (table.c.conn == crm) & (table.c.object == object) & table.c.id.in_(ids)
+
+
+def _delete(tx: Connection, seqs: Sequence[int]) -> None:
+    for part in _parts(seqs):
+        tx.execute(delete(schema.outbox).where(schema.outbox.c.seq.in_(part)))
+
+
+def counts(tx: Connection) -> dict[str, int]:
+    """Rows by state."""
+    found = tx.execute(select(schema.outbox.c.state, func.count()).group_by(schema.outbox.c.state))
+    return {state.value: 0 for state in RowState} | {row[0]: row[1] for row in found}
+
+
+# -- conflicts ---------------------------------------------------------------------------------------------------
+
+
+def record_conflict(
+    tx: Connection, person_id: str, conflict: Conflict, *, episode: int | None, held: bool, at: datetime
+) -> bool:
+    """Remember a person's edit. True when it is new. A held property is not written again in this episode."""
+    kind = "tamper" if conflict.tamper else "human edit"
+    ref = conflict.ref
+    key = ("kind", "conn", "object", "id", "field")
+    known = tx.execute(
+        select(schema.conflict.c.theirs, schema.conflict.c.settled_at).where(
+            schema.conflict.c.kind == kind,
+            schema.conflict.c.conn == ref.crm,
+            schema.conflict.c.object == ref.object,
+            schema.conflict.c.id == ref.id,
+            schema.conflict.c.field == conflict.field,
+        )
+    ).first()
+    row = {
+        "kind": kind,
+        "person_id": person_id,
+        "conn": ref.crm,
+        "object": ref.object,
+        "id": ref.id,
+        "field": conflict.field,
+        "theirs": conflict.theirs,
+        "ours": conflict.ours,
+        "episode": episode,
+        "held": held,
+        "seen_at": at,
+        "settled_at": None,
+    }
+    upsert(tx, schema.conflict, [row], key)
+    return known is None or known.settled_at is not None or known.theirs != conflict.theirs
+
+
+def release_held(tx: Connection, person_id: str, *, at: datetime) -> int:
+    """A new episode: what people held in the last one is ours to write again."""
+    freed = tx.execute(
+        update(schema.conflict)
+        .where(schema.conflict.c.person_id == person_id, schema.conflict.c.held)
+        .values(held=False, settled_at=at)
+    )
+    return freed.rowcount
