@@ -1,7 +1,7 @@
 """Logs: one JSON line an event on stderr, without secrets and without personal data.
 
-Events are ``verb.past_participle`` (``pull.page_stored``, ``write.settled``). Lines of APScheduler, urllib3 and the client
-packages come out in the same shape and through the same redactor.
+Events are ``verb.past_participle`` (``pull.page_stored``, ``write.settled``). Lines of APScheduler, urllib3 and the
+client packages come out in the same shape and through the same redactor.
 """
 
 from __future__ import annotations

@@ -252,7 +252,7 @@ person = Table(
     Column("total", Integer),
     Column("grade", String),
     Column("model", String),
-    Column("reason", Text),
+    Column("reason", Text),  # fixed for the episode when it opens
     Column("scored_day", String),  # ISO day the stored numbers are for
     Column("policy_version", String),
     Index(
@@ -280,6 +280,7 @@ episode = Table(
     Column("policy_version", String, nullable=False),
     Column("adopted", Boolean, nullable=False),
     Column("assigned_at", Instant),
+    Column("task_key", String),  # the follow-up task, once planned
     Column("closed_at", Instant),
     Column("outcome", String),
     Column("run_id", String, nullable=False),
