@@ -1,0 +1,324 @@
+"""What was decided about people: status, episodes, assignments. Read for the next decision, written once.
+
+Every function takes the transaction it runs in: a run's decisions, assignments and writes stand or fall together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from connectors.records import Crm, RecordRef
+from sync.plan import RecordState
+from sync.store import schema
+from sync.store.outbox import RowState, acked_fields, upsert
+
+__all__ = ["AssignmentRow", "EpisodeRow", "PersonState", "Target", "load_people"]
+
+PART = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeRow:
+    """One time as MQL. ``line`` is the gate line that opened it, or ``adopted``."""
+
+    person_id: str
+    n: int
+    opened_at: datetime
+    line: str
+    lines: tuple[str, ...]
+    grade: str
+    fit: int
+    engagement: int
+    total: int
+    policy_version: str
+    adopted: bool
+    run_id: str
+    assigned_at: datetime | None = None
+    task_key: str | None = None
+    closed_at: datetime | None = None
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignmentRow:
+    """Who has an episode, drawn once. ``why``: the route that decided, or ``adopted`` from a CRM."""
+
+    person_id: str
+    n: int
+    step: int
+    owner_key: str
+    why: str
+    pool: str | None
+    trace: Mapping[str, Any]
+    decided_at: datetime
+    policy_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A record that may be written, with what `plan` compares and what `assign` asks of it."""
+
+    state: RecordState
+    owner: str | None
+    company_owner: str | None
+    facts: Mapping[str, Any]
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonState:
+    """A person as the next decision finds them. ``targets`` is empty for an ambiguous person: nothing is written."""
+
+    person_id: str
+    email: str | None
+    name: str | None
+    ambiguous: bool
+    dirty: str | None
+    status: str | None
+    status_since: datetime | None
+    reason: str | None
+    fit: int | None
+    engagement: int | None
+    total: int | None
+    grade: str | None
+    model: str | None
+    scored_day: str | None
+    policy_version: str | None
+    episodes: int
+    open_episode: EpisodeRow | None
+    assignment: AssignmentRow | None
+    targets: tuple[Target, ...]
+
+    def target(self, crm: Crm) -> Target | None:
+        return next((t for t in self.targets if t.state.ref.crm is crm), None)
+
+
+def _episode(row: Any) -> EpisodeRow:
+    return EpisodeRow(**{**row._mapping, "lines": tuple(row.lines)})
+
+
+def load_people(tx: Connection, person_ids: Sequence[str]) -> dict[str, PersonState]:
+    """Everything a decision needs of these people, in a handful of statements a chunk."""
+    out: dict[str, PersonState] = {}
+    for start in range(0, len(person_ids), PART):
+        out.update(_load_part(tx, person_ids[start : start + PART]))
+    return out
+
+
+def _load_part(tx: Connection, ids: Sequence[str]) -> dict[str, PersonState]:
+    people = tx.execute(select(schema.person).where(schema.person.c.person_id.in_(ids))).all()
+    counted = tx.execute(
+        select(schema.episode.c.person_id, func.max(schema.episode.c.n))
+        .where(schema.episode.c.person_id.in_(ids))
+        .group_by(schema.episode.c.person_id)
+    ).all()
+    episodes: dict[str, int] = {row[0]: row[1] for row in counted}
+    opened = tx.execute(
+        select(schema.episode).where(schema.episode.c.person_id.in_(ids), schema.episode.c.closed_at.is_(None))
+    )
+    open_episodes = {row.person_id: _episode(row) for row in opened}
+    assignments = _newest_assignments(tx, open_episodes)
+    targets = _targets(tx, ids)
+    return {
+        row.person_id: PersonState(
+            **{name: row._mapping[name] for name in PersonState.__slots__ if name in row._mapping},
+            episodes=episodes.get(row.person_id, 0),
+            open_episode=open_episodes.get(row.person_id),
+            assignment=assignments.get(row.person_id),
+            targets=() if row.ambiguous else tuple(targets.get(row.person_id, ())),
+        )
+        for row in people
+    }
+
+
+def _newest_assignments(tx: Connection, open_episodes: Mapping[str, EpisodeRow]) -> dict[str, AssignmentRow]:
+    if not open_episodes:
+        return {}
+    found = tx.execute(
+        select(schema.assignment)
+        .where(schema.assignment.c.person_id.in_(list(open_episodes)))
+        .order_by(schema.assignment.c.person_id, schema.assignment.c.n, schema.assignment.c.step)
+    )
+    newest: dict[str, AssignmentRow] = {}
+    for row in found:
+        if open_episodes[row.person_id].n == row.n:
+            newest[row.person_id] = AssignmentRow(**row._mapping)
+    return newest
+
+
+def _targets(tx: Connection, ids: Sequence[str]) -> dict[str, list[Target]]:
+    link, record = schema.link, schema.record
+    rows = tx.execute(
+        select(link.c.person_id, record)
+        .join(record, (record.c.conn == link.c.conn) & (record.c.object == link.c.object) & (record.c.id == link.c.id))
+        .where(link.c.person_id.in_(ids), link.c.role == "target", record.c.gone.is_(False))
+        .order_by(link.c.person_id, record.c.conn, record.c.object, record.c.id)
+    ).all()
+    refs = [RecordRef(crm=Crm(row.conn), object=row.object, id=row.id) for row in rows]
+    acked = acked_fields(tx, refs)
+    sent = _attempts(tx, [row.person_id for row in rows])
+    held = _held(tx, [row.person_id for row in rows])
+    owners = _company_owners(tx, [(row.conn, row.company_id) for row in rows if row.company_id])
+    out: dict[str, list[Target]] = {}
+    for row, ref in zip(rows, refs, strict=True):
+        state = RecordState(
+            ref=ref,
+            version=row.version,
+            current=row.current,
+            acked=acked.get(ref, {}),
+            sent=sent.get(ref, ()),
+            held=frozenset(held.get(ref, ())),
+        )
+        out.setdefault(row.person_id, []).append(
+            Target(
+                state=state,
+                owner=row.owner,
+                company_owner=owners.get((row.conn, row.company_id)),
+                facts=row.facts,
+                modified_at=row.modified_at,
+            )
+        )
+    return out
+
+
+def _attempts(tx: Connection, person_ids: Sequence[str]) -> dict[RecordRef, tuple[Mapping[str, str | None], ...]]:
+    open_rows = tx.execute(
+        select(schema.outbox).where(schema.outbox.c.person_id.in_(person_ids), schema.outbox.c.state != RowState.DEAD)
+    )
+    return {
+        RecordRef(crm=Crm(row.conn), object=row.object, id=row.id): tuple(row.sent) for row in open_rows if row.sent
+    }
+
+
+def _held(tx: Connection, person_ids: Sequence[str]) -> dict[RecordRef, list[str]]:
+    found = tx.execute(
+        select(schema.conflict).where(schema.conflict.c.person_id.in_(person_ids), schema.conflict.c.held)
+    )
+    held: dict[RecordRef, list[str]] = {}
+    for row in found:
+        held.setdefault(RecordRef(crm=Crm(row.conn), object=row.object, id=row.id), []).append(row.field)
+    return held
+
+
+def _company_owners(tx: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str | None], str | None]:
+    if not keys:
+        return {}
+    record = schema.record
+    found = tx.execute(
+        select(record.c.conn, record.c.id, record.c.owner).where(
+            record.c.object.in_(("company", "account")),
+            record.c.id.in_(sorted({id for _, id in keys})),
+            record.c.gone.is_(False),
+        )
+    )
+    return {(row.conn, row.id): row.owner for row in found}
+
+
+# -- writing down ------------------------------------------------------------------------------------------------
+
+
+def save_episodes(tx: Connection, episodes: Iterable[EpisodeRow]) -> None:
+    """New or changed episodes, by (person, n)."""
+    rows = [{name: getattr(e, name) for name in EpisodeRow.__slots__} | {"lines": list(e.lines)} for e in episodes]
+    upsert(tx, schema.episode, rows, ("person_id", "n"))
+
+
+def save_assignments(tx: Connection, assignments: Iterable[AssignmentRow]) -> None:
+    """Assignments are drawn once: a second row of one (person, n, step) is an error the database raises."""
+    rows = [
+        {name: getattr(a, name) for name in AssignmentRow.__slots__} | {"trace": dict(a.trace)} for a in assignments
+    ]
+    if rows:
+        tx.execute(schema.assignment.insert(), rows)
+
+
+def load_counters(tx: Connection) -> dict[tuple[str, str], tuple[int, datetime | None]]:
+    """(pool, rep) -> (assigned so far, last assignment)."""
+    found = tx.execute(select(schema.pool_counter))
+    return {(row.pool, row.rep): (row.assigned, row.last_at) for row in found}
+
+
+def save_counters(tx: Connection, counters: Mapping[tuple[str, str], tuple[int, datetime | None]]) -> None:
+    rows = [
+        {"pool": pool, "rep": rep, "assigned": assigned, "last_at": last_at}
+        for (pool, rep), (assigned, last_at) in counters.items()
+    ]
+    upsert(tx, schema.pool_counter, rows, ("pool", "rep"))
+
+
+def save_people(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Status and numbers of people that exist already; every row has ``person_id`` and the same columns."""
+    if rows:
+        names = [name for name in rows[0] if name != "person_id"]
+        statement = (
+            update(schema.person)
+            .where(schema.person.c.person_id == bindparam("key"))
+            .values({name: bindparam(f"new_{name}") for name in names})
+        )
+        tx.execute(statement, [{"key": r["person_id"]} | {f"new_{n}": r[n] for n in names} for r in rows])
+
+
+def save_decisions(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The newest decision that changed something for each person, with its ledger."""
+    upsert(tx, schema.decision, rows, ("person_id",))
+
+
+def save_desired(tx: Connection, rows: Sequence[tuple[str, RecordRef, Mapping[str, str | None]]]) -> None:
+    """(person_id, record, every value wanted of it)."""
+    bodies = [
+        {"conn": ref.crm, "object": ref.object, "id": ref.id, "person_id": person_id, "fields": dict(fields)}
+        for person_id, ref, fields in rows
+    ]
+    upsert(tx, schema.desired, bodies, ("conn", "object", "id"))
+
+
+def unassigned(tx: Connection) -> list[str]:
+    """People with an open episode of ours that nobody has yet."""
+    episode, assignment = schema.episode, schema.assignment
+    drawn = select(assignment.c.person_id).where(
+        assignment.c.person_id == episode.c.person_id, assignment.c.n == episode.c.n
+    )
+    open_ones = select(episode.c.person_id).where(
+        episode.c.closed_at.is_(None), episode.c.adopted.is_(False), ~drawn.exists()
+    )
+    return sorted(tx.execute(open_ones).scalars())
+
+
+def adopt_owner(
+    tx: Connection, person: PersonState, owner_key: str, *, crm: Crm, at: datetime, policy_version: str
+) -> AssignmentRow | None:
+    """Somebody in a CRM gave the person to somebody else: theirs is the assignment from now on.
+
+    Returns the new assignment, None when there is no open episode to carry it.
+    """
+    episode = person.open_episode
+    if episode is None:
+        return None
+    before = person.assignment
+    if before is not None and before.owner_key == owner_key:
+        return before
+    taken = AssignmentRow(
+        person_id=person.person_id,
+        n=episode.n,
+        step=before.step + 1 if before else 1,
+        owner_key=owner_key,
+        why="adopted",
+        pool=None,
+        trace={"adopted": {"from": str(crm), "before": before.owner_key if before else None}},
+        decided_at=at,
+        policy_version=policy_version,
+    )
+    save_assignments(tx, [taken])
+    if episode.assigned_at is None:
+        save_episodes(tx, [replace(episode, assigned_at=at)])
+    return taken
+
+
+def mark_dirty(tx: Connection, person_id: str, why: str) -> None:
+    """The person is gathered, scored and planned again in this run or the next."""
+    tx.execute(update(schema.person).where(schema.person.c.person_id == person_id).values(dirty=why))
