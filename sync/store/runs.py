@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sync.store import schema
@@ -171,6 +171,7 @@ class RunRow:
     run_id: str
     job: str
     slot: str
+    slot_at: datetime | None
     state: RunState
     stage: str | None
     trigger: str
@@ -198,6 +199,7 @@ def enqueue(
     slot: str,
     trigger: str,
     now: datetime,
+    slot_at: datetime | None = None,
     as_of: datetime | None = None,
     state: RunState = RunState.QUEUED,
     counts: Mapping[str, Any] | None = None,
@@ -207,6 +209,7 @@ def enqueue(
         "run_id": run_id,
         "job": job,
         "slot": slot,
+        "slot_at": slot_at,
         "state": state,
         "trigger": trigger,
         "as_of": as_of,
@@ -267,10 +270,11 @@ def newest(tx: Connection, *, limit: int = 20, job: str | None = None) -> list[R
     return [_run(row) for row in tx.execute(wanted)]
 
 
-def last_slot(tx: Connection, job: str) -> str | None:
-    """The newest scheduled slot of a job that has a row."""
-    slots = select(schema.job_run.c.slot).where(schema.job_run.c.job == job, schema.job_run.c.slot.not_like("manual:%"))
-    return tx.execute(slots.order_by(schema.job_run.c.slot.desc()).limit(1)).scalar_one_or_none()
+def last_slot_at(tx: Connection, job: str) -> datetime | None:
+    """The instant of the newest scheduled slot of a job that has a row, whatever became of it."""
+    newest_slot = select(func.max(schema.job_run.c.slot_at)).where(schema.job_run.c.job == job)
+    found: datetime | None = tx.execute(newest_slot).scalar_one()
+    return found
 
 
 def lose_dead_runs(tx: Connection, holder: Holder, *, now: datetime) -> list[RunRow]:

@@ -403,6 +403,7 @@ job_run = Table(
     Column("run_id", String, primary_key=True),
     Column("job", String, nullable=False),
     Column("slot", String, nullable=False),  # ISO slot of the schedule, or "manual:<id>"
+    Column("slot_at", Instant),  # the instant of a scheduled slot
     Column("state", String, nullable=False),
     Column("stage", String),
     Column("trigger", String, nullable=False),  # schedule, catch-up, manual

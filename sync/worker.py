@@ -1,0 +1,158 @@
+"""The long-lived process: finds what is due, runs it, stops when asked.
+
+Whatever wants a run (a schedule, `mqlsync run --queue`) inserts a row; the worker takes rows one at a time. SIGTERM
+lets the run that is under way stop between two batches and go back to the queue.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import FrameType
+
+from sqlalchemy import Connection
+
+from sync.log import get_logger
+from sync.schedule import Schedule, Ticker, due, slot_key
+from sync.store import runs
+from sync.store.db import Store
+from sync.store.runs import Holder, RunRow, RunState
+
+__all__ = ["Worker"]
+
+FORCED_EXIT = 75
+"""EX_TEMPFAIL: stopped before the work was done; start again and it goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One process that runs jobs.
+
+    jobs      name -> schedule
+    execute   does one run; returns True when it was interrupted by ``stop`` and has to go back to the queue
+    catch_up  older slots are not made up for
+    poll      how long to wait between two looks at the queue
+    grace     how long a run may take to stop after SIGTERM
+    new_id    names a run
+    """
+
+    store: Store
+    jobs: Mapping[str, Schedule]
+    execute: Callable[[RunRow, Callable[[], bool]], bool]
+    holder: Holder
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    catch_up: timedelta = timedelta(days=1)
+    poll: timedelta = timedelta(seconds=1)
+    grace: timedelta = timedelta(seconds=25)
+
+    def run(self, stop: threading.Event, *, idle: Callable[[], bool] = lambda: False) -> None:
+        """Work until ``stop`` is set, or ``idle()`` says that an empty queue is the end."""
+        log = get_logger()
+        self.recover()
+        for job in self.jobs:
+            self.enqueue_due(job, trigger="catch-up")
+        ticker = Ticker(dict(self.jobs), lambda job: self._tick(job, stop))
+        ticker.start()
+        log.info("worker.started", worker=self.holder.name, jobs=sorted(self.jobs))
+        try:
+            while not stop.is_set():
+                row = self.claim()
+                if row is not None:
+                    self._run_one(row, stop)
+                elif idle():
+                    return
+                else:
+                    stop.wait(self.poll.total_seconds())
+        finally:
+            ticker.stop()
+            log.info("worker.stopped", worker=self.holder.name)
+
+    def _tick(self, job: str, stop: threading.Event) -> None:
+        if not stop.is_set():
+            self.enqueue_due(job, trigger="schedule")
+
+    def enqueue_due(self, job: str, *, trigger: str) -> str | None:
+        """Insert what the clock says. Returns the slot that was claimed by this call, None when nothing was.
+
+        On the first look of a new job nothing is behind: its first slot is the next one.
+        """
+        schedule, at = self.jobs[job], self.now()
+        with self.store.write() as tx:
+            last = runs.last_slot_at(tx, job)
+            if last is None:
+                runs.enqueue(
+                    tx,
+                    run_id=self.new_id(),
+                    job=job,
+                    slot=slot_key(schedule, at),
+                    slot_at=at,
+                    trigger="first look",
+                    now=at,
+                    state=RunState.COALESCED,
+                )
+                return None
+            found = due(schedule, since=last, at=at, catch_up=self.catch_up)
+            for slots, state in ((found.missed, RunState.MISSED), (found.coalesced, RunState.COALESCED)):
+                if slots:
+                    self._insert(tx, job, schedule, slots[-1], trigger, state, len(slots))
+            if found.run is None:
+                return None
+            claimed = self._insert(tx, job, schedule, found.run, trigger, RunState.QUEUED, 1)
+        return slot_key(schedule, found.run) if claimed else None
+
+    def _insert(
+        self, tx: Connection, job: str, schedule: Schedule, slot: datetime, trigger: str, state: RunState, slots: int
+    ) -> bool:
+        return runs.enqueue(
+            tx,
+            run_id=self.new_id(),
+            job=job,
+            slot=slot_key(schedule, slot),
+            slot_at=slot,
+            trigger=trigger,
+            now=self.now(),
+            state=state,
+            counts={"slots": slots},
+        )
+
+    def claim(self) -> RunRow | None:
+        """The oldest queued run, now ours."""
+        with self.store.write() as tx:
+            return runs.claim(tx, self.holder, now=self.now())
+
+    def recover(self) -> None:
+        """Queue again what a dead worker of this host was doing; its in-flight writes are settled by that run."""
+        with self.store.write() as tx:
+            for row in runs.lose_dead_runs(tx, self.holder, now=self.now()):
+                runs.move(tx, row.run_id, RunState.QUEUED)
+                get_logger().warning("worker.run_recovered", run=row.run_id, job=row.job, stage=row.stage)
+
+    def _run_one(self, row: RunRow, stop: threading.Event) -> None:
+        interrupted = self.execute(row, stop.is_set)
+        if interrupted:
+            with self.store.write() as tx:
+                runs.move(tx, row.run_id, RunState.QUEUED, error="interrupted")
+
+
+def stop_on_signals(stop: threading.Event, *, grace: timedelta) -> None:
+    """SIGTERM and SIGINT ask politely; a second one, or ``grace`` without an end, forces the exit."""
+
+    def force() -> None:
+        get_logger().error("worker.forced_exit", after_seconds=grace.total_seconds())
+        os._exit(FORCED_EXIT)
+
+    def asked(signum: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            force()
+        stop.set()
+        timer = threading.Timer(grace.total_seconds(), force)
+        timer.daemon = True
+        timer.start()
+
+    signal.signal(signal.SIGTERM, asked)
+    signal.signal(signal.SIGINT, asked)
