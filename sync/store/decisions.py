@@ -322,3 +322,11 @@ def adopt_owner(
 def mark_dirty(tx: Connection, person_id: str, why: str) -> None:
     """The person is gathered, scored and planned again in this run or the next."""
     tx.execute(update(schema.person).where(schema.person.c.person_id == person_id).values(dirty=why))
+
+
+def set_status(tx: Connection, person_ids: Sequence[str], status: str, *, since: datetime) -> None:
+    """Move these people to a status they were just given."""
+    rows = [{"key": person_id} for person_id in person_ids]
+    if rows:
+        moved = update(schema.person).where(schema.person.c.person_id == bindparam("key"))
+        tx.execute(moved.values(status=status, status_since=since), rows)

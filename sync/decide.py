@@ -1,0 +1,506 @@
+"""One transaction in which people are qualified, assigned and planned.
+
+Nothing here talks to a CRM. Either all of a run's decisions, assignments and queued writes become durable together, or
+none does, so a crash or a repeat draws no rep twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from connectors.records import Crm, RecordRef
+from scoring.cards import Scorecard
+from scoring.facts import LIFECYCLE_STAGES
+from scoring.policy import Policy, Result, TaskIn
+from scoring.qualify import Decision, History, OpenEpisode, Status, qualify
+from sync.assign import Assigned, Candidate, Counter, OwnerDirectory, assign
+from sync.plan import Conflict, PlannedTask, PlannedWrite, RecordPlan, due_date, plan_record
+from sync.settings import OwnerAuthority
+from sync.store import decisions, outbox
+from sync.store.decisions import AssignmentRow, EpisodeRow, PersonState, Target
+
+__all__ = ["Decided", "Decider"]
+
+PART = 2000
+"""People whose state is in memory at once."""
+
+HUBSPOT_MQL = "marketingqualifiedlead"
+
+
+@dataclass(slots=True)
+class Decided:
+    """What a run decided. ``opened``: the new episodes; ``changes``: what was queued, for showing before it is sent."""
+
+    people: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    opened: list[EpisodeRow] = field(default_factory=list)
+    assigned: list[AssignmentRow] = field(default_factory=list)
+    queued: int = 0
+    tasks: int = 0
+    conflicts: int = 0
+    tampered: int = 0
+    owner_changes: int = 0
+    status_changes: int = 0
+    changes: list[tuple[str, PlannedWrite]] = field(default_factory=list)
+    planned_tasks: list[tuple[str, PlannedTask]] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Decider:
+    """What decisions depend on, and nothing else: no clock but ``as_of``, no chance.
+
+    ledger  (person ids) -> the ledger of each as JSON, for people whose decision is stored in full
+    facts   (person ids) -> the facts of each in stored form, for routing
+    """
+
+    policy: Policy
+    directory: OwnerDirectory
+    authority: OwnerAuthority
+    as_of: datetime
+    run_id: str
+    release: str
+    facts: Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
+    ledger: Callable[[Sequence[str]], Mapping[str, Any]]
+    assigning: bool = True
+    decided: Decided = field(default_factory=Decided)
+
+    def decide(self, tx: Connection, cards: Iterable[Sequence[Scorecard]]) -> Decided:
+        """Qualify everybody in ``cards``, give new MQLs an owner, and queue what the CRMs must be told."""
+        touched: list[str] = []
+        for part in cards:
+            touched += self._qualify(tx, part)
+        if self.assigning:
+            self._assign(tx)
+        for start in range(0, len(touched), PART):
+            self._plan(tx, touched[start : start + PART])
+        return self.decided
+
+    # -- qualify ---------------------------------------------------------------------------------------------
+
+    def _qualify(self, tx: Connection, cards: Sequence[Scorecard]) -> list[str]:
+        people = decisions.load_people(tx, [card.person_id for card in cards])
+        episodes: list[EpisodeRow] = []
+        rows: list[dict[str, Any]] = []
+        told: list[tuple[PersonState, Scorecard, Decision]] = []
+        for card in cards:
+            person = people[card.person_id]
+            decision = qualify(
+                card,
+                _history(person),
+                policy=self.policy,
+                crm_status=self._status_in_crms(person),
+                lifecycle_stage=_lifecycle(person),
+                converted=any(t.facts.get("person.converted") is True for t in person.targets),
+            )
+            episodes += self._episodes(person, card, decision)
+            row = self._person_row(person, card, decision)
+            if row is not None:
+                rows.append(row)
+            if decision.status != person.status or decision.opens is not None or decision.closes is not None:
+                told.append((person, card, decision))
+                self.decided.status_changes += 1
+            self.decided.statuses[decision.status] = self.decided.statuses.get(decision.status, 0) + 1
+        self.decided.people += len(cards)
+        decisions.save_episodes(tx, episodes)
+        decisions.save_people(tx, rows)
+        for person, _, decision in told:
+            if decision.opens is not None:
+                outbox.release_held(tx, person.person_id, at=self.as_of)
+        self._save_ledgers(tx, told)
+        return [card.person_id for card in cards]
+
+    def _episodes(self, person: PersonState, card: Scorecard, decision: Decision) -> list[EpisodeRow]:
+        changed: list[EpisodeRow] = []
+        if decision.closes is not None and person.open_episode is not None:
+            changed.append(replace(person.open_episode, closed_at=self.as_of, outcome=decision.closes))
+        if decision.opens is not None:
+            opened = EpisodeRow(
+                person_id=person.person_id,
+                n=decision.opens.n,
+                opened_at=self.as_of,
+                line=decision.opens.line,
+                lines=decision.opens.lines,
+                grade=card.grade or "",
+                fit=card.fit,
+                engagement=card.engagement,
+                total=card.total,
+                policy_version=self.policy.version,
+                adopted=decision.opens.adopted,
+                run_id=self.run_id,
+            )
+            changed.append(opened)
+            self.decided.opened.append(opened)
+        return changed
+
+    def _person_row(self, person: PersonState, card: Scorecard, decision: Decision) -> dict[str, Any] | None:
+        row = {
+            "person_id": person.person_id,
+            "status": decision.status,
+            "status_since": person.status_since if decision.status == person.status else self.as_of,
+            "fit": card.fit,
+            "engagement": card.engagement,
+            "total": card.total,
+            "grade": card.grade,
+            "model": card.model,
+            "reason": decision.reason,
+            "scored_day": self.as_of.astimezone(ZoneInfo(self.policy.timezone)).date().isoformat(),
+            "policy_version": self.policy.version,
+            "dirty": None,
+        }
+        return row if any(getattr(person, name) != value for name, value in row.items()) else None
+
+    def _status_in_crms(self, person: PersonState) -> str | None:
+        """The status text the CRMs show, when mqlsync has not written any yet."""
+        for target in person.targets:
+            prop = self._properties(target.state.ref).get(Result.STATUS)
+            if prop is not None and prop not in target.state.acked and target.state.current.get(prop):
+                return target.state.current[prop]
+        return None
+
+    def _save_ledgers(self, tx: Connection, told: Sequence[tuple[PersonState, Scorecard, Decision]]) -> None:
+        """The full arithmetic is kept for people whose status or episode changed, and for whom it matters."""
+        kept = [t for t in told if t[2].opens is not None or t[2].closes is not None or t[0].status is not None]
+        ledgers = self.ledger([person.person_id for person, _, _ in kept])
+        decisions.save_decisions(
+            tx,
+            [
+                {
+                    "person_id": person.person_id,
+                    "run_id": self.run_id,
+                    "as_of": self.as_of,
+                    "policy_version": self.policy.version,
+                    "body": {
+                        "before": person.status,
+                        "decision": decision.as_json(),
+                        "ledger": ledgers[person.person_id],
+                    },
+                }
+                for person, _, decision in kept
+            ],
+        )
+
+    # -- assign ----------------------------------------------------------------------------------------------
+
+    def _assign(self, tx: Connection) -> None:
+        """Every open episode of ours without an owner gets one; best people first, all in this transaction."""
+        waiting = decisions.unassigned(tx)
+        people = decisions.load_people(tx, waiting)
+        rows: list[AssignmentRow] = []
+        for_routing: list[PersonState] = []
+        for person in people.values():
+            if person.ambiguous or not person.targets:
+                continue
+            kept = self._owner_there(person)
+            if kept is not None:
+                why = "owner at work" if kept.startswith("rep:") else "owner in the CRM"
+                rows.append(self._row(person, kept, why=why, trace={"kept": kept}))
+            else:
+                for_routing.append(person)
+        rows += self._route(tx, for_routing)
+        decisions.save_assignments(tx, rows)
+        assigned = {row.person_id: row for row in rows}
+        decisions.save_episodes(
+            tx,
+            [
+                replace(person.open_episode, assigned_at=self.as_of)
+                for person in people.values()
+                if person.person_id in assigned and person.open_episode is not None
+            ],
+        )
+        decisions.set_status(tx, sorted(assigned), Status.ASSIGNED, since=self.as_of)
+        self.decided.assigned += rows
+        self.decided.owner_changes += len(rows)
+
+    def _owner_there(self, person: PersonState) -> str | None:
+        """The owner the person has in the CRM that decides on owners, as an owner key; None when that is nobody."""
+        for crm in self._owner_order():
+            target = person.target(crm)
+            if target is not None:
+                key = self.directory.owner_key(crm, target.owner)
+                if key is not None:
+                    return key
+        return None
+
+    def _owner_order(self) -> tuple[Crm, ...]:
+        match self.authority:
+            case OwnerAuthority.HUBSPOT:
+                return (Crm.HUBSPOT,)
+            case OwnerAuthority.SALESFORCE:
+                return (Crm.SALESFORCE,)
+            case OwnerAuthority.BOTH:
+                return (Crm.SALESFORCE, Crm.HUBSPOT)
+
+    def _route(self, tx: Connection, people: Sequence[PersonState]) -> list[AssignmentRow]:
+        counters = {
+            key: Counter(assigned=n, last_at=last_at) for key, (n, last_at) in decisions.load_counters(tx).items()
+        }
+        facts = self.facts([p.person_id for p in people])
+        candidates = [self._candidate(person, facts[person.person_id]) for person in people]
+        assigned, after = assign(
+            candidates, self.policy.team, self.policy.routing, self.directory, counters, as_of=self.as_of
+        )
+        decisions.save_counters(tx, {key: (c.assigned, c.last_at) for key, c in after.items()})
+        by_id = {person.person_id: person for person in people}
+        return [self._routed(by_id[one.person_id], one) for one in assigned]
+
+    def _candidate(self, person: PersonState, facts: Mapping[str, Any]) -> Candidate:
+        assert person.open_episode is not None
+        company_owner = next(
+            (k for t in person.targets if (k := self.directory.owner_key(t.state.ref.crm, t.company_owner))), None
+        )
+        return Candidate(
+            person_id=person.person_id,
+            episode=person.open_episode.n,
+            facts={**facts, "person.owner": self._owner_there(person), "company.owner": company_owner},
+            crms=tuple(t.state.ref.crm for t in person.targets),
+            total=person.open_episode.total,
+            qualified_at=person.open_episode.opened_at,
+        )
+
+    def _routed(self, person: PersonState, assigned: Assigned) -> AssignmentRow:
+        return self._row(person, assigned.owner_key, why=assigned.why, pool=assigned.pool, trace=assigned.trace)
+
+    def _row(
+        self, person: PersonState, owner_key: str, *, why: str, trace: Mapping[str, Any], pool: str | None = None
+    ) -> AssignmentRow:
+        assert person.open_episode is not None
+        return AssignmentRow(
+            person_id=person.person_id,
+            n=person.open_episode.n,
+            step=1,
+            owner_key=owner_key,
+            why=why,
+            pool=pool,
+            trace=trace,
+            decided_at=self.as_of,
+            policy_version=self.policy.version,
+        )
+
+    # -- plan ------------------------------------------------------------------------------------------------
+
+    def _plan(self, tx: Connection, person_ids: Sequence[str]) -> None:
+        people = decisions.load_people(tx, person_ids)
+        writes: list[tuple[str, PlannedWrite]] = []
+        settled: list[RecordRef] = []
+        adopted: dict[RecordRef, Mapping[str, str | None]] = {}
+        wanted: list[tuple[str, RecordRef, Mapping[str, str | None]]] = []
+        for person in people.values():
+            for plan in self._plan_person(tx, person):
+                wanted.append((person.person_id, plan.ref, plan.desired))
+                adopted[plan.ref] = plan.adopted
+                if plan.write is None:
+                    settled.append(plan.ref)
+                else:
+                    writes.append((person.person_id, plan.write))
+            self._plan_task(tx, person)
+        outbox.acknowledge(tx, adopted, at=self.as_of)
+        outbox.drop_pending(tx, settled)
+        decisions.save_desired(tx, wanted)
+        self.decided.queued += outbox.put(tx, writes, run_id=self.run_id, release=self.release)
+        self.decided.changes += writes
+
+    def _plan_person(self, tx: Connection, person: PersonState) -> list[RecordPlan]:
+        """One plan a record. An owner that somebody changed in a CRM is taken over, and then planned for again."""
+        plans = [self._plan_target(person, target) for target in person.targets]
+        conflicts = [conflict for plan in plans for conflict in plan.conflicts]
+        if not conflicts:
+            return plans
+        newest = {t.state.ref: t.modified_at for t in person.targets}
+        conflicts.sort(key=lambda c: newest[c.ref], reverse=True)
+        taken = next((c for c in conflicts if c.result is Result.OWNER and self.adopt(tx, person, c)), None)
+        for conflict in conflicts:
+            self._note(tx, person, conflict, held=not conflict.tamper and conflict is not taken)
+        if taken is None:
+            return plans
+        outbox.acknowledge(tx, {taken.ref: {taken.field: taken.theirs}}, at=self.as_of)
+        again = decisions.load_people(tx, [person.person_id])[person.person_id]
+        return [self._plan_target(again, target) for target in again.targets]
+
+    def _note(self, tx: Connection, person: PersonState, conflict: Conflict, *, held: bool) -> None:
+        n = person.open_episode.n if person.open_episode else None
+        outbox.record_conflict(tx, person.person_id, conflict, episode=n, held=held, at=self.as_of)
+        if conflict.tamper:
+            self.decided.tampered += 1
+        else:
+            self.decided.conflicts += 1
+
+    def adopt(self, tx: Connection, person: PersonState, conflict: Conflict) -> bool:
+        """Make a person's choice of owner the assignment. False when it names nobody, or this CRM has no say."""
+        if conflict.result is not Result.OWNER or conflict.ref.crm not in self._owner_order():
+            return False
+        key = self.directory.owner_key(conflict.ref.crm, conflict.theirs)
+        if key is None:
+            return False
+        row = decisions.adopt_owner(
+            tx, person, key, crm=conflict.ref.crm, at=self.as_of, policy_version=self.policy.version
+        )
+        return row is not None
+
+    def _plan_target(self, person: PersonState, target: Target) -> RecordPlan:
+        properties = self._properties(target.state.ref)
+        return plan_record(target.state, self._wanted(person, target, properties), properties, self.policy.write)
+
+    def _properties(self, ref: RecordRef) -> dict[Result, str]:
+        properties = dict(self.policy.write.properties.get((ref.crm, ref.object), {}))
+        lead_status = self.policy.write.lead_status.get((ref.crm, ref.object))
+        if lead_status is not None:
+            properties[Result.LEAD_STATUS] = lead_status.property
+        return properties
+
+    def _wanted(
+        self, person: PersonState, target: Target, properties: Mapping[Result, str]
+    ) -> dict[Result, str | None]:
+        """The text of every result this record is to show. What is left out is left alone."""
+        episode = person.open_episode
+        wanted: dict[Result, str | None] = {
+            Result.STATUS: person.status,
+            Result.GRADE: person.grade,
+            Result.FIT: _text(person.fit),
+            Result.ENGAGEMENT: _text(person.engagement),
+            Result.TOTAL: _text(person.total),
+            Result.REASON: person.reason,
+            Result.MODEL: person.model,
+            Result.VERSION: person.policy_version,
+        }
+        if episode is None or episode.adopted:
+            return wanted
+        wanted[Result.QUALIFIED_AT] = episode.opened_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        wanted[Result.EPISODE] = str(episode.n)
+        wanted[Result.LIFECYCLE] = HUBSPOT_MQL
+        self._want_lead_status(target, wanted)
+        self._want_owner(person, target, properties, wanted)
+        return wanted
+
+    def _want_lead_status(self, target: Target, wanted: dict[Result, str | None]) -> None:
+        rule = self.policy.write.lead_status.get((target.state.ref.crm, target.state.ref.object))
+        if rule is not None and target.state.current.get(rule.property) in rule.only_from:
+            wanted[Result.LEAD_STATUS] = rule.mql
+
+    def _want_owner(
+        self,
+        person: PersonState,
+        target: Target,
+        properties: Mapping[Result, str],
+        wanted: dict[Result, str | None],
+    ) -> None:
+        prop = properties.get(Result.OWNER)
+        if person.assignment is None or prop is None:
+            return
+        ref = target.state.ref
+        owner_id = self.directory.owner_id_for(person.assignment.owner_key, ref.crm, ref.object)
+        if owner_id is None:
+            return
+        theirs = self.directory.owner_key(ref.crm, target.owner)
+        known = prop in target.state.acked
+        if not known and theirs is not None and owner_id != target.owner and self.authority is OwnerAuthority.BOTH:
+            # Somebody owns the person here already and another one there: neither is overwritten.
+            return
+        if not self._first_in_authority(person, ref, properties):
+            return
+        wanted[Result.OWNER] = owner_id
+
+    def _first_in_authority(self, person: PersonState, ref: RecordRef, properties: Mapping[Result, str]) -> bool:
+        """The CRM that decides on owners is written first; the other one follows once it has confirmed."""
+        order = self._owner_order()
+        if ref.crm in order:
+            return True
+        leader = person.target(order[0])
+        if leader is None or person.assignment is None:
+            return True
+        prop = self._properties(leader.state.ref).get(Result.OWNER)
+        if prop is None:
+            return True
+        confirmed = self.directory.owner_id_for(
+            person.assignment.owner_key, leader.state.ref.crm, leader.state.ref.object
+        )
+        return confirmed is None or leader.state.acked.get(prop) == confirmed
+
+    # -- task ------------------------------------------------------------------------------------------------
+
+    def _plan_task(self, tx: Connection, person: PersonState) -> None:
+        """One task an episode, in the CRM where the rep works."""
+        episode, assignment = person.open_episode, person.assignment
+        if (
+            episode is None
+            or episode.adopted
+            or episode.task_key is not None
+            or assignment is None
+            or assignment.owner_key.startswith("queue:")
+            or self.policy.write.task_in is TaskIn.NONE
+        ):
+            return
+        for crm in self._task_order():
+            target = person.target(crm)
+            if target is None:
+                continue
+            ref = target.state.ref
+            owner = self.directory.owner_id_for(assignment.owner_key, ref.crm, ref.object)
+            prop = self._properties(ref).get(Result.OWNER)
+            if owner is None or prop is None:
+                continue
+            day = self.as_of.astimezone(ZoneInfo(self.policy.timezone)).date()
+            task = PlannedTask(
+                key=f"{person.person_id}:{episode.n}:task:1",
+                person=ref,
+                owner_property=prop,
+                owner=owner,
+                subject=f"Follow up: {person.name or person.email or 'new MQL'}"[:255],
+                lines=_task_lines(person, episode),
+                due=due_date(day, self.policy.write.task_due),
+                since=episode.opened_at,
+            )
+            self.decided.tasks += outbox.put_task(tx, person.person_id, task, run_id=self.run_id, release=self.release)
+            self.decided.planned_tasks.append((person.person_id, task))
+            decisions.save_episodes(tx, [replace(episode, task_key=task.key)])
+            return
+
+    def _task_order(self) -> tuple[Crm, ...]:
+        match self.policy.write.task_in:
+            case TaskIn.HUBSPOT:
+                return (Crm.HUBSPOT,)
+            case TaskIn.SALESFORCE:
+                return (Crm.SALESFORCE,)
+            case _:
+                return (Crm.SALESFORCE, Crm.HUBSPOT)
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _history(person: PersonState) -> History:
+    episode = person.open_episode
+    return History(
+        status=Status(person.status) if person.status else None,
+        open_episode=None
+        if episode is None
+        else OpenEpisode(
+            n=episode.n,
+            line=episode.line,
+            adopted=episode.adopted,
+            opened_at=episode.opened_at,
+            owner_key=person.assignment.owner_key if person.assignment else None,
+        ),
+        episodes=person.episodes,
+        reason=person.reason,
+    )
+
+
+def _lifecycle(person: PersonState) -> str | None:
+    """The furthest stage any of the person's records has."""
+    stages = [s for t in person.targets if (s := t.facts.get("person.lifecycle_stage")) in LIFECYCLE_STAGES]
+    return max(stages, key=LIFECYCLE_STAGES.index, default=None)
+
+
+def _task_lines(person: PersonState, episode: EpisodeRow) -> tuple[str, ...]:
+    return (
+        f"Marketing qualified lead, grade {episode.grade} (fit {episode.fit}, engagement {episode.engagement}).",
+        f"Why: {person.reason or episode.line}",
+        f"Qualified on {episode.opened_at.date().isoformat()} by policy {episode.policy_version}.",
+    )
