@@ -54,7 +54,7 @@ def patiently(
     call: Callable[[], T],
     *,
     patience: Patience,
-    sleep: Callable[[float], None],
+    sleep: Callable[[float], object],
     monotonic: Callable[[], float],
     chance: random.Random | None = None,
 ) -> T:
@@ -74,7 +74,10 @@ def patiently(
             state.attempt_number >= patience.attempts or monotonic() - started + state.upcoming_sleep > patience.total
         )
 
+    def rest(seconds: float) -> None:
+        sleep(seconds)
+
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(RetryLater), wait=pause, stop=used_up, sleep=sleep, reraise=True
+        retry=tenacity.retry_if_exception_type(RetryLater), wait=pause, stop=used_up, sleep=rest, reraise=True
     )
     return retrying(call)
