@@ -34,6 +34,7 @@ __all__ = [
     "assignment",
     "audit",
     "conflict",
+    "cross_ref",
     "cursor",
     "decision",
     "desired",
@@ -43,6 +44,7 @@ __all__ = [
     "job_run",
     "lease",
     "link",
+    "merged_person",
     "metadata",
     "outbox",
     "owner",
@@ -105,6 +107,7 @@ cursor = Table(  # how far a stream is read: everything changed before `lo` is s
     Column("conn", String, primary_key=True),
     Column("stream", String, primary_key=True),
     Column("lo", Instant),
+    Column("mapping", String, nullable=False),  # hash of the field map it was read with; another one reads all again
     Column("window_lo", Instant),  # an unfinished window: its bounds and where to go on in it
     Column("window_hi", Instant),
     Column("resume", Text),
@@ -132,8 +135,11 @@ record = Table(  # people and companies of the CRMs as last read
     Column("gone", Boolean, nullable=False),
     Column("moved_to", String),  # "object:id" in the same CRM
     Column("problems", JSON, nullable=False),  # [[field, reason], ...]
+    Column("inputs_at", Instant, nullable=False),  # `modified_at` of the read in which the scoring inputs last moved
+    Column("touched", Boolean, nullable=False),  # who this record is must be found out (again)
     Column("seen_at", Instant, nullable=False),
     Index(None, "email_norm"),
+    Index("ix_record_touched", "conn", "object", "id", **only_where("touched")),
     Index(
         "ix_record_company",
         "conn",
@@ -150,6 +156,18 @@ record_email = Table(  # every address of a record, to find who shares one
     Column("object", String, primary_key=True),
     Column("id", String, primary_key=True),
     Index("ix_record_email_record", "conn", "object", "id"),
+)
+
+cross_ref = Table(  # a record that names a record of the other CRM (HubSpot's salesforcecontactid)
+    "cross_ref",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("to_conn", String, primary_key=True),
+    Column("to_object", String, primary_key=True),
+    Column("to_id", String, primary_key=True),
+    Index("ix_cross_ref_to", "to_conn", "to_object", "to_id"),
 )
 
 record_history = Table(  # one row each time a record's scoring inputs moved: what they were before
@@ -172,7 +190,7 @@ event = Table(
     Column("source_id", String, nullable=False),
     Column("object", String),  # the record it belongs to, once known
     Column("id", String),
-    Column("address", String),  # normalised e-mail address while no record is known
+    Column("address", String),  # whom it waits for while no record is known: e-mail address, or crm:object:id
     Column("kind", String, nullable=False),
     Column("at", Instant, nullable=False),
     Column("timed", Boolean, nullable=False),
@@ -182,6 +200,8 @@ event = Table(
     Column("seen_at", Instant, nullable=False),
     UniqueConstraint("conn", "source_id"),
     Index("ix_event_unresolved", "address", **only_where("id IS NULL")),
+    # A changed event is a new row, and no number is given twice: what the snapshot lacks has a greater `seq`.
+    sqlite_autoincrement=True,
 )
 
 event_history = Table(  # superseded versions of an event
@@ -193,6 +213,7 @@ event_history = Table(  # superseded versions of an event
     Column("body", JSON, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("superseded_at", Instant, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 owner = Table(
@@ -220,6 +241,7 @@ alias = Table(  # a merge or a lead conversion: the old name, and where it lives
     Column("new_id", String, nullable=False),
     Column("reason", String, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Index("ix_alias_new", "conn", "new_object", "new_id"),
 )
 
 # -- who is who --------------------------------------------------------------------------------------------------
@@ -231,7 +253,7 @@ link = Table(
     Column("object", String, primary_key=True),
     Column("id", String, primary_key=True),
     Column("person_id", String, nullable=False),
-    Column("role", String, nullable=False),  # target, shadow, ambiguous
+    Column("role", String, nullable=False),  # target, shadow, ambiguous, gone
     Column("method", String, nullable=False),  # alone, link, cross reference, e-mail
     Column("confidence", Float, nullable=False),
     Index(None, "person_id"),
@@ -261,6 +283,14 @@ person = Table(
         **only_where("dirty IS NOT NULL"),
     ),
     Index(None, "email"),
+)
+
+merged_person = Table(  # two people found to be one, until the snapshot has moved the engagement of the first
+    "merged_person",
+    metadata,
+    Column("person_id", String, primary_key=True),
+    Column("into_id", String, nullable=False),
+    Column("merged_at", Instant, nullable=False),
 )
 
 # -- decisions ---------------------------------------------------------------------------------------------------
@@ -445,7 +475,7 @@ snapshot = Table(  # the Parquet files that scoring reads; rebuilt from the stor
     "snapshot",
     metadata,
     Column("file", String, primary_key=True),
-    Column("kind", String, nullable=False),  # people, events, cards
+    Column("kind", String, nullable=False),  # people, events, cards; settings for what the files were made with
     Column("bucket", Integer, nullable=False),
     Column("sorted", Boolean, nullable=False),  # the compacted file of its bucket, or a delta
     Column("seq", BigInteger, nullable=False),
