@@ -249,7 +249,10 @@ class FieldKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSchema:
-    """One property as the CRM describes it. ``options`` are API values in the CRM's order, None when free."""
+    """One property as the CRM describes it. ``options`` are API values in the CRM's order, None when free.
+
+    ``native`` is the CRM's own word for the type (Salesforce tells ``date`` from ``datetime``), "" when not known.
+    """
 
     name: str
     kind: FieldKind
@@ -258,6 +261,7 @@ class FieldSchema:
     options: tuple[str, ...] | None = None
     unique: bool = False
     custom: bool = False
+    native: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

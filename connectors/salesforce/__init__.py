@@ -1,0 +1,236 @@
+"""Salesforce, as `connectors.port.Connector` wants it.
+
+    settings      how to reach an org, and as whom
+    client        signed-in calls: sessions, refusals, quota            (transport, refusals, quota)
+    soql          queries and ids as text
+    windows       every row changed in a window, by keyset
+    reader        people, accounts, owners, single records
+    activities    campaign members, tasks, events as engagement
+    writer        batches of patches, one outcome each
+    tasks         follow-up tasks, each once
+    schema        describes, and the fields mqlsync needs
+
+simple-salesforce and requests are imported with the first call, not with this package.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from connectors.errors import UnexpectedAnswer
+from connectors.fields import CrmMap, EventSource
+from connectors.records import (
+    AccountInfo,
+    CompanyRecord,
+    Crm,
+    Engagement,
+    FieldSchema,
+    Owner,
+    Page,
+    Patch,
+    PersonRecord,
+    ReadBack,
+    RecordRef,
+    SchemaChange,
+    Stream,
+    StreamKind,
+    TaskDraft,
+    WantedField,
+    Window,
+    WriteOutcome,
+)
+from connectors.retry import Patience
+from connectors.salesforce import soql
+from connectors.salesforce.activities import Activities
+from connectors.salesforce.client import Client
+from connectors.salesforce.reader import READ, Reader
+from connectors.salesforce.refusals import NotPossible, Refused
+from connectors.salesforce.schema import Describes, SchemaMaker
+from connectors.salesforce.settings import ClientCredentials, Jwt, PasswordToken, SalesforceSettings, Session
+from connectors.salesforce.tasks import TaskMaker
+from connectors.salesforce.writer import COLLECTION, Writer
+
+__all__ = [
+    "ClientCredentials",
+    "Jwt",
+    "PasswordToken",
+    "SalesforceConnector",
+    "SalesforceSettings",
+    "Session",
+]
+
+_ENGAGEMENT = (
+    (EventSource.CAMPAIGN, "campaign member"),
+    (EventSource.TASK, "task"),
+    (EventSource.MEETING, "event"),
+)
+
+
+class SalesforceConnector:
+    """One org. Opens no connection before the first call.
+
+    Parameters
+    ----------
+    settings: where and as whom
+    fields: the Salesforce half of fields.yaml, knowing which properties are written
+    patience: how often and how long one call may be tried
+    sleep, monotonic: the two clocks of waiting, in seconds
+    schemas: describes kept from earlier (object -> field -> schema); they spare a call each
+    """
+
+    def __init__(
+        self,
+        settings: SalesforceSettings,
+        fields: CrmMap,
+        *,
+        patience: Patience,
+        sleep: Callable[[float], object] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        schemas: Mapping[str, Mapping[str, FieldSchema]] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._fields = fields
+        self._client = Client(settings, patience=patience, sleep=sleep, monotonic=monotonic)
+        self._describes = Describes(self._client, schemas or {})
+        self._reader = Reader(self._client, self._describes, fields)
+        self._activities = Activities(self._client, self._describes, fields)
+        self._writer = Writer(self._client, self._describes, self._reader.read, sleep)
+        self._tasks = TaskMaker(self._client, self._describes, self._reader.read, sleep)
+        self._schema = SchemaMaker(self._client, self._describes)
+        self._asked_who = False
+
+    # -- the account -----------------------------------------------------------------------------------------------
+
+    @property
+    def crm(self) -> Crm:
+        return Crm.SALESFORCE
+
+    @property
+    def calls(self) -> Mapping[str, int]:
+        return dict(self._client.calls)
+
+    def check(self) -> AccountInfo:
+        """Proves that the token is good for the API, then names the org and what the configuration asks in vain.
+
+        ``limits`` needs "View Setup and Configuration"; without it a describe is the proof.
+        """
+        try:
+            self._client.get("limits/", kind="check")
+        except NotPossible as refused:
+            if refused.status != 403 or refused.refusal.code.startswith("API_"):
+                raise
+            self._describes.fresh(next(iter(self._fields.objects), "lead"))
+        org = self._organization()
+        org_id = self._client.identity.org_id or org.get("Id")
+        if not org_id:
+            raise UnexpectedAnswer(
+                Crm.SALESFORCE,
+                "neither the token nor the org itself says which org this is.",
+                status=200,
+                advice="Give the integration user read access to Organization.",
+            )
+        return AccountInfo(
+            crm=Crm.SALESFORCE,
+            id=soql.id18(org_id),
+            name=org.get("Name") or self._settings.host,
+            timezone=org.get("TimeZoneSidKey") or "UTC",
+            problems=self._reader.problems(),
+        )
+
+    def _organization(self) -> Mapping[str, str]:
+        """Id, name and time zone of the org; empty where this user may not read them."""
+        try:
+            found = self._client.rows(
+                soql.select(["Id", "Name", "TimeZoneSidKey"], "Organization", limit=1), kind="check"
+            )
+        except (NotPossible, Refused):
+            return {}
+        return found[0] if found else {}
+
+    def now(self) -> datetime:
+        if self._client.clock is None:
+            self._client.get("limits/", kind="check")
+        clock = self._client.clock
+        if clock is None:
+            raise UnexpectedAnswer(Crm.SALESFORCE, "its answers carry no Date.", status=200)
+        return clock.astimezone(UTC)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def describe(self, object: str) -> Mapping[str, FieldSchema]:
+        return self._describes.fields(object)
+
+    def streams(self) -> tuple[Stream, ...]:
+        """Users, queues, accounts and their opportunities, leads, contacts, then what activities fields.yaml names."""
+
+        def stream(kind: StreamKind, name: str) -> Stream:
+            return Stream(crm=Crm.SALESFORCE, kind=kind, name=name)
+
+        named = [stream(StreamKind.OWNERS, "user"), stream(StreamKind.OWNERS, "queue")]
+        if "account" in self._fields.objects:
+            named.append(stream(StreamKind.COMPANIES, "account"))
+        if self._reader.counts():
+            named.append(stream(StreamKind.COMPANIES, "opportunity"))
+        named += [stream(StreamKind.PEOPLE, name) for name in ("lead", "contact") if name in self._fields.objects]
+        named += [stream(StreamKind.ENGAGEMENT, name) for source, name in _ENGAGEMENT if self._fields.events_of(source)]
+        return tuple(named)
+
+    def owners(self) -> tuple[Owner, ...]:
+        user_id, username = self._who_we_are()
+        return self._reader.owners(user_id, username)
+
+    def people(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
+        return self._reader.people(stream.name, window, resume)
+
+    def companies(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
+        if stream.name == "opportunity":
+            return self._reader.opportunities(window, resume)
+        return self._reader.companies(window, resume)
+
+    def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
+        return self._activities.read(stream.name, window, resume)
+
+    def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
+        return self._reader.read(refs, fields)
+
+    @property
+    def read_size(self) -> int:
+        return READ
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
+        return self._writer.apply(patches)
+
+    @property
+    def batch_size(self) -> int:
+        return COLLECTION
+
+    def create_tasks(self, drafts: Sequence[TaskDraft]) -> tuple[WriteOutcome, ...]:
+        return self._tasks.create(drafts)
+
+    def ensure_schema(self, wanted: Sequence[WantedField], *, dry_run: bool = False) -> tuple[SchemaChange, ...]:
+        user_id = None if dry_run else self._user_id()
+        return self._schema.ensure(wanted, user_id=user_id, dry_run=dry_run)
+
+    def close(self) -> None:
+        self._client.close()
+
+    # -- who we are ------------------------------------------------------------------------------------------------
+
+    def _who_we_are(self) -> tuple[str | None, str | None]:
+        """Id and user name of the integration user, as far as known without another call."""
+        auth = self._settings.auth
+        return self._client.identity.user_id, auth.username if isinstance(auth, PasswordToken | Jwt) else None
+
+    def _user_id(self) -> str | None:
+        """The integration user's id; looked up by its name where the sign-in did not tell it."""
+        self._client.sign_in()
+        user_id, username = self._who_we_are()
+        if user_id is None and username is not None:
+            query = soql.select(["Id"], "User", f"Username = {soql.literal(username)}")
+            found = self._client.rows(query, kind="schema")
+            user_id = soql.id18(found[0]["Id"]) if found else None
+        return user_id

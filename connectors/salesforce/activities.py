@@ -1,0 +1,247 @@
+"""Campaign members, tasks and events as engagement.
+
+Source: Object Reference "CampaignMember", "Task", "Event". Closed activities are archived after a year and then show
+only in ``queryAll``, so an activity that a query does not return is not thereby deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from connectors.fields import CrmMap, EventRule, EventSource
+from connectors.normalise import fold, number
+from connectors.records import Crm, Engagement, Page, RecordProblem, RecordRef, Window
+from connectors.salesforce import soql
+from connectors.salesforce.client import Client
+from connectors.salesforce.reader import ref_of, text_of, value_at
+from connectors.salesforce.schema import TASK_KEY, Describes
+from connectors.salesforce.tasks import is_ours
+from connectors.salesforce.windows import Columns, Row, changed_rows
+
+__all__ = ["Activities"]
+
+_PEOPLE = {"00Q": "lead", "003": "contact"}
+_SYSTEM = ("Id", "SystemModstamp", "CreatedDate", "IsDeleted")
+
+_CAMPAIGN_WORDS: Mapping[str, str] = {
+    "name": "Campaign.Name",
+    "campaign": "Campaign.Name",
+    "type": "Campaign.Type",
+    "status": "Status",
+}
+"""Attributes every campaign response has, and the words a rule's ``set`` may use for them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Matched:
+    """A row that a rule recognised: which rule, of whom, when."""
+
+    rule: EventRule
+    who: RecordRef
+    at: datetime | date
+    count: bool = True
+
+
+class Activities:
+    """The engagement streams. ``describes`` says which of the rules' fields exist; a text that is no field is fixed."""
+
+    def __init__(self, client: Client, describes: Describes, fields: CrmMap) -> None:
+        self._client = client
+        self._describes = describes
+        self._fields = fields
+
+    def read(self, stream: str, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
+        """Pages of one of the streams ``campaign member``, ``task``, ``event``."""
+        match stream:
+            case "campaign member":
+                return self._campaign_members(window, resume)
+            case "task":
+                return self._tasks(window, resume)
+            case "event":
+                return self._events(window, resume)
+            case _:
+                raise ValueError(f"Salesforce has no engagement stream named {stream!r}")
+
+    # -- the three objects -----------------------------------------------------------------------------------------
+
+    def _campaign_members(self, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
+        rules = self._fields.events_of(EventSource.CAMPAIGN)
+        own = (*_SYSTEM, "LeadId", "ContactId", "HasResponded", "FirstRespondedDate", "Status")
+
+        def match(row: Row) -> _Matched | None:
+            # after a conversion both are filled, and the activity is the contact's
+            who = _person(row.get("ContactId")) or _person(row.get("LeadId"))
+            rule = _first(rules, value_at(row, "Campaign.Type"), row.get("Status"))
+            if who is None or rule is None:
+                return None
+            responded = row.get("FirstRespondedDate") if row.get("HasResponded") else None
+            at = date.fromisoformat(responded[:10]) if responded else soql.instant(row["CreatedDate"])
+            return _Matched(rule=rule, who=who, at=at)
+
+        def attributes(rule: EventRule, row: Row) -> dict[str, str | int | float]:
+            sources = {**_CAMPAIGN_WORDS, **{a: _CAMPAIGN_WORDS.get(s, s) for a, s in rule.set.items()}}
+            return self._attributes(sources, "campaign member", row)
+
+        words = set(_CAMPAIGN_WORDS.values())
+        yield from self._stream("campaign member", (*own, *sorted(words)), rules, match, attributes, window, resume)
+
+    def _tasks(self, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
+        rules = self._fields.events_of(EventSource.TASK)
+        own = (
+            *_SYSTEM, "WhoId", "Type", "TaskSubtype", "IsClosed", "CompletedDateTime", "LastModifiedDate",
+            "CallDurationInSeconds",
+        )  # fmt: skip
+        # descriptions can be whole e-mails, so they are read only where our own tasks are known by nothing else
+        mark = TASK_KEY if TASK_KEY in self._describes.fields("task") else "Description"
+
+        def match(row: Row) -> _Matched | None:
+            who = _person(row.get("WhoId"))
+            if who is None or is_ours(row):
+                return None
+            rule = _first(rules, row.get("Type") or row.get("TaskSubtype"), None)
+            if rule is None:
+                return None
+            at = row.get("CompletedDateTime") or row.get("LastModifiedDate") or row["SystemModstamp"]
+            return _Matched(rule=rule, who=who, at=soql.instant(at), count=bool(row.get("IsClosed")))
+
+        def attributes(rule: EventRule, row: Row) -> dict[str, str | int | float]:
+            read = self._attributes(rule.set, "task", row)
+            seconds = row.get("CallDurationInSeconds")
+            if seconds is not None and "minutes" not in read:
+                read["minutes"] = _minutes(seconds)
+            return read
+
+        yield from self._stream("task", (*own, mark), rules, match, attributes, window, resume)
+
+    def _events(self, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
+        rules = self._fields.events_of(EventSource.MEETING)
+        own = (
+            *_SYSTEM, "WhoId", "Type", "EventSubtype", "StartDateTime", "ActivityDate", "IsAllDayEvent", "IsChild",
+            "IsRecurrence",
+        )  # fmt: skip
+
+        def match(row: Row) -> _Matched | None:
+            who = _person(row.get("WhoId"))
+            # a group event has a copy for each invitee, a series a master beside its meetings: each meeting counts once
+            if who is None or row.get("IsChild") or row.get("IsRecurrence"):
+                return None
+            rule = _first(rules, row.get("Type") or row.get("EventSubtype"), None)
+            start, day = row.get("StartDateTime"), row.get("ActivityDate")
+            if rule is None or not (start or day):
+                return None
+            whole_day = day and (row.get("IsAllDayEvent") or not start)
+            at = date.fromisoformat(str(day)) if whole_day else soql.instant(str(start))
+            return _Matched(rule=rule, who=who, at=at)
+
+        def attributes(rule: EventRule, row: Row) -> dict[str, str | int | float]:
+            kind = row.get("Type") or row.get("EventSubtype")
+            return {**({"type": kind} if kind else {}), **self._attributes(rule.set, "event", row)}
+
+        yield from self._stream("event", own, rules, match, attributes, window, resume)
+
+    # -- common ----------------------------------------------------------------------------------------------------
+
+    def _stream(
+        self,
+        object: str,
+        own: Sequence[str],
+        rules: Sequence[EventRule],
+        match: Callable[[Row], _Matched | None],
+        attributes: Callable[[EventRule, Row], dict[str, str | int | float]],
+        window: Window,
+        resume: str | None,
+    ) -> Iterator[Page[Engagement]]:
+        """Pages of one object's engagement.
+
+        A row that was engagement and no longer is (deleted, reopened, another type) is taken back. In a first load
+        there is nothing to take back, and a campaign's many unanswered members are passed over.
+        """
+        known = self._describes.fields(object)
+        named = [source for rule in rules for source in rule.set.values() if source in known]
+        columns = Columns(self._describes, object, (*own, *named))
+        take_back = window.lo is not None
+        for page in changed_rows(self._client, columns, window, resume):
+            found: list[Engagement] = []
+            problems: list[RecordProblem] = []
+            for row in page.rows:
+                ref = ref_of(object, row["Id"])
+                try:
+                    one = _engagement(ref, row, match(row), attributes, rules, take_back=take_back)
+                except (ValueError, TypeError, KeyError) as error:
+                    reason = f"the activity cannot be read: {type(error).__name__}: {error}"
+                    problems.append(RecordProblem(ref=ref, field="at", reason=reason))
+                    continue
+                if one is not None:
+                    found.append(one)
+            yield Page(rows=tuple(found), resume=page.resume, problems=tuple(problems))
+
+    def _attributes(self, sources: Mapping[str, str], object: str, row: Row) -> dict[str, str | int | float]:
+        """Attribute -> value: of the field where the source names one, else the source as a fixed text."""
+        known = self._describes.fields(object)
+        read: dict[str, str | int | float] = {}
+        for attribute, source in sources.items():
+            value = value_at(row, source) if source in known or source.startswith("Campaign.") else source
+            if value is None or value == "":
+                continue
+            if attribute == "minutes":
+                read[attribute] = _minutes(value) if source == "CallDurationInSeconds" else number(value)
+            elif attribute == "direction":
+                read[attribute] = fold(str(value))
+            else:
+                read[attribute] = text_of(value) or ""
+        return read
+
+
+def _minutes(seconds: Any) -> int | float:
+    return number(round(number(seconds) / 60, 2))
+
+
+def _engagement(
+    ref: RecordRef,
+    row: Row,
+    matched: _Matched | None,
+    attributes: Callable[[EventRule, Row], dict[str, str | int | float]],
+    rules: Sequence[EventRule],
+    *,
+    take_back: bool,
+) -> Engagement | None:
+    if matched is not None and matched.count and not row.get("IsDeleted"):
+        return Engagement(
+            crm=Crm.SALESFORCE,
+            source_id=f"{ref.object}:{ref.id}",
+            kind=matched.rule.kind,
+            at=matched.at,
+            who=matched.who,
+            attributes=attributes(matched.rule, row),
+        )
+    who = matched.who if matched else _person(row.get("ContactId") or row.get("LeadId") or row.get("WhoId"))
+    if not take_back or who is None or is_ours(row):
+        return None
+    return Engagement(
+        crm=Crm.SALESFORCE,
+        source_id=f"{ref.object}:{ref.id}",
+        kind=matched.rule.kind if matched else rules[0].kind,
+        at=matched.at if matched else soql.instant(row["CreatedDate"]),
+        who=who,
+        deleted=True,
+    )
+
+
+def _first(rules: Sequence[EventRule], key: Any, status: Any) -> EventRule | None:
+    """The first rule for a type and status; a rule without a type takes any."""
+    folded = fold(key) if isinstance(key, str) else ""
+    said = fold(status) if isinstance(status, str) else ""
+    for rule in rules:
+        fits = rule.key is None or fold(rule.key) == folded
+        if fits and (not rule.statuses or said in {fold(one) for one in rule.statuses}):
+            return rule
+    return None
+
+
+def _person(id: Any) -> RecordRef | None:
+    """A lead or contact by the prefix of its id; None for anything else."""
+    object = _PEOPLE.get(id[:3]) if isinstance(id, str) else None
+    return ref_of(object, id) if object and isinstance(id, str) else None

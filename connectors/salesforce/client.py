@@ -1,0 +1,408 @@
+"""Signed-in calls to one org: one re-login at most, no blind repetition, every failure named.
+
+The transport is simple-salesforce, but never its own refresh (unbounded for ``sf.Lead``, racy, and it drops the call's
+headers) and never its ``SFType``. Source: REST API Developer Guide; section numbers of errors are in `refusals`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from html import escape
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+from xml.parsers.expat import ExpatError
+
+from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
+from connectors.records import Crm
+from connectors.retry import Patience, patiently
+from connectors.salesforce import soql
+from connectors.salesforce.quota import DayShare
+from connectors.salesforce.refusals import SignInAgain, redacted, refusal, sign_in_refusal
+from connectors.salesforce.settings import (
+    ClientCredentials,
+    Jwt,
+    PasswordToken,
+    SalesforceSettings,
+    Session,
+    on_salesforce,
+)
+
+if TYPE_CHECKING:
+    import requests
+    from simple_salesforce import Salesforce
+
+__all__ = ["Client", "Identity"]
+
+T = TypeVar("T")
+
+_ID_URL = re.compile(r"/id/(00D[A-Za-z0-9]{12,15})/(005[A-Za-z0-9]{12,15})")
+_SOAP_USER = re.compile(rb"<(?:\w+:)?userId[^>]*>\s*(005[A-Za-z0-9]{12,15})\s*<")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whom the token speaks for, as far as the sign-in told."""
+
+    org_id: str | None = None
+    user_id: str | None = None
+
+
+class _Unreadable(UnexpectedAnswer):
+    """A read answered with something that is no JSON. Reading once more is harmless."""
+
+
+class Client:
+    """One org. Opens no connection before the first call; safe to call from one thread at a time.
+
+    Every method may raise RetryLater (patience used up), RunCannotContinue or UnexpectedAnswer; `send` also
+    OutcomeUnknown, and then nobody knows whether it was carried out.
+    """
+
+    def __init__(
+        self,
+        settings: SalesforceSettings,
+        *,
+        patience: Patience,
+        sleep: Callable[[float], object],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.calls: Counter[str] = Counter()
+        self.identity = Identity()
+        self.clock: datetime | None = None
+        self._patience = patience
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._day = DayShare(settings.share_of_day, monotonic)
+        self._session: requests.Session | None = None
+        self._wire: Salesforce | None = None
+        self._signing_in = threading.Lock()
+        self._last: requests.Response | None = None
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    def query(self, text: str, *, kind: str = "query", deleted: bool = False) -> Mapping[str, Any]:
+        """The first page of a SOQL query: ``{"records", "done", "nextRecordsUrl"?, "totalSize"}``.
+
+        ``deleted`` asks ``queryAll``: rows in the recycle bin, merged rows and archived activities as well.
+        """
+        path = f"{'queryAll' if deleted else 'query'}/?q={soql.address(text)}"
+        return self._page(self._read(kind, lambda wire: wire.restful(path)))
+
+    def more(self, next_url: str, *, kind: str = "query") -> Mapping[str, Any]:
+        """The page behind a ``nextRecordsUrl``."""
+        parts = urlsplit(next_url)  # documented as a path; a whole address is cut down to one, the host stays ours
+        path = parts._replace(scheme="", netloc="").geturl()
+        if not path.startswith("/services/"):
+            raise UnexpectedAnswer(Crm.SALESFORCE, "the address of the next page is no path of the API.", status=200)
+        return self._page(self._read(kind, lambda wire: wire.query_more(path, identifier_is_url=True)))
+
+    def rows(self, text: str, *, kind: str = "query", deleted: bool = False) -> list[Mapping[str, Any]]:
+        """All rows of a small query."""
+        page = self.query(text, kind=kind, deleted=deleted)
+        found = list(page["records"])
+        while not page["done"]:
+            page = self.more(page["nextRecordsUrl"], kind=kind)
+            found += page["records"]
+        return found
+
+    def get(self, path: str, *, kind: str) -> Any:
+        """A resource under ``/services/data/vXX.0/``. None for an empty one."""
+        return self._read(kind, lambda wire: wire.restful(path))
+
+    def send(self, method: str, path: str, body: object, *, kind: str) -> Any:
+        """Something that may change the org. Sent again only where it certainly was not carried out."""
+        import msgspec
+
+        content = msgspec.json.encode(body)
+        return patiently(
+            lambda: self._exchange(kind, lambda wire: wire.restful(path, method=method, data=content), write=True),
+            patience=self._patience,
+            sleep=self._sleep,
+            monotonic=self._monotonic,
+        )
+
+    def sign_in(self) -> Identity:
+        """Whom the credentials speak for. Signs in unless that is done already."""
+        patiently(self._signed_in, patience=self._patience, sleep=self._sleep, monotonic=self._monotonic)
+        return self.identity
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+        self._session = self._wire = None
+
+    def _read(self, kind: str, call: Callable[[Salesforce], T]) -> T:
+        def once() -> T:
+            try:
+                return self._exchange(kind, call, write=False)
+            except _Unreadable:
+                return self._exchange(kind, call, write=False)
+
+        return patiently(once, patience=self._patience, sleep=self._sleep, monotonic=self._monotonic)
+
+    @staticmethod
+    def _page(answer: Any) -> Mapping[str, Any]:
+        """A query's answer with ``done`` certain. Some servers leave ``nextRecordsUrl`` or ``done`` out at the end."""
+        if not isinstance(answer, dict) or not isinstance(answer.get("records"), list):
+            raise UnexpectedAnswer(Crm.SALESFORCE, "a query was answered without records.", status=200)
+        done = answer.get("done", "nextRecordsUrl" not in answer)
+        if not done and not answer.get("nextRecordsUrl"):
+            raise UnexpectedAnswer(
+                Crm.SALESFORCE, "a query says that there is more, but not where to read it.", status=200
+            )
+        return {**answer, "done": done}
+
+    # -- one request -----------------------------------------------------------------------------------------------
+
+    def _exchange(self, kind: str, call: Callable[[Salesforce], T], *, write: bool) -> T:
+        """One request; when the session is over, one sign-in and the request once more."""
+        wire = self._signed_in()
+        try:
+            return self._once(kind, call, wire, write=write)
+        except SignInAgain:
+            wire = self._signed_in(instead_of=wire)
+        try:
+            return self._once(kind, call, wire, write=write)
+        except SignInAgain:
+            raise RunCannotContinue(
+                Crm.SALESFORCE,
+                "the session is refused right after signing in.",
+                advice="The token must be good for the REST API (scope api), and base_url the My Domain, "
+                "not a lightning.force.com address.",
+                credentials=True,
+            ) from None
+
+    def _once(self, kind: str, call: Callable[[Salesforce], T], wire: Salesforce, *, write: bool) -> T:
+        import msgspec
+        import requests
+        from simple_salesforce.exceptions import SalesforceError
+
+        self._may_call()
+        self._count(kind)
+        # `from None` throughout: the package's and requests' texts carry the URL, and with it names and addresses
+        try:
+            return call(wire)
+        except SalesforceError as error:
+            raise self._refused(error.status, write=write) from None
+        except requests.RequestException as error:
+            raise self._broken(error, write=write) from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise self._unreadable(write=write) from None
+
+    def _may_call(self) -> None:
+        why = self._day.spent()
+        if why is not None:
+            raise RunCannotContinue(
+                Crm.SALESFORCE,
+                f"{why}.",
+                advice="Nothing more was sent. Run again later, or raise limits.share_of_day.",
+                quota=True,
+            )
+
+    def _count(self, kind: str) -> None:
+        self.calls[kind] += 1
+        self._day.call()
+        self._last = None
+
+    def _saw(self, answer: requests.Response, *_: object, **__: object) -> None:
+        """Called by the session with every answer, refused ones included."""
+        self._last = answer
+        self._day.saw(answer.headers.get("Sforce-Limit-Info"))
+        date = answer.headers.get("Date")
+        if date is not None:
+            try:
+                self.clock = parsedate_to_datetime(date)
+            except ValueError:
+                return  # a server without a readable clock keeps the last reading
+
+    def _refused(self, status: int, *, write: bool) -> ConnectorError | SignInAgain:
+        content = self._last.content if self._last is not None else b""
+        after = self._last.headers.get("Retry-After") if self._last is not None else None
+        return refusal(status, content, write=write, retry_after=after, now=self.clock)
+
+    def _broken(self, error: requests.RequestException, *, write: bool) -> ConnectorError:
+        """A request without an answer."""
+        from requests import exceptions as broken
+
+        from connectors.salesforce.transport import never_sent
+
+        what = type(error).__name__
+        if isinstance(error, broken.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return RunCannotContinue(
+                Crm.SALESFORCE, "its certificate is not trusted here.", advice="Check base_url and the proxy."
+            )
+        if isinstance(error, broken.InvalidURL | broken.InvalidSchema | broken.InvalidHeader | broken.MissingSchema):
+            return RunCannotContinue(Crm.SALESFORCE, f"its address or token cannot be used ({what}).")
+        if never_sent(error) or not write:
+            return RetryLater(Crm.SALESFORCE, f"no connection, or it broke off ({what}).")
+        return OutcomeUnknown(
+            Crm.SALESFORCE, f"the connection broke before the answer ({what}).", advice="Read the records back."
+        )
+
+    def _unreadable(self, *, write: bool) -> ConnectorError:
+        if write:
+            return OutcomeUnknown(
+                Crm.SALESFORCE, "a write was answered with something unreadable.", advice="Read the records back."
+            )
+        return _Unreadable(
+            Crm.SALESFORCE,
+            "a read was answered with something that is no JSON (a proxy, or an outage page).",
+            status=200,
+            advice="Check base_url and the proxy; nothing was changed.",
+        )
+
+    # -- signing in ------------------------------------------------------------------------------------------------
+
+    def _signed_in(self, *, instead_of: Salesforce | None = None) -> Salesforce:
+        """The current client of the package; a new one when the one given has lost its session.
+
+        Whoever comes second finds the token that the first has fetched: servers may end the old token at each login.
+        """
+        with self._signing_in:
+            if self._wire is None or self._wire is instead_of:
+                self._wire = None
+                token, host = self._sign_in(expired=instead_of is not None)
+                from connectors.salesforce.transport import open_wire
+
+                self._wire = open_wire(self._open_session(), token, host, self.settings.api_version)
+            return self._wire
+
+    def _open_session(self) -> requests.Session:
+        if self._session is None:
+            from connectors.salesforce.transport import open_session
+
+            self._session = open_session(
+                self.settings.base_url, timeout=self.settings.timeout, proxy=self.settings.proxy, saw=self._saw
+            )
+        return self._session
+
+    def _sign_in(self, *, expired: bool) -> tuple[str, str]:
+        """Token and instance host."""
+        auth = self.settings.auth
+        if isinstance(auth, Session):
+            if expired:
+                raise RunCannotContinue(
+                    Crm.SALESFORCE,
+                    "the session_id has expired or is not valid for the REST API.",
+                    advice="Give a new one, or an auth block that can sign in by itself.",
+                    credentials=True,
+                )
+            self.identity = Identity(org_id=_org_of(auth.session_id))
+            return auth.session_id, self.settings.host
+        token, host = self._log_in()
+        self._learn_identity(token)
+        if not self.settings.loopback and not on_salesforce(host.partition(":")[0]):
+            raise RunCannotContinue(
+                Crm.SALESFORCE,
+                f"the sign-in sent us to {host}, which is not a Salesforce domain; nothing was sent there.",
+                advice="Check base_url and the proxy.",
+                credentials=True,
+            )
+        return token, host
+
+    def _log_in(self) -> tuple[str, str]:
+        import jwt
+        import requests
+        from simple_salesforce.exceptions import SalesforceError
+        from simple_salesforce.login import SalesforceLogin
+
+        arguments = self._login_arguments()
+        session = self._open_session()
+        self._count("sign in")
+        try:
+            with warnings.catch_warnings():
+                # the package prints how to approve an app in a browser; our error says it
+                warnings.simplefilter("ignore", UserWarning)
+                token, host = SalesforceLogin(session=session, sf_version=self.settings.api_version, **arguments)
+        except requests.RequestException as error:
+            raise self._broken(error, write=False) from None
+        except (jwt.PyJWTError, ValueError) as error:
+            if self._last is not None:  # it was sent, so it is the answer that cannot be read
+                raise self._sign_in_refused() from None
+            raise RunCannotContinue(
+                Crm.SALESFORCE,
+                f"the private key cannot sign ({type(error).__name__}).",
+                advice="It must be an RSA key in PEM form.",
+                credentials=True,
+            ) from None
+        except (SalesforceError, AttributeError, TypeError, ExpatError):
+            # besides its own error the package stumbles over answers that are neither token nor error
+            raise self._sign_in_refused() from None
+        if not isinstance(token, str) or not token or not isinstance(host, str):
+            raise self._sign_in_refused()
+        return token, host.split("/", 1)[0]
+
+    def _sign_in_refused(self) -> ConnectorError:
+        last = self._last
+        if last is None:
+            return UnexpectedAnswer(Crm.SALESFORCE, "signing in failed before anything was sent.", status=0)
+        return sign_in_refusal(last.status_code, last.content, retry_after=last.headers.get("Retry-After"))
+
+    def _login_arguments(self) -> dict[str, str]:
+        """What the package's login needs for the configured flow."""
+        settings = self.settings
+        match settings.auth:
+            case ClientCredentials() as app:
+                return {
+                    "consumer_key": app.consumer_key,
+                    "consumer_secret": app.consumer_secret,
+                    "domain": settings.domain,
+                }
+            case PasswordToken() as user:
+                return {
+                    "username": user.username,
+                    "password": user.password,
+                    "security_token": escape(user.security_token),  # the package escapes the other two only
+                    "domain": settings.domain,
+                }
+            case Jwt() as signed:
+                return {
+                    "username": signed.username,
+                    "consumer_key": signed.consumer_key,
+                    "privatekey": self._private_key(signed),
+                    "instance_url": settings.domain,  # a prefix, despite its name
+                    "domain": settings.audience,
+                }
+            case Session():
+                raise AssertionError("a given session is never signed in")
+
+    @staticmethod
+    def _private_key(auth: Jwt) -> str:
+        if auth.private_key is not None:
+            return auth.private_key
+        try:
+            with open(str(auth.private_key_file), encoding="ascii") as file:
+                return file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunCannotContinue(
+                Crm.SALESFORCE,
+                f"private_key_file {auth.private_key_file} cannot be read: {redacted(str(error))}.",
+                credentials=True,
+            ) from None
+
+    def _learn_identity(self, token: str) -> None:
+        """Org and user from the token answer's ``id`` address, SOAP's ``userId``, or the token itself."""
+        content = self._last.content if self._last is not None else b""
+        named = _ID_URL.search(content.decode("utf-8", "replace").replace("\\/", "/"))
+        if named is not None:
+            self.identity = Identity(org_id=soql.id18(named[1]), user_id=soql.id18(named[2]))
+            return
+        user = _SOAP_USER.search(content)
+        self.identity = Identity(
+            org_id=_org_of(token) or self.identity.org_id,
+            user_id=soql.id18(user[1].decode()) if user else self.identity.user_id,
+        )
+
+
+def _org_of(token: str) -> str | None:
+    """A session id is ``<15-character org id>!<secret>``."""
+    org, bang, _ = token.partition("!")
+    return soql.id18(org) if bang and org.startswith("00D") and soql.is_id(org) else None

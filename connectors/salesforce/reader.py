@@ -1,0 +1,374 @@
+"""People, accounts and owners as Salesforce has them, and single records by id.
+
+Source: Object Reference (Lead, Contact, Account, Opportunity, User, Group, QueueSobject). Merged and deleted rows show
+only in ``queryAll``, with ``IsDeleted`` and the survivor in ``MasterRecordId``; a converted lead lives on as a contact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from connectors.fields import CountRule, CrmMap, FactField, ObjectMap
+from connectors.normalise import Converter, as_text, converter, fold
+from connectors.records import (
+    CompanyRecord,
+    Crm,
+    Found,
+    Gone,
+    Moved,
+    Owner,
+    OwnerKind,
+    Page,
+    PersonRecord,
+    ReadBack,
+    RecordProblem,
+    RecordRef,
+    Scalar,
+    Window,
+)
+from connectors.salesforce import soql
+from connectors.salesforce.client import Client
+from connectors.salesforce.schema import Describes, api_name
+from connectors.salesforce.windows import Columns, Row, changed_rows
+
+__all__ = ["READ", "Reader", "ref_of", "text_of", "value_at"]
+
+READ = 300
+"""Most ids in one ``IN (...)``."""
+
+_SYSTEM = ("Id", "SystemModstamp", "CreatedDate", "IsDeleted", "OwnerId")
+_OWN: Mapping[str, tuple[str, ...]] = {
+    "lead": (*_SYSTEM, "MasterRecordId", "IsConverted", "ConvertedContactId"),
+    "contact": (*_SYSTEM, "MasterRecordId", "AccountId"),
+    "account": (*_SYSTEM, "MasterRecordId"),
+}
+_WHERE_IT_IS = ("Id", "SystemModstamp", "IsDeleted", "MasterRecordId", "IsConverted", "ConvertedContactId")
+
+
+def ref_of(object: str, id: str) -> RecordRef:
+    return RecordRef(crm=Crm.SALESFORCE, object=object, id=soql.id18(id))
+
+
+def text_of(value: Scalar | None) -> str | None:
+    """A field's value as text: numbers without a trailing ``.0``, booleans ``true`` and ``false``, blank as None."""
+    return None if value is None or value == "" else as_text(value)
+
+
+def value_at(row: Row, path: str) -> Any:
+    """A field of a row, also through a relationship (``Campaign.Name``); None where the parent is missing."""
+    if "." not in path:
+        return row.get(path)
+    here: Any = row
+    for part in path.split("."):
+        here = here.get(part) if isinstance(here, Mapping) else None
+    return here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fact:
+    """One mapped fact, ready to be read from rows."""
+
+    name: str
+    property: str
+    convert: Converter
+
+
+class Reader:
+    """Rows to records. Columns are settled once for each object and kept."""
+
+    def __init__(self, client: Client, describes: Describes, fields: CrmMap) -> None:
+        self._client = client
+        self._describes = describes
+        self._fields = fields
+        self._columns: dict[str, Columns] = {}
+        self._facts: dict[str, tuple[_Fact, ...]] = {}
+
+    # -- windows ---------------------------------------------------------------------------------------------------
+
+    def people(self, object: str, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
+        mapped, facts = self._fields.objects[object], self._facts_of(object)
+        email = next((f.property for f in mapped.facts if f.fact == "person.email" and f.property), "Email")
+
+        def record(row: Row, ref: RecordRef) -> PersonRecord:
+            problems: list[RecordProblem] = []
+            moved_to = _moved_to(object, row)
+            address = value_at(row, email)
+            account = row.get("AccountId")
+            return PersonRecord(
+                ref=ref,
+                emails=(address,) if address else (),
+                facts=_read_facts(facts, row, ref, problems),
+                current={name: text_of(value_at(row, name)) for name in mapped.written},
+                owner=_id(row.get("OwnerId")),
+                version=row["SystemModstamp"],
+                modified_at=soql.instant(row["SystemModstamp"]),
+                created_at=_instant(row.get("CreatedDate")),
+                company=ref_of("account", account) if account else None,
+                gone=bool(row.get("IsDeleted") or row.get("IsConverted")),
+                moved_to=moved_to,
+                problems=tuple(problems),
+            )
+
+        yield from self._records(object, window, resume, record)
+
+    def companies(self, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
+        facts = self._facts_of("account")
+        counts = self.counts()
+
+        def record(row: Row, ref: RecordRef) -> CompanyRecord:
+            problems: list[RecordProblem] = []
+            return CompanyRecord(
+                ref=ref,
+                facts=_read_facts(facts, row, ref, problems),
+                owner=_id(row.get("OwnerId")),
+                version=row["SystemModstamp"],
+                modified_at=soql.instant(row["SystemModstamp"]),
+                gone=bool(row.get("IsDeleted")),
+                moved_to=_moved_to("account", row),
+                problems=tuple(problems),
+            )
+
+        for page in self._records("account", window, resume, record):
+            yield self._with_counts(page, counts) if counts else page
+
+    def _with_counts(self, page: Page[CompanyRecord], counts: Sequence[tuple[str, CountRule]]) -> Page[CompanyRecord]:
+        """The page's accounts with their related records counted, so that a whole record is whole."""
+        from dataclasses import replace
+
+        ids = [one.ref.id for one in page.rows if not one.gone]
+        counted = self._count(ids, counts) if ids else {}
+        rows = tuple(replace(one, facts={**one.facts, **counted.get(one.ref.id, {})}) for one in page.rows)
+        return replace(page, rows=rows)
+
+    def opportunities(self, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
+        """Partial accounts: the counts of those whose opportunities changed in the window.
+
+        The accounts' opportunities are read anew and counted here, so a count never drifts. An opportunity that moved
+        to another account is counted there at once; the account it left is counted when it, or another of its
+        opportunities, changes.
+        """
+        counts = self.counts()
+        columns = Columns(self._describes, "opportunity", ("Id", "SystemModstamp", "AccountId"))
+        for page in changed_rows(self._client, columns, window, resume):
+            newest: dict[str, str] = {}
+            for row in page.rows:
+                if row.get("AccountId"):
+                    newest[soql.id18(row["AccountId"])] = row["SystemModstamp"]
+            counted = self._count(list(newest), counts) if newest else {}
+            rows = tuple(
+                CompanyRecord(
+                    ref=ref_of("account", id),
+                    facts=counted[id],
+                    owner=None,
+                    version=stamp,
+                    modified_at=soql.instant(stamp),
+                    partial=True,
+                )
+                for id, stamp in newest.items()
+            )
+            yield Page(rows=rows, resume=page.resume)
+
+    def counts(self) -> tuple[tuple[str, CountRule], ...]:
+        """The facts of accounts that count opportunities."""
+        account = self._fields.objects.get("account")
+        if account is None:
+            return ()
+        return tuple(
+            (f.fact, f.count) for f in account.facts if f.count is not None and f.count.object == "Opportunity"
+        )
+
+    def _count(self, accounts: Sequence[str], counts: Sequence[tuple[str, CountRule]]) -> dict[str, dict[str, Scalar]]:
+        """Account id -> fact -> number of matching opportunities, zeros included. Deleted ones do not count."""
+        names = dict.fromkeys(name for _, rule in counts for name in rule.where)
+        columns = Columns(self._describes, "opportunity", ("Id", "AccountId", "IsDeleted", *names))
+        counted: dict[str, dict[str, Scalar]] = {id: {fact: 0 for fact, _ in counts} for id in accounts}
+        matches = [(fact, [(name, fold(value)) for name, value in rule.where.items()]) for fact, rule in counts]
+        for some in soql.chunks(accounts, READ, around=400):
+            listed = ",".join(soql.literal(id) for id in some)
+            query = soql.select(columns.shown, "Opportunity", f"AccountId IN ({listed})")
+            for row in self._client.rows(query, kind="count opportunity"):
+                here = counted.get(soql.id18(row["AccountId"] or ""))
+                if here is None:
+                    continue
+                for fact, wanted in matches:
+                    if all(fold(text_of(value_at(row, name)) or "") == value for name, value in wanted):
+                        here[fact] = int(here[fact]) + 1
+        return counted
+
+    def _records(
+        self, object: str, window: Window, resume: str | None, record: Callable[[Row, RecordRef], Any]
+    ) -> Iterator[Page[Any]]:
+        for page in changed_rows(self._client, self.columns(object), window, resume):
+            records, problems = [], []
+            for row in page.rows:
+                ref = ref_of(object, row["Id"])
+                try:
+                    records.append(record(row, ref))
+                except (ValueError, TypeError, KeyError) as error:
+                    reason = f"the record cannot be read: {type(error).__name__}: {error}"
+                    problems.append(RecordProblem(ref=ref, field="SystemModstamp", reason=reason))
+            yield Page(rows=tuple(records), resume=page.resume, problems=tuple(problems))
+
+    # -- what can be read ------------------------------------------------------------------------------------------
+
+    def columns(self, object: str) -> Columns:
+        """The columns of a person's or account's object."""
+        if object not in self._columns:
+            mapped = self._fields.objects[object]
+            self._columns[object] = Columns(self._describes, object, (*_OWN[object], *mapped.properties()))
+        return self._columns[object]
+
+    def problems(self) -> tuple[str, ...]:
+        """What the configuration names and this user cannot see, in sentences."""
+        said = []
+        for object, mapped in self._fields.objects.items():
+            hidden = set(self.columns(object).hidden)
+            for name in mapped.properties():
+                if name in hidden:
+                    use = "written" if name in mapped.written else "mapped"
+                    said.append(f"{api_name(object)}.{name} is {use}, but not visible to the integration user")
+            said += _uncounted(object, mapped)
+        return tuple(said)
+
+    def _facts_of(self, object: str) -> tuple[_Fact, ...]:
+        if object not in self._facts:
+            known = self._describes.fields(object)
+            shown = set(self.columns(object).shown)
+            self._facts[object] = tuple(
+                _Fact(name=fact.fact, property=fact.property, convert=converter(fact, known[fact.property].kind))
+                if fact.property in known
+                else _Fact(name=fact.fact, property=fact.property, convert=converter(fact))
+                for fact in self._fields.objects[object].facts
+                if fact.property is not None and fact.property in shown
+            )
+        return self._facts[object]
+
+    # -- owners ----------------------------------------------------------------------------------------------------
+
+    def owners(self, user_id: str | None, username: str | None) -> tuple[Owner, ...]:
+        """Internal users, active and not, and every queue with the objects it may own."""
+        users = soql.select(
+            ["Id", "Username", "Email", "Name", "IsActive"], "User", f"UserType = {soql.literal('Standard')}"
+        )
+        queues = soql.select(["Id", "Name", "DeveloperName"], "Group", f"Type = {soql.literal('Queue')}")
+        found = [self._user(row, user_id, username) for row in self._client.rows(users, kind="pull user")]
+        objects: dict[str, list[str]] = {}
+        queue_rows = self._client.rows(queues, kind="pull queue")
+        if queue_rows:
+            owned = soql.select(["QueueId", "SobjectType"], "QueueSobject")
+            for row in self._client.rows(owned, kind="pull queue"):
+                objects.setdefault(soql.id18(row["QueueId"]), []).append(str(row["SobjectType"]).lower())
+        for row in queue_rows:
+            id = soql.id18(row["Id"])
+            found.append(
+                Owner(
+                    crm=Crm.SALESFORCE,
+                    id=id,
+                    kind=OwnerKind.QUEUE,
+                    email=None,
+                    name=row.get("DeveloperName") or row.get("Name") or id,
+                    label=row.get("Name") or "",
+                    active=True,
+                    objects=tuple(sorted(objects.get(id, ()))),
+                )
+            )
+        return tuple(found)
+
+    @staticmethod
+    def _user(row: Row, user_id: str | None, username: str | None) -> Owner:
+        id = soql.id18(row["Id"])
+        name = row.get("Username") or ""
+        ours = id == user_id if user_id else bool(username) and name.casefold() == str(username).casefold()
+        return Owner(
+            crm=Crm.SALESFORCE,
+            id=id,
+            kind=OwnerKind.USER,
+            email=row.get("Email") or None,
+            name=row.get("Name") or name,
+            label=name,
+            active=bool(row.get("IsActive")),
+            integration=ours,
+        )
+
+    # -- by id -----------------------------------------------------------------------------------------------------
+
+    def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
+        """See `connectors.port.Connector.read`. A field this user cannot see reads as None."""
+        if not refs:
+            return {}
+        object = refs[0].object
+        if any(ref.object != object for ref in refs):
+            raise ValueError("records are read one object at a time")
+        columns = Columns(self._describes, object, (*_WHERE_IT_IS, *fields))
+        found: dict[str, Row] = {}
+        ids = list(dict.fromkeys(soql.id18(ref.id) for ref in refs if soql.is_id(ref.id)))
+        around = len(soql.address(soql.select(columns.shown, api_name(object), "Id IN ()")))
+        for some in soql.chunks(ids, READ, around=around):
+            where = f"Id IN ({','.join(soql.literal(id) for id in some)})"
+            page = columns.ask(self._client, where, kind=f"read {object}")
+            while True:
+                found.update({soql.id18(row["Id"]): row for row in page["records"]})
+                if page["done"]:
+                    break
+                page = self._client.more(page["nextRecordsUrl"], kind=f"read {object}")
+        return {ref: _read_back(ref, found.get(soql.id18(ref.id)), fields) for ref in refs}
+
+
+def _read_back(ref: RecordRef, row: Row | None, fields: Sequence[str]) -> ReadBack:
+    if row is None:
+        return Gone(ref=ref, reason="no such record, or this user may not see it")
+    to = _moved_to(ref.object, row)
+    if to is not None:
+        return Moved(ref=ref, to=to, reason="converted" if row.get("IsConverted") else "merged")
+    if row.get("IsDeleted"):
+        return Gone(ref=ref, reason="deleted")
+    if row.get("IsConverted"):
+        return Gone(ref=ref, reason="converted to a contact that this user may not see")
+    values = {name: text_of(value_at(row, name)) for name in fields}
+    return Found(ref=ref, values=values, version=row.get("SystemModstamp") or "")
+
+
+def _moved_to(object: str, row: Row) -> RecordRef | None:
+    if row.get("IsConverted") and row.get("ConvertedContactId"):
+        return ref_of("contact", row["ConvertedContactId"])
+    if row.get("IsDeleted") and row.get("MasterRecordId"):
+        return ref_of(object, row["MasterRecordId"])
+    return None
+
+
+def _read_facts(facts: Sequence[_Fact], row: Row, ref: RecordRef, problems: list[RecordProblem]) -> dict[str, Scalar]:
+    read: dict[str, Scalar] = {}
+    for fact in facts:
+        raw = row.get(fact.property) if "." not in fact.property else value_at(row, fact.property)
+        if raw is None:
+            continue
+        try:
+            value = fact.convert(raw)
+        except ValueError as error:
+            problems.append(RecordProblem(ref=ref, field=fact.name, reason=f"{fact.property}: {error}"))
+            continue
+        if value is not None:
+            read[fact.name] = value
+    return read
+
+
+def _uncounted(object: str, mapped: ObjectMap) -> list[str]:
+    def understood(fact: FactField) -> bool:
+        return fact.count is None or (object == "account" and fact.count.object == "Opportunity")
+
+    return [
+        f"{fact.fact} of {object} counts {fact.count.object}, but only an account's Opportunity can be counted"
+        for fact in mapped.facts
+        if fact.count is not None and not understood(fact)
+    ]
+
+
+def _id(value: Any) -> str | None:
+    return soql.id18(value) if value else None
+
+
+def _instant(text: Any) -> datetime | None:
+    return soql.instant(text) if text else None

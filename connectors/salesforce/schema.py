@@ -1,0 +1,413 @@
+"""What the org's objects look like to us, and making the fields that are missing.
+
+Source: REST API "sObject Describe"; Tooling API "CustomField"; Object Reference "PermissionSet", "FieldPermissions".
+A field made through the Tooling API is invisible until a permission set grants it, and what a describe shows is all
+that can be read or written, so only a describe is trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.errors import RunCannotContinue, UnexpectedAnswer
+from connectors.records import Crm, FieldKind, FieldSchema, SchemaChange, WantedField
+from connectors.salesforce import soql
+from connectors.salesforce.client import Client
+from connectors.salesforce.refusals import NotPossible, Problem, Refused
+
+__all__ = ["API_NAMES", "TASK_KEY", "Describes", "Picklist", "SchemaMaker", "api_name"]
+
+API_NAMES: Mapping[str, str] = {
+    "lead": "Lead",
+    "contact": "Contact",
+    "account": "Account",
+    "opportunity": "Opportunity",
+    "campaign member": "CampaignMember",
+    "task": "Task",
+    "event": "Event",
+    "user": "User",
+}
+"""Our names of objects to Salesforce's. An object that is not listed is called by its API name."""
+
+TASK_KEY = "MQL_Task_Key__c"
+"""The field that names a follow-up task for ever. Custom fields of tasks are made on Activity."""
+
+PERMISSION_SET = "mqlsync"
+
+_KINDS: Mapping[str, FieldKind] = {
+    "string": FieldKind.TEXT,
+    "textarea": FieldKind.TEXT,
+    "email": FieldKind.TEXT,
+    "phone": FieldKind.TEXT,
+    "url": FieldKind.TEXT,
+    "id": FieldKind.TEXT,
+    "encryptedstring": FieldKind.TEXT,
+    "combobox": FieldKind.TEXT,
+    "reference": FieldKind.TEXT,
+    "double": FieldKind.NUMBER,
+    "int": FieldKind.NUMBER,
+    "long": FieldKind.NUMBER,
+    "currency": FieldKind.NUMBER,
+    "percent": FieldKind.NUMBER,
+    "boolean": FieldKind.BOOLEAN,
+    "date": FieldKind.DATETIME,
+    "datetime": FieldKind.DATETIME,
+    "picklist": FieldKind.PICKLIST,
+}
+
+
+def api_name(object: str) -> str:
+    return API_NAMES.get(object, object)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picklist:
+    """A picklist field: active API values in the org's order, whether others are refused, the default."""
+
+    options: tuple[str, ...]
+    restricted: bool
+    default: str | None
+
+    def choose(self, wanted: str) -> str | None:
+        """The wanted value if the org has it, else its default, else its first. None when the list is empty."""
+        if wanted in self.options:
+            return wanted
+        return self.default or next(iter(self.options), None)
+
+
+class Describes:
+    """Describes, each fetched once. ``known`` are schemas kept from an earlier run; they spare the call."""
+
+    def __init__(self, client: Client, known: Mapping[str, Mapping[str, FieldSchema]]) -> None:
+        self._client = client
+        self._fields: dict[str, Mapping[str, FieldSchema]] = dict(known)
+        self._raw: dict[str, Mapping[str, Any]] = {}
+
+    def fields(self, object: str) -> Mapping[str, FieldSchema]:
+        """Every field of the object that this user can see, by API name."""
+        if object not in self._fields:
+            self._fields[object] = {name: field_schema(raw) for name, raw in self._described(object).items()}
+        return self._fields[object]
+
+    def picklist(self, object: str, field: str) -> Picklist | None:
+        """A picklist with its default and strictness, which `FieldSchema` does not hold; None for other fields."""
+        raw = self._described(object).get(field)
+        if raw is None or raw.get("type") not in ("picklist", "multipicklist"):
+            return None
+        active = [v for v in raw.get("picklistValues") or () if v.get("active", True)]
+        return Picklist(
+            options=tuple(v["value"] for v in active),
+            restricted=bool(raw.get("restrictedPicklist")),
+            default=next((v["value"] for v in active if v.get("defaultValue")), None),
+        )
+
+    def forget(self, object: str) -> None:
+        """Ask again at the next use."""
+        self._fields.pop(object, None)
+        self._raw.pop(object, None)
+
+    def fresh(self, object: str) -> Mapping[str, FieldSchema]:
+        """The fields as they are now."""
+        self.forget(object)
+        return self.fields(object)
+
+    def fetched(self, object: str) -> bool:
+        """Whether the object was described in this connector's life, rather than known from before."""
+        return object in self._raw
+
+    def visible(self, object: str, names: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Names split into those that can be selected and those that cannot.
+
+        ``Account.Industry`` counts as selectable where the object shows the reference it goes through.
+        """
+        known = self.fields(object)
+        shown: list[str] = []
+        hidden: list[str] = []
+        for name in names:
+            (shown if name in known or _reference(name) in known else hidden).append(name)
+        return shown, hidden
+
+    def _described(self, object: str) -> Mapping[str, Any]:
+        if object not in self._raw:
+            answer = self._client.get(f"sobjects/{api_name(object)}/describe", kind="describe")
+            if not isinstance(answer, dict) or not isinstance(answer.get("fields"), list):
+                raise UnexpectedAnswer(Crm.SALESFORCE, f"the describe of {api_name(object)} has no fields.", status=200)
+            self._raw[object] = {field["name"]: field for field in answer["fields"]}
+        return self._raw[object]
+
+
+def _reference(path: str) -> str | None:
+    """The id field behind a relationship path: ``Owner.Name`` -> OwnerId, ``Plan__r.Tier__c`` -> Plan__c."""
+    first, dot, _ = path.partition(".")
+    if not dot:
+        return None
+    return first.removesuffix("__r") + "__c" if first.endswith("__r") else first + "Id"
+
+
+def field_schema(raw: Mapping[str, Any]) -> FieldSchema:
+    """One field of a describe."""
+    kind = _KINDS.get(raw.get("type", ""), FieldKind.OTHER)
+    if raw.get("type") == "reference" and "User" in (raw.get("referenceTo") or ()) and raw["name"] == "OwnerId":
+        kind = FieldKind.OWNER
+    values = raw.get("picklistValues") or ()
+    return FieldSchema(
+        name=raw["name"],
+        kind=kind,
+        writable=bool(raw.get("updateable")),
+        length=raw.get("length") or None,
+        options=tuple(v["value"] for v in values if v.get("active", True)) if kind is FieldKind.PICKLIST else None,
+        unique=bool(raw.get("unique")),
+        custom=bool(raw.get("custom")),
+        native=raw.get("type", ""),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Missing:
+    """A wanted field that the describe does not show, or shows without the right to edit."""
+
+    field: WantedField
+    shown: bool
+
+
+class SchemaMaker:
+    """Makes what is missing, in an order that can be repeated after a crash at any point."""
+
+    def __init__(self, client: Client, describes: Describes) -> None:
+        self._client = client
+        self._describes = describes
+
+    def ensure(
+        self, wanted: Sequence[WantedField], *, user_id: str | None, dry_run: bool = False
+    ) -> tuple[SchemaChange, ...]:
+        """See `connectors.port.Connector.ensure_schema`.
+
+        Nothing is made before everything that exists was found to fit. RunCannotContinue says what a person has to
+        change.
+        ``user_id``: the user to make the fields visible to, None when not known.
+        """
+        fields = _with_task_key(wanted)
+        for object in dict.fromkeys(field.object for field in fields):
+            self._describes.forget(object)
+        missing = [m for m in map(self._missing, fields) if m is not None]
+        changes = {(f.object, f.name): SchemaChange(object=f.object, name=f.name, what="present") for f in fields}
+        for one in missing:
+            what = "granted" if one.shown else "created"
+            if not dry_run and not one.shown:
+                what = self._create(one.field)
+            changes[one.field.object, one.field.name] = SchemaChange(
+                object=one.field.object, name=one.field.name, what=what
+            )
+        to_grant = [m.field for m in missing if not _impossible(changes[m.field.object, m.field.name])]
+        if to_grant and not dry_run:
+            self._grant(to_grant, user_id)
+            self._trust_describe_only(to_grant, changes)
+        return tuple(changes.values())
+
+    def _missing(self, field: WantedField) -> _Missing | None:
+        shown = self._describes.fields(field.object).get(field.name)
+        if shown is None:
+            return _Missing(field=field, shown=False)
+        self._must_fit(field, shown)
+        return None if shown.writable else _Missing(field=field, shown=True)
+
+    def _must_fit(self, field: WantedField, shown: FieldSchema) -> None:
+        where = f"{api_name(field.object)}.{field.name}"
+        if shown.kind is not field.kind:
+            raise RunCannotContinue(
+                Crm.SALESFORCE,
+                f"{where} is a {shown.native or shown.kind}, but {field.kind} is needed; nothing was changed.",
+                advice="Name another field in policy.yaml (write:), or change the type in Salesforce Setup.",
+            )
+        if field.kind is FieldKind.TEXT and shown.length is not None and shown.length < field.length:
+            raise RunCannotContinue(
+                Crm.SALESFORCE,
+                f"{where} holds {shown.length} characters, but {field.length} are needed; nothing was changed.",
+                advice="Make it longer in Salesforce Setup.",
+            )
+        picklist = self._describes.picklist(field.object, field.name)
+        if field.kind is FieldKind.PICKLIST and picklist is not None and picklist.restricted:
+            lacking = [option for option in field.options if option not in picklist.options]
+            if lacking:
+                raise RunCannotContinue(
+                    Crm.SALESFORCE,
+                    f"{where} lacks the values {', '.join(lacking)}; nothing was changed.",
+                    advice="Add them to the picklist in Salesforce Setup (API names exactly as here), active.",
+                )
+
+    def _create(self, field: WantedField) -> str:
+        """Create one field; the word for what was done."""
+        try:
+            self._post_field(field, field.unique)
+        except (Refused, NotPossible) as refused:
+            if refused.refusal.code in ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE"):
+                return "granted"  # it exists, hidden by field-level security
+            if field.name != TASK_KEY:
+                raise self._cannot_create(field, refused) from refused
+            return self._create_plain_key(field)
+        return "created"
+
+    def _create_plain_key(self, field: WantedField) -> str:
+        """The task key where Activity takes no unique field. Without any key field, tasks carry a marker instead."""
+        try:
+            self._post_field(field, False)
+        except (Refused, NotPossible) as refused:
+            if refused.refusal.code in ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE"):
+                return "granted"
+            return f"not possible ({refused.refusal.code or 'refused'}): tasks carry a marker instead"
+        return "created"
+
+    def _post_field(self, field: WantedField, unique: bool) -> None:
+        # custom fields of Task and Event live on their common parent
+        owner = "Activity" if field.object in ("task", "event") else api_name(field.object)
+        body = {"FullName": f"{owner}.{field.name}", "Metadata": _metadata(field, unique=unique)}
+        answer = self._client.send("POST", "tooling/sobjects/CustomField", body, kind="schema")
+        self._expect_success(answer, f"creating {owner}.{field.name}")
+
+    @staticmethod
+    def _cannot_create(field: WantedField, refused: Refused | NotPossible) -> RunCannotContinue:
+        return RunCannotContinue(
+            Crm.SALESFORCE,
+            f"{api_name(field.object)}.{field.name} cannot be created: {refused.problem}",
+            advice='Sign in as a user with "Customize Application" for setup, or create the field by hand.',
+            credentials=isinstance(refused, NotPossible) and refused.credentials,
+        )
+
+    @staticmethod
+    def _expect_success(answer: Any, doing: str) -> str:
+        """The id in ``{"id", "success", "errors"}``. A refusal inside a good status is raised like any other."""
+        if isinstance(answer, dict) and answer.get("success") and answer.get("id"):
+            return str(answer["id"])
+        errors = answer.get("errors") if isinstance(answer, dict) else None
+        if errors:
+            first = errors[0] if isinstance(errors[0], dict) else {}
+            code = first.get("statusCode") or first.get("errorCode") or ""
+            raise Refused(Problem(code=code, message=str(first.get("message", ""))), status=400)
+        raise UnexpectedAnswer(Crm.SALESFORCE, f"{doing} was answered with neither an id nor an error.", status=200)
+
+    # -- visibility ------------------------------------------------------------------------------------------------
+
+    def _grant(self, fields: Sequence[WantedField], user_id: str | None) -> None:
+        """Give read and edit rights on the fields to the integration user, by a permission set of our own."""
+        set_id = self._permission_set()
+        self._grant_fields(set_id, fields)
+        if user_id is not None:
+            self._assign(set_id, user_id)
+
+    def _permission_set(self) -> str:
+        named = soql.literal(PERMISSION_SET)
+        query = soql.select(["Id"], "PermissionSet", f"Name = {named}")
+        found = self._client.rows(query, kind="schema")
+        if found:
+            return str(found[0]["Id"])
+        body = {"Name": PERMISSION_SET, "Label": PERMISSION_SET, "Description": "The fields mqlsync writes."}
+        return self._create_row("PermissionSet", body, query)
+
+    def _grant_fields(self, set_id: str, fields: Sequence[WantedField]) -> None:
+        where = f"ParentId = {soql.literal(set_id)}"
+        query = soql.select(["Id", "Field", "PermissionsEdit"], "FieldPermissions", where)
+        granted = {row["Field"]: row for row in self._client.rows(query, kind="schema")}
+        for field in fields:
+            object = api_name(field.object)
+            name = f"{object}.{field.name}"
+            row = granted.get(name)
+            if row is not None and row.get("PermissionsEdit"):
+                continue
+            rights = {"PermissionsRead": True, "PermissionsEdit": True}
+            if row is not None:
+                self._client.send("PATCH", f"sobjects/FieldPermissions/{row['Id']}", rights, kind="schema")
+                continue
+            body = {"ParentId": set_id, "SobjectType": object, "Field": name, **rights}
+            self._create_row("FieldPermissions", body, f"{query} AND Field = {soql.literal(name)}")
+
+    def _assign(self, set_id: str, user_id: str) -> None:
+        where = f"PermissionSetId = {soql.literal(set_id)} AND AssigneeId = {soql.literal(user_id)}"
+        query = soql.select(["Id"], "PermissionSetAssignment", where)
+        if not self._client.rows(query, kind="schema"):
+            body = {"AssigneeId": user_id, "PermissionSetId": set_id}
+            self._create_row("PermissionSetAssignment", body, query)
+
+    def _create_row(self, object: str, body: Mapping[str, object], query: str) -> str:
+        """Create a setup record; one that somebody else has made meanwhile is as good."""
+        try:
+            return self._expect_success(
+                self._client.send("POST", f"sobjects/{object}", body, kind="schema"), f"creating {object}"
+            )
+        except Refused as refused:
+            if not refused.refusal.code.startswith("DUPLICATE"):
+                raise
+            found = self._client.rows(query, kind="schema")
+            return str(found[0]["Id"]) if found else ""
+
+    def _trust_describe_only(self, fields: Sequence[WantedField], changes: dict[tuple[str, str], SchemaChange]) -> None:
+        for object in dict.fromkeys(field.object for field in fields):
+            self._describes.forget(object)
+        hidden = []
+        for field in fields:
+            shown = self._describes.fields(field.object).get(field.name)
+            if shown is not None:
+                self._must_fit(field, shown)
+            elif field.name == TASK_KEY:
+                what = "created, but not visible: tasks carry a marker instead"
+                changes[field.object, field.name] = SchemaChange(object=field.object, name=field.name, what=what)
+            else:
+                hidden.append(f"{api_name(field.object)}.{field.name}")
+        if hidden:
+            raise RunCannotContinue(
+                Crm.SALESFORCE,
+                f"the fields {', '.join(hidden)} exist, but this user cannot see them.",
+                advice=f'Assign the permission set "{PERMISSION_SET}" to the integration user, then run setup again.',
+                credentials=True,
+            )
+
+
+def _impossible(change: SchemaChange) -> bool:
+    return change.what.startswith("not possible")
+
+
+def _with_task_key(wanted: Sequence[WantedField]) -> tuple[WantedField, ...]:
+    """The wanted fields and the task key; a field asked for twice counts once."""
+    key = WantedField(
+        object="task",
+        name=TASK_KEY,
+        label="MQL task key",
+        kind=FieldKind.TEXT,
+        length=120,
+        unique=True,
+        description="Names a follow-up task of mqlsync, so that it is created once.",
+    )
+    by_name = {(field.object, field.name): field for field in (*wanted, key)}
+    return tuple(by_name.values())
+
+
+def _metadata(field: WantedField, *, unique: bool) -> Mapping[str, object]:
+    """The Tooling API's ``Metadata`` of a custom field."""
+    common: dict[str, object] = {"label": field.label}
+    if field.description:
+        common["description"] = field.description
+    match field.kind:
+        case FieldKind.TEXT if field.length > 255:
+            return {**common, "type": "LongTextArea", "length": field.length, "visibleLines": 3}
+        case FieldKind.TEXT:
+            text: dict[str, object] = {**common, "type": "Text", "length": field.length, "required": False}
+            return {**text, "unique": True, "caseSensitive": True, "externalId": True} if unique else text
+        case FieldKind.NUMBER:
+            return {**common, "type": "Number", "precision": 12, "scale": 2, "required": False}
+        case FieldKind.DATETIME:
+            return {**common, "type": "DateTime", "required": False}
+        case FieldKind.BOOLEAN:
+            return {**common, "type": "Checkbox", "defaultValue": "false"}
+        case FieldKind.PICKLIST:
+            values = [{"fullName": o, "label": o, "default": False} for o in field.options]
+            return {
+                **common,
+                "type": "Picklist",
+                "required": False,
+                "valueSet": {"restricted": True, "valueSetDefinition": {"sorted": False, "value": values}},
+            }
+        case FieldKind.OWNER | FieldKind.OTHER:
+            raise ValueError(
+                f"{field.object}.{field.name}: Salesforce fields of the kind {field.kind} are not made here"
+            )

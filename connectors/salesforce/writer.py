@@ -1,0 +1,327 @@
+"""Writing by record id: collections of 200, one outcome for each record, nothing sent twice in the dark.
+
+Source: REST API "Update Records Using sObject Collections": the status 200 says nothing, each item has its own
+``success``, items come in request order, and an item that failed may come without an id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from connectors.errors import ConnectorError, OutcomeUnknown
+from connectors.records import (
+    FieldKind,
+    FieldSchema,
+    Found,
+    Moved,
+    Patch,
+    ReadBack,
+    RecordRef,
+    Redirected,
+    Rejected,
+    Unknown,
+    WriteOutcome,
+    Written,
+)
+from connectors.salesforce import soql
+from connectors.salesforce.client import Client
+from connectors.salesforce.refusals import Item, NotPossible, Problem, Refused, item_meaning, problem_of, redacted
+from connectors.salesforce.schema import Describes, api_name
+
+__all__ = ["COLLECTION", "Collections", "Done", "Failed", "Lost", "NotSent", "Reply", "Writer", "elsewhere", "typed"]
+
+COLLECTION = 200
+"""Most records of one collections request."""
+
+LOCK_WAITS = (1.0, 5.0, 15.0)
+"""Seconds before each further try of a record whose row, or whose account's row, somebody else holds."""
+
+_ROW_STATUSES = (400, 404, 409, 413)
+"""Statuses of a whole request for which a single record may be to blame."""
+
+_NEVER_A_ROW = ("INVALID_TYPE", "FUNCTIONALITY_NOT_ENABLED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """``success: true``."""
+
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """This record was refused; nothing of it was written."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """Sent, and no usable answer about this record."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """The request with this record was turned away whole, for a reason that is not in its records."""
+
+    error: ConnectorError
+
+
+Reply = Done | Failed | Lost | NotSent
+
+
+class Collections:
+    """``composite/sobjects`` with all-or-none off, for records of one object."""
+
+    def __init__(self, client: Client, sleep: Callable[[float], object]) -> None:
+        self._client = client
+        self._sleep = sleep
+
+    def send(self, method: str, records: Sequence[Mapping[str, Any]], *, kind: str) -> list[Reply]:
+        """One reply for each record, in order. Locked records are tried again alone, all after the same waits.
+
+        Raises what turned the first request away when no record was sent at all.
+        """
+        replies = self._halving(method, records, kind)
+        if replies and all(isinstance(reply, NotSent) for reply in replies):
+            first = replies[0]
+            assert isinstance(first, NotSent)
+            raise first.error
+        for wait in LOCK_WAITS:
+            locked = [i for i, reply in enumerate(replies) if _wants_to_be_alone(reply)]
+            if not locked:
+                break
+            self._sleep(wait)
+            for i in locked:
+                [replies[i]] = self._halving(method, [records[i]], kind)
+        return replies
+
+    def _halving(self, method: str, records: Sequence[Mapping[str, Any]], kind: str) -> list[Reply]:
+        """The replies to one request, cut in two while it is refused whole for what is in it."""
+        try:
+            answer = self._client.send(
+                method, "composite/sobjects", {"allOrNone": False, "records": records}, kind=kind
+            )
+        except OutcomeUnknown as unknown:
+            return [Lost(reason=unknown.problem)] * len(records)
+        except (Refused, NotPossible) as refused:
+            if not _about_a_row(refused):
+                return [NotSent(error=refused)] * len(records)
+            if len(records) == 1:
+                return [Failed(problem=refused.refusal)]
+            middle = len(records) // 2
+            first = self._halving(method, records[:middle], kind)
+            stopped = next((reply for reply in first if isinstance(reply, NotSent)), None)
+            if stopped is not None:
+                return first + [stopped] * (len(records) - middle)
+            return first + self._halving(method, records[middle:], kind)
+        except ConnectorError as error:
+            return [NotSent(error=error)] * len(records)
+        return _replies(answer, records)
+
+
+def _about_a_row(refused: Refused | NotPossible) -> bool:
+    return refused.status in _ROW_STATUSES and refused.refusal.code not in _NEVER_A_ROW
+
+
+def _wants_to_be_alone(reply: Reply) -> bool:
+    return isinstance(reply, Failed) and item_meaning(reply.problem) is Item.ALONE
+
+
+def _replies(answer: Any, records: Sequence[Mapping[str, Any]]) -> list[Reply]:
+    """Items to records by position, which holds only if there is one for each."""
+    if not isinstance(answer, list) or len(answer) != len(records):
+        said = len(answer) if isinstance(answer, list) else "no"
+        return [Lost(reason=f"{len(records)} records were sent and {said} results came back.")] * len(records)
+    return [_reply(item, record) for item, record in zip(answer, records, strict=True)]
+
+
+def _reply(item: Any, record: Mapping[str, Any]) -> Reply:
+    if not isinstance(item, dict):
+        return Lost(reason="its result is unreadable.")
+    if item.get("success") is True:
+        id = item.get("id")
+        asked = record.get("id")
+        if asked is not None and id is not None and soql.id18(id) != asked:
+            return Lost(reason="the result in its place is about another record.")
+        return Done(id=soql.id18(id) if isinstance(id, str) else None)
+    errors = item.get("errors")
+    problem = problem_of(errors) if errors else Problem()
+    if not problem.code and not problem.message:
+        return Lost(reason="its result names neither success nor an error.")
+    return Failed(problem=problem)
+
+
+class Writer:
+    """See `connectors.port.Connector.apply`. ``look`` reads records by id."""
+
+    def __init__(
+        self,
+        client: Client,
+        describes: Describes,
+        look: Callable[[Sequence[RecordRef], Sequence[str]], Mapping[RecordRef, ReadBack]],
+        sleep: Callable[[float], object],
+    ) -> None:
+        self._describes = describes
+        self._look = look
+        self._collections = Collections(client, sleep)
+
+    def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
+        if not patches:
+            return ()
+        _must_be_one_batch(patches)
+        outcomes: dict[RecordRef, WriteOutcome] = {}
+        sent: list[Patch] = []
+        records: list[Mapping[str, Any]] = []
+        for patch in patches:
+            made = self._record(patch)
+            if isinstance(made, Rejected):
+                outcomes[patch.ref] = made
+            else:
+                sent.append(patch)
+                records.append(made)
+        replies = self._collections.send("PATCH", records, kind="update") if records else []
+        for patch, reply in zip(sent, replies, strict=True):
+            outcomes[patch.ref] = outcome(patch.ref, reply)
+        self._redirect(sent, replies, outcomes)
+        return tuple(outcomes[patch.ref] for patch in patches)
+
+    def _record(self, patch: Patch) -> Mapping[str, Any] | Rejected:
+        """The JSON of one patch, or why it cannot be sent."""
+        fields = self._writable(patch)
+        values: dict[str, Any] = {}
+        for name, text in patch.fields.items():
+            schema = fields.get(name)
+            if schema is None or not schema.writable:
+                code = "INVALID_FIELD" if schema is None else "INVALID_FIELD_FOR_INSERT_UPDATE"
+                what = "not visible to" if schema is None else "read-only for"
+                reason = f"{api_name(patch.ref.object)}.{name} is {what} the integration user; nothing was sent."
+                return Rejected(ref=patch.ref, code=code, reason=reason, field=name)
+            try:
+                values[name] = typed(schema, text)
+            except ValueError as error:
+                reason = f"{error}; nothing was sent."
+                return Rejected(ref=patch.ref, code="INVALID_TYPE_ON_FIELD_IN_RECORD", reason=reason, field=name)
+        return {"attributes": {"type": api_name(patch.ref.object)}, "id": soql.id18(patch.ref.id), **values}
+
+    def _writable(self, patch: Patch) -> Mapping[str, FieldSchema]:
+        """The object's fields; asked for anew when a schema kept from earlier says no to one of the patch's."""
+        object = patch.ref.object
+        fields = self._describes.fields(object)
+        if not self._describes.fetched(object) and not all(n in fields and fields[n].writable for n in patch.fields):
+            return self._describes.fresh(object)
+        return fields
+
+    def _redirect(
+        self, sent: Sequence[Patch], replies: Sequence[Reply], outcomes: dict[RecordRef, WriteOutcome]
+    ) -> None:
+        """Look where the records live that were refused for being converted, merged or deleted."""
+        gone = {
+            patch.ref: reply.problem
+            for patch, reply in zip(sent, replies, strict=True)
+            if isinstance(reply, Failed) and item_meaning(reply.problem) is Item.LOOK
+        }
+        if not gone:
+            return
+        try:
+            found = self._look(tuple(gone), ())
+        except ConnectorError as error:
+            for ref, problem in gone.items():
+                reason = f"refused ({redacted(problem.message)}), and it could not be read to see why: {error.problem}"
+                outcomes[ref] = Rejected(ref=ref, code=problem.code, reason=reason, retry=True)
+            return
+        for ref, problem in gone.items():
+            outcomes[ref] = elsewhere(ref, found.get(ref), problem)
+
+
+def elsewhere(ref: RecordRef, found: ReadBack | None, problem: Problem) -> WriteOutcome:
+    """The outcome of a record that was refused for being gone, after reading it. If it is there, a value was meant."""
+    match found:
+        case Moved(to=to, reason=reason):
+            return Redirected(ref=ref, to=to, reason=reason)
+        case Found():
+            return rejected(ref, problem)
+        case _:
+            return Redirected(ref=ref, to=None, reason=f"{problem.code}: {redacted(problem.message)}")
+
+
+def rejected(ref: RecordRef, problem: Problem) -> Rejected:
+    meaning = item_meaning(problem)
+    return Rejected(
+        ref=ref,
+        code=problem.code or "UNNAMED",
+        reason=redacted(problem.message) or "refused without a message.",
+        field=next(iter(problem.fields), None),
+        retry=meaning in (Item.ALONE, Item.LATER),
+    )
+
+
+def outcome(ref: RecordRef, reply: Reply) -> WriteOutcome:
+    match reply:
+        case Done(id=id):
+            return Written(ref=ref, id=id)
+        case Failed(problem=problem):
+            return rejected(ref, problem)
+        case Lost(reason=reason):
+            return Unknown(ref=ref, reason=reason)
+        case NotSent(error=error):
+            return Rejected(ref=ref, code="NOT_SENT", reason=f"not sent: {error.problem}", retry=True)
+
+
+def _must_be_one_batch(patches: Sequence[Patch]) -> None:
+    if len(patches) > COLLECTION:
+        raise ValueError(f"at most {COLLECTION} patches in one batch, not {len(patches)}")
+    if len({patch.ref.object for patch in patches}) > 1:
+        raise ValueError("the patches of one batch are of one object")
+    if len({patch.ref for patch in patches}) < len(patches):
+        raise ValueError("a record can be in a batch once")
+
+
+def typed(field: FieldSchema, text: str | None) -> str | int | float | bool | None:
+    """The JSON value of a text for one field. ValueError says what does not fit.
+
+    None clears; a checkbox has no blank, so it is unticked.
+    """
+    if text is None:
+        return False if field.kind is FieldKind.BOOLEAN else None
+    match field.kind:
+        case FieldKind.NUMBER:
+            return _number(field, text)
+        case FieldKind.BOOLEAN:
+            if text.casefold() not in ("true", "false"):
+                raise ValueError(f"{field.name} takes true or false")
+            return text.casefold() == "true"
+        case FieldKind.DATETIME:
+            return _time(field, text)
+        case _:
+            return text
+
+
+def _number(field: FieldSchema, text: str) -> int | float:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{field.name} takes a number") from None
+    if not number.is_finite():
+        raise ValueError(f"{field.name} takes a number")
+    if number == number.to_integral_value():
+        return int(number)
+    if field.native in ("int", "long"):
+        raise ValueError(f"{field.name} takes a whole number")
+    return float(number)
+
+
+def _time(field: FieldSchema, text: str) -> str:
+    try:
+        if field.native == "date":
+            return date.fromisoformat(text[:10]).isoformat()
+        return soql.moment(soql.instant(text) if len(text) > 10 else datetime.fromisoformat(text).replace(tzinfo=UTC))
+    except ValueError:
+        raise ValueError(f"{field.name} takes a {field.native or 'time'} in ISO form") from None
