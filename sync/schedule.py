@@ -1,9 +1,9 @@
 """When a job is due. The only module that imports APScheduler.
 
 A *slot* is the instant a run is for. Slots are a pure function of the schedule; the trigger is never jittered, because
-a moved slot would be another slot. Interval schedules count from midnight UTC of 1970-01-01, so that every process names
-the same slots; daily and weekly schedules are read in their own timezone, and the second firing of the hour that is
-repeated in autumn has the slot of the first.
+a moved slot would be another slot. Interval schedules count from midnight UTC of 1970-01-01, so that every process
+names the same slots; daily and weekly schedules are read in their own timezone, and the second firing of the hour that
+is repeated in autumn has the slot of the first.
 """
 
 from __future__ import annotations
@@ -82,15 +82,26 @@ def slots(schedule: Schedule, after: datetime, until: datetime) -> list[datetime
         n = (after - EPOCH) // schedule.interval + 1
         last = (until - EPOCH) // schedule.interval
         return [EPOCH + schedule.interval * k for k in range(max(n, last - MOST_SLOTS + 1), last + 1)]
-    trigger = schedule.trigger()
     seen: set[str] = set()
-    moment: datetime | None = trigger.get_next_fire_time(None, after + timedelta(microseconds=1))
+    moment = _next(schedule, after)
     while moment is not None and moment <= until:
-        if moment > after and slot_key(schedule, moment) not in seen:
+        if slot_key(schedule, moment) not in seen:
             seen.add(slot_key(schedule, moment))
             found.append(moment)
-        moment = trigger.get_next_fire_time(moment, moment + timedelta(microseconds=1))
+        moment = _next(schedule, moment)
     return found[-MOST_SLOTS:]
+
+
+def _next(schedule: Cron, after: datetime) -> datetime | None:
+    """The first firing later than ``after``, in UTC: two local times of the repeated hour compare as equal."""
+    asked = after.astimezone(UTC)
+    while True:
+        asked += timedelta(seconds=1)
+        found: datetime | None = schedule.trigger().get_next_fire_time(None, asked)
+        if found is None or found.astimezone(UTC) > after:
+            return found.astimezone(UTC) if found is not None else None
+        # In the repeated hour the trigger answers with the first of the two times; ask from beyond it.
+        asked += timedelta(hours=1)
 
 
 def due(schedule: Schedule, *, since: datetime, at: datetime, catch_up: timedelta) -> Due:
@@ -109,15 +120,11 @@ def next_slots(schedule: Schedule, *, at: datetime, n: int = 5) -> list[datetime
     if isinstance(schedule, Every):
         first = (at - EPOCH) // schedule.interval + 1
         return [EPOCH + schedule.interval * (first + k) for k in range(n)]
-    trigger = schedule.trigger()
     out: list[datetime] = []
-    moment = at
-    while len(out) < n:
-        found = trigger.get_next_fire_time(None, moment + timedelta(microseconds=1))
-        if found is None:
-            break
-        out.append(found)
-        moment = found
+    moment = _next(schedule, at)
+    while moment is not None and len(out) < n:
+        out.append(moment)
+        moment = _next(schedule, moment)
     return out
 
 
