@@ -211,7 +211,7 @@ def converter(field: FactField, kind: FieldKind | None = None) -> Converter:
         return _remembering(_mapped(field.values, last))
     if last is _plain:
         return _plain
-    return _remembering(_unless_blank(last))
+    return _unless_blank(last) if last in (moment, number) else _remembering(_unless_blank(last))
 
 
 def _plain(value: Scalar) -> Scalar | None:
@@ -249,7 +249,7 @@ def _mapped(values: Mapping[str, str], last: Converter) -> Converter:
 
 
 def _remembering(convert: Converter) -> Converter:
-    """Most values of a property are among a few; times and names are not, so the memory is dropped when it is full."""
+    """Countries, stages and domains come again and again. The memory is dropped when it is full."""
     known: dict[Scalar, Scalar | None] = {}
 
     def remembered(value: Scalar) -> Scalar | None:

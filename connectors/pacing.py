@@ -39,23 +39,27 @@ class Budget:
         self._seconds = seconds * (1 + slack)
         self._monotonic = monotonic
         self._sleep = sleep
-        self._made: deque[float] = deque()
+        self._slots: deque[float] = deque()
         self._not_before = float("-inf")
-        self._turn = threading.Lock()
-        self._state = threading.Lock()
+        self._lock = threading.Lock()
 
     def acquire(self) -> float:
-        """Wait until one more call is allowed, and count it. The seconds waited."""
-        waited = 0.0
-        with self._turn:
-            while (wait := self._take()) > 0:
-                self._sleep(wait)
-                waited += wait
-        return waited
+        """Take the next free moment and wait for it. The seconds waited."""
+        with self._lock:
+            now = self._monotonic()
+            self._forget(now)
+            slot = max(now, self._not_before)
+            if len(self._slots) >= self._limit:
+                slot = max(slot, self._slots[-self._limit] + self._seconds)
+            self._slots.append(slot)
+        wait = slot - now
+        if wait > 0:
+            self._sleep(wait)
+        return wait
 
     def penalise(self, seconds: float) -> None:
-        """No call for the next ``seconds``: the CRM said 429."""
-        with self._state:
+        """No further call for the next ``seconds``: the CRM said 429."""
+        with self._lock:
             self._not_before = max(self._not_before, self._monotonic() + seconds)
 
     def saw(self, *, remaining: int, limit: int | None = None) -> None:
@@ -63,28 +67,17 @@ class Budget:
 
         Other processes share the window, so fewer may be left than this one would think; more is never believed.
         """
-        with self._state:
+        with self._lock:
             now = self._monotonic()
             self._forget(now)
             if limit is not None and 0 < limit < self._limit:
                 self._limit = limit
-            surplus = self._limit - len(self._made) - max(remaining, 0)
-            self._made.extend([now] * max(surplus, 0))
-
-    def _take(self) -> float:
-        with self._state:
-            now = self._monotonic()
-            self._forget(now)
-            wait = self._not_before - now
-            if len(self._made) >= self._limit:
-                wait = max(wait, self._made[-self._limit] + self._seconds - now)
-            if wait <= 0:
-                self._made.append(now)
-            return wait
+            surplus = self._limit - len(self._slots) - max(remaining, 0)
+            self._slots.extend([now] * max(surplus, 0))
 
     def _forget(self, now: float) -> None:
-        while self._made and self._made[0] + self._seconds <= now:
-            self._made.popleft()
+        while self._slots and self._slots[0] + self._seconds <= now:
+            self._slots.popleft()
 
 
 class DayBudget:

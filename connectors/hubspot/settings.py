@@ -1,0 +1,83 @@
+"""How to reach one portal, and as whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import urlsplit
+
+__all__ = ["ApiVersion", "HubSpotSettings", "OAuth", "Token", "is_loopback"]
+
+ApiVersion = Literal["v3", "2026-03"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth:
+    """An installed OAuth app. ``keep`` is told every refresh token HubSpot returns, so that it can be stored."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    keep: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+
+
+Token = str | Callable[[], str] | OAuth
+"""A private app's token or a service key, something that fetches it, or an OAuth app."""
+
+
+def is_loopback(host: str | None) -> bool:
+    """A literal of 127.0.0.0/8, ``::1``, or ``localhost``; never a name that merely resolves there."""
+    if host is None:
+        return False
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSpotSettings:
+    """One connection. ValueError names the key that cannot work.
+
+    base_url           no path; plain http only on loopback
+    api_version        which family of paths is used
+    per_10_seconds     calls of this app in any ten seconds (190 from Professional on, 100 below, 110 for OAuth apps)
+    search_per_second  searches of the whole account
+    per_day            calls of the whole account
+    timeout            seconds to connect, and between two bytes of an answer
+    proxy              address of an https proxy; the environment is never asked
+    """
+
+    base_url: str
+    token: Token = field(repr=False)
+    api_version: ApiVersion = "v3"
+    per_10_seconds: int = 190
+    search_per_second: int = 5
+    per_day: int = 650_000
+    timeout: tuple[float, float] = (5.0, 30.0)
+    proxy: str | None = None
+
+    def __post_init__(self) -> None:
+        at = urlsplit(self.base_url)
+        if at.scheme not in ("http", "https") or not at.hostname:
+            raise ValueError(f"hubspot base_url: an https address, not {self.base_url!r}")
+        if at.path not in ("", "/") or at.query or at.fragment or at.username:
+            raise ValueError(f"hubspot base_url: only scheme, host and port, not {self.base_url!r}")
+        if at.scheme == "http" and not is_loopback(at.hostname):
+            raise ValueError(
+                f"hubspot base_url: plain http is for loopback only (127.0.0.0/8, ::1, localhost), not {self.base_url!r}"
+            )
+        if self.api_version not in ("v3", "2026-03"):
+            raise ValueError(f'hubspot api_version: "v3" or "2026-03", not {self.api_version!r}')
+        for key in ("per_10_seconds", "search_per_second", "per_day"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"hubspot limits.{key}: at least 1, not {getattr(self, key)}")
+        if min(self.timeout) <= 0:
+            raise ValueError(f"hubspot timeout: positive seconds, not {self.timeout}")
+
+    @property
+    def host(self) -> str:
+        """``base_url`` as the package wants it: it is put before each path as it stands."""
+        return self.base_url.rstrip("/")

@@ -1,0 +1,239 @@
+"""What the contract suite needs of each CRM: a sandbox side to set the scene, a connector side to test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import pytest
+
+from connectors.fields import Convert, CrmMap, EventRule, EventSource, FactField, ObjectMap
+from connectors.port import Connector
+from connectors.records import Crm, FieldKind, RecordRef, WantedField
+from connectors.retry import Patience
+from connectors.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSeen:
+    """A task as the CRM holds it."""
+
+    id: str
+    person: str
+    owner: str
+    subject: str
+    body: str
+    due: str
+
+
+class ConnectorCase(Protocol):
+    """One CRM, empty but for what a test adds. Properties are named as in ``names``.
+
+    names   title, country, email, owner, score (number), grade (text), status (picklist: none, mql, sql)
+    calls   update, create_task, query: fault patterns ("METHOD /path", fnmatch) of the connector's requests
+    """
+
+    crm: Crm
+    sandbox: Sandbox
+    names: Mapping[str, str]
+    calls: Mapping[str, str]
+
+    def connector(self) -> Connector:
+        """A new one, closed when the test ends. It waits without sleeping and gives up after three tries."""
+        ...
+
+    def wanted(self) -> tuple[WantedField, ...]:
+        """The three fields score, grade and status on the people's object. The scene starts without them."""
+        ...
+
+    def person(self, **values: str) -> RecordRef:
+        """Somebody makes a person of these ``names`` values; last name and whatever else is compulsory is filled in."""
+        ...
+
+    def company(self, name: str) -> RecordRef: ...
+
+    def employ(self, person: RecordRef, company: RecordRef) -> None: ...
+
+    def edit(self, ref: RecordRef, **values: str) -> None: ...
+
+    def delete(self, ref: RecordRef) -> None: ...
+
+    def merge(self, winner: RecordRef, loser: RecordRef) -> RecordRef:
+        """The survivor."""
+        ...
+
+    def engage(self, person: RecordRef, at: datetime) -> None:
+        """One activity that the map makes an event of, dated ``at``."""
+        ...
+
+    def owner(self, email: str, *, active: bool = True) -> str:
+        """A user; the id that is written into the owner property."""
+        ...
+
+    def queue(self, name: str) -> str: ...
+
+    def value(self, ref: RecordRef, name: str) -> str | None:
+        """What the CRM holds, as text; None when blank."""
+        ...
+
+    def tasks(self) -> list[TaskSeen]: ...
+
+    def delete_task(self, id: str) -> None: ...
+
+
+PATIENCE = Patience(attempts=3, first_wait=0.0, longest_wait=0.0)
+
+
+class HubSpotCase:
+    """The contact of a portal."""
+
+    crm = Crm.HUBSPOT
+    names: Mapping[str, str] = {
+        "title": "jobtitle",
+        "country": "country",
+        "email": "email",
+        "owner": "hubspot_owner_id",
+        "score": "mql_score",
+        "grade": "mql_grade",
+        "status": "mql_status",
+    }
+    calls: Mapping[str, str] = {
+        "update": "POST */contacts/batch/update",
+        "create_task": "POST */tasks/batch/create",
+        "query": "POST */contacts/search",
+    }
+
+    def __init__(self, sandbox: Sandbox, version: str = "v3") -> None:
+        self.sandbox = sandbox
+        self.version = version
+        self.waited: list[float] = []
+        self._open: list[Connector] = []
+        self._form: str | None = None
+
+    def connector(self) -> Connector:
+        from connectors.hubspot import HubSpotConnector, HubSpotSettings
+
+        settings = HubSpotSettings(
+            base_url=self.sandbox.url,
+            api_version=self.version,  # type: ignore[arg-type]  # one of the two, from the parameter list below
+            token=self.sandbox.hubspot.token,
+            per_10_seconds=100_000,
+            search_per_second=100_000,
+        )
+        made = HubSpotConnector(settings, self._map(), patience=PATIENCE, sleep=self.waited.append)
+        self._open.append(made)
+        return made
+
+    def _map(self) -> CrmMap:
+        contact = (
+            FactField(fact="person.email", property="email"),
+            FactField(fact="person.title", property="jobtitle"),
+            FactField(fact="person.country", property="country", convert=Convert.COUNTRY),
+            FactField(fact="person.created_at", property="createdate"),
+            FactField(fact="person.owner", property="hubspot_owner_id", convert=Convert.OWNER),
+        )
+        written = ("mql_score", "mql_grade", "mql_status", "hubspot_owner_id")
+        return CrmMap(
+            crm=Crm.HUBSPOT,
+            objects={
+                "contact": ObjectMap(object="contact", facts=contact, written=written),
+                "company": ObjectMap(object="company", facts=(FactField(fact="company.name", property="name"),)),
+            },
+            events=(EventRule(source=EventSource.FORM, key=None, kind="form_submit"),),
+        )
+
+    def wanted(self) -> tuple[WantedField, ...]:
+        return (
+            WantedField(object="contact", name="mql_score", label="MQL score", kind=FieldKind.NUMBER),
+            WantedField(object="contact", name="mql_grade", label="MQL grade", kind=FieldKind.TEXT, length=2),
+            WantedField(
+                object="contact",
+                name="mql_status",
+                label="MQL status",
+                kind=FieldKind.PICKLIST,
+                options=("none", "mql", "sql"),
+            ),
+        )
+
+    def person(self, **values: str) -> RecordRef:
+        properties = {"lastname": "Person"} | {self.names[name]: value for name, value in values.items()}
+        return RecordRef(crm=self.crm, object="contact", id=self.sandbox.hubspot.add("contacts", properties))
+
+    def company(self, name: str) -> RecordRef:
+        return RecordRef(crm=self.crm, object="company", id=self.sandbox.hubspot.add("companies", {"name": name}))
+
+    def employ(self, person: RecordRef, company: RecordRef) -> None:
+        self.sandbox.hubspot.associate("contacts", person.id, "companies", company.id)
+
+    def edit(self, ref: RecordRef, **values: str) -> None:
+        self.sandbox.hubspot.edit("contacts", ref.id, {self.names[name]: value for name, value in values.items()})
+
+    def delete(self, ref: RecordRef) -> None:
+        self.sandbox.hubspot.archive("contacts", ref.id)
+
+    def merge(self, winner: RecordRef, loser: RecordRef) -> RecordRef:
+        return RecordRef(crm=self.crm, object="contact", id=self.sandbox.hubspot.merge("contacts", winner.id, loser.id))
+
+    def engage(self, person: RecordRef, at: datetime) -> None:
+        portal = self.sandbox.hubspot
+        if self._form is None:
+            self._form = portal.add_form("Request a demo")
+        portal.add_submission(self._form, at, {"email": portal.get("contacts", person.id)["email"]})
+
+    def owner(self, email: str, *, active: bool = True) -> str:
+        return self.sandbox.hubspot.add_owner(email, "Some", "Body", active=active)
+
+    def queue(self, name: str) -> str:
+        return self.sandbox.hubspot.add_owner("", name, "", type="QUEUE")
+
+    def value(self, ref: RecordRef, name: str) -> str | None:
+        return self.sandbox.hubspot.get("contacts", ref.id).get(self.names[name]) or None
+
+    def tasks(self) -> list[TaskSeen]:
+        return [
+            TaskSeen(
+                id=task["id"],
+                person=task["contacts"][0],
+                owner=task["hubspot_owner_id"],
+                subject=task["hs_task_subject"],
+                body=task["hs_task_body"],
+                due=task["hs_timestamp"][:10],
+            )
+            for task in self.sandbox.hubspot.tasks()
+        ]
+
+    def delete_task(self, id: str) -> None:
+        self.sandbox.hubspot.archive("tasks", id)
+
+    def close(self) -> None:
+        for one in self._open:
+            one.close()
+
+
+# The Salesforce case goes here: a class as above, and its line in CASES.
+
+CASES: Mapping[str, Callable[[Sandbox], ConnectorCase]] = {
+    "hubspot-v3": HubSpotCase,
+    "hubspot-2026-03": lambda sandbox: HubSpotCase(sandbox, "2026-03"),
+}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox.start() as running:
+        yield running
+
+
+@pytest.fixture(params=sorted(CASES))
+def case(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[ConnectorCase]:
+    """One CRM, at a time where everything added so far is visible to searches."""
+    made = CASES[request.param](sandbox)
+    yield made
+    close = getattr(made, "close", None)
+    if close is not None:
+        close()
+
+
+LONG_AGO = timedelta(days=3650)
