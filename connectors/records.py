@@ -85,7 +85,8 @@ class Counter:
     """A CRM roll-up such as "clicks so far"; `sync.pull` turns its growth into engagement.
 
     ``property`` is the CRM's name of the roll-up, ``kind`` the event kind it counts, ``last_at`` the mapped
-    "last time" property. ``count_first`` is false when the first reading must not become an event.
+    "last time" property. ``count_first`` is false when the first reading must not become an event. ``attributes`` are
+    those of its events.
     """
 
     property: str
@@ -93,6 +94,7 @@ class Counter:
     total: int
     last_at: datetime | None
     count_first: bool = True
+    attributes: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
