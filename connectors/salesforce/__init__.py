@@ -99,7 +99,6 @@ class SalesforceConnector:
         self._writer = Writer(self._client, self._describes, self._reader.read, sleep)
         self._tasks = TaskMaker(self._client, self._describes, self._reader.read, sleep)
         self._schema = SchemaMaker(self._client, self._describes)
-        self._asked_who = False
 
     # -- the account -----------------------------------------------------------------------------------------------
 
@@ -213,7 +212,9 @@ class SalesforceConnector:
 
     def ensure_schema(self, wanted: Sequence[WantedField], *, dry_run: bool = False) -> tuple[SchemaChange, ...]:
         user_id = None if dry_run else self._user_id()
-        return self._schema.ensure(wanted, user_id=user_id, dry_run=dry_run)
+        changes = self._schema.ensure(wanted, user_id=user_id, dry_run=dry_run)
+        self._reader.forget()
+        return changes
 
     def close(self) -> None:
         self._client.close()

@@ -34,6 +34,9 @@ _CAMPAIGN_WORDS: Mapping[str, str] = {
 }
 """Attributes every campaign response has, and the words a rule's ``set`` may use for them."""
 
+_OF_EVERY = frozenset({*_CAMPAIGN_WORDS.values(), "Type"})
+"""Fields, never fixed texts, also where this user cannot see them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Matched:
@@ -137,8 +140,7 @@ class Activities:
             return _Matched(rule=rule, who=who, at=at)
 
         def attributes(rule: EventRule, row: Row) -> dict[str, str | int | float]:
-            kind = row.get("Type") or row.get("EventSubtype")
-            return {**({"type": kind} if kind else {}), **self._attributes(rule.set, "event", row)}
+            return self._attributes({"type": "Type", **rule.set}, "event", row)
 
         yield from self._stream("event", own, rules, match, attributes, window, resume)
 
@@ -183,7 +185,7 @@ class Activities:
         known = self._describes.fields(object)
         read: dict[str, str | int | float] = {}
         for attribute, source in sources.items():
-            value = value_at(row, source) if source in known or source.startswith("Campaign.") else source
+            value = value_at(row, source) if source in known or source in _OF_EVERY else source
             if value is None or value == "":
                 continue
             if attribute == "minutes":

@@ -7,7 +7,7 @@ only in ``queryAll``, with ``IsDeleted`` and the survivor in ``MasterRecordId``;
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -136,8 +136,6 @@ class Reader:
 
     def _with_counts(self, page: Page[CompanyRecord], counts: Sequence[tuple[str, CountRule]]) -> Page[CompanyRecord]:
         """The page's accounts with their related records counted, so that a whole record is whole."""
-        from dataclasses import replace
-
         ids = [one.ref.id for one in page.rows if not one.gone]
         counted = self._count(ids, counts) if ids else {}
         rows = tuple(replace(one, facts={**one.facts, **counted.get(one.ref.id, {})}) for one in page.rows)
@@ -211,6 +209,11 @@ class Reader:
                     reason = f"the record cannot be read: {type(error).__name__}: {error}"
                     problems.append(RecordProblem(ref=ref, field="SystemModstamp", reason=reason))
             yield Page(rows=tuple(records), resume=page.resume, problems=tuple(problems))
+
+    def forget(self) -> None:
+        """Settle the columns anew: fields were made, or made visible."""
+        self._columns.clear()
+        self._facts.clear()
 
     # -- what can be read ------------------------------------------------------------------------------------------
 

@@ -264,9 +264,10 @@ def rejected(ref: RecordRef, problem: Problem) -> Rejected:
 
 
 def outcome(ref: RecordRef, reply: Reply) -> WriteOutcome:
+    """What became of the record ``ref``; the id of a `Written` is that of a created record."""
     match reply:
         case Done(id=id):
-            return Written(ref=ref, id=id)
+            return Written(ref=ref, id=id if id != ref.id else None)
         case Failed(problem=problem):
             return rejected(ref, problem)
         case Lost(reason=reason):
