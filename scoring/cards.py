@@ -1,0 +1,306 @@
+"""Scorecards: what scoring says of a person, and how it is laid out in a table.
+
+Reasons are stored wide, one column a rule, and put into objects and words only for the people somebody looks at. The
+layout travels in the table's metadata, so that a stored table explains itself under any later policy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from scoring.conditions import Dimension, Group, Score, Table
+from scoring.policy import Policy
+
+__all__ = [
+    "DimensionLayout",
+    "DimensionPoints",
+    "GroupLayout",
+    "GroupPoints",
+    "ItemLayout",
+    "ItemPoints",
+    "Layout",
+    "Scorecard",
+    "Section",
+    "cards",
+    "layout",
+    "layout_of",
+    "schema",
+    "sections",
+]
+
+_METADATA = b"mqlsync.layout"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One distinct fit or engagement dimension and the models (by index) that use it."""
+
+    score: Score
+    dimension: Dimension
+    models: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemLayout:
+    """A rule, or a table (named like its group). ``counts``: the column of its counted occurrences, None for fit."""
+
+    name: str
+    reason: str
+    column: str
+    counts: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLayout:
+    name: str
+    items: tuple[ItemLayout, ...]
+    loss: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DimensionLayout:
+    score: Score
+    models: tuple[str, ...]
+    groups: tuple[GroupLayout, ...]
+    loss: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Names of models, of their gate lines (same order) and of the reason columns; whose version, for which day."""
+
+    version: str
+    day: str
+    models: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    dimensions: tuple[DimensionLayout, ...]
+
+    def dimension(self, score: Score, model: str) -> DimensionLayout:
+        return next(d for d in self.dimensions if d.score is score and model in d.models)
+
+
+def sections(policy: Policy) -> tuple[Section, ...]:
+    """The distinct dimensions of all models, fit before engagement, in the order of the models that use them first."""
+    found: list[Section] = []
+    for score in (Score.FIT, Score.ENGAGEMENT):
+        users: dict[Dimension, list[int]] = {}
+        for index, model in enumerate(policy.models):
+            users.setdefault(model.fit if score is Score.FIT else model.engagement, []).append(index)
+        found += [Section(score=score, dimension=d, models=tuple(models)) for d, models in users.items()]
+    return tuple(found)
+
+
+def layout(policy: Policy, day: date) -> Layout:
+    """The columns of a policy's scorecards."""
+    parts = sections(policy)
+    shared = {score: sum(part.score is score for part in parts) == 1 for score in (Score.FIT, Score.ENGAGEMENT)}
+    return Layout(
+        version=policy.version,
+        day=day.isoformat(),
+        models=tuple(model.name for model in policy.models),
+        lines=tuple(tuple(line.name for line in model.become_when) for model in policy.models),
+        dimensions=tuple(
+            _dimension(
+                policy, part, part.score if shared[part.score] else f"{policy.models[part.models[0]].name}:{part.score}"
+            )
+            for part in parts
+        ),
+    )
+
+
+def _dimension(policy: Policy, section: Section, path: str) -> DimensionLayout:
+    return DimensionLayout(
+        score=section.score,
+        models=tuple(policy.models[index].name for index in section.models),
+        groups=tuple(_group(group, section.score, f"{path}.{group.name}") for group in section.dimension.groups),
+        loss=f"{path}#loss",
+    )
+
+
+def _group(group: Group, score: Score, path: str) -> GroupLayout:
+    items = []
+    for item in group.items:
+        if isinstance(item, Table):
+            items.append(ItemLayout(name=group.name, reason=group.name, column=path, counts=None))
+        else:
+            column = f"{path}.{item.name}"
+            counts = f"{column}#count" if score is Score.ENGAGEMENT else None
+            items.append(ItemLayout(name=item.name, reason=item.reason, column=column, counts=counts))
+    return GroupLayout(name=group.name, items=tuple(items), loss=f"{path}#loss")
+
+
+def schema(of: Layout) -> pa.Schema:
+    """The columns of a scorecard table, one row a person.
+
+    model, suppressed   names; ``suppressed`` is the first true suppress line, NULL for none
+    grade               empty where the policy has no bands
+    fit, engagement, total                    whole points
+    fit_micro, engagement_micro, total_micro  exact micro-points: after caps and floors, before rounding
+    lines               the true gate lines as bits, the first line is 1
+    known_groups, unknown_groups              fit tables whose field is known, or is not
+    hand_raise          day of the newest live hand raise, NULL for none
+
+    Then for every dimension its ``#loss`` and for every group its ``#loss`` (what caps, floors, weights and "best" took
+    away, negative where they gave), for every rule its micro-points after its own caps (NULL where it gave nothing) and
+    its ``#count`` of counted occurrences. Of the columns of another model's dimension all are NULL.
+    """
+    whole = ("fit", "engagement", "total", "fit_micro", "engagement_micro", "total_micro", "lines")
+    fields = [
+        pa.field("person_id", pa.string()),
+        pa.field("model", pa.string()),
+        pa.field("suppressed", pa.string()),
+        pa.field("grade", pa.string()),
+        *(pa.field(name, pa.int64()) for name in (*whole, "known_groups", "unknown_groups")),
+        pa.field("hand_raise", pa.date32()),
+    ]
+    for dimension in of.dimensions:
+        fields.append(pa.field(dimension.loss, pa.int64()))
+        for group in dimension.groups:
+            fields.append(pa.field(group.loss, pa.int64()))
+            for item in group.items:
+                fields.append(pa.field(item.column, pa.int64()))
+                if item.counts:
+                    fields.append(pa.field(item.counts, pa.int64()))
+    return pa.schema(fields, metadata={_METADATA: json.dumps(asdict(of), separators=(",", ":")).encode()})
+
+
+def layout_of(table: pa.Table | pa.Schema) -> Layout:
+    """The layout a scorecard table was written with.
+
+    Raises ValueError for a table that is none.
+    """
+    metadata = (table if isinstance(table, pa.Schema) else table.schema).metadata or {}
+    if _METADATA not in metadata:
+        raise ValueError("this table holds no scorecards: its metadata names no layout")
+    read = json.loads(metadata[_METADATA])
+    return Layout(
+        version=read["version"],
+        day=read["day"],
+        models=tuple(read["models"]),
+        lines=tuple(tuple(names) for names in read["lines"]),
+        dimensions=tuple(
+            DimensionLayout(
+                score=Score(d["score"]),
+                models=tuple(d["models"]),
+                groups=tuple(
+                    GroupLayout(name=g["name"], items=tuple(ItemLayout(**i) for i in g["items"]), loss=g["loss"])
+                    for g in d["groups"]
+                ),
+                loss=d["loss"],
+            )
+            for d in read["dimensions"]
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemPoints:
+    """What one rule or table gave. ``micro``: None where it gave nothing; ``count``: counted occurrences."""
+
+    name: str
+    reason: str
+    micro: int | None
+    count: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupPoints:
+    """``micro`` = the sum of the items - ``loss``."""
+
+    name: str
+    micro: int
+    loss: int
+    items: tuple[ItemPoints, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DimensionPoints:
+    """``micro`` = the sum of the groups - ``loss``: the exact score."""
+
+    score: Score
+    micro: int
+    loss: int
+    groups: tuple[GroupPoints, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scorecard:
+    """One person's scores and reasons under one policy version on one day.
+
+    lines   true gate lines in the policy's order, also when a suppress line is true
+    reasons the values of the reason columns, by column name; read them with `points`
+    """
+
+    person_id: str
+    model: str
+    suppressed: str | None
+    grade: str
+    fit: int
+    engagement: int
+    total: int
+    fit_micro: int
+    engagement_micro: int
+    total_micro: int
+    lines: tuple[str, ...]
+    known_groups: int
+    unknown_groups: int
+    hand_raise: date | None
+    layout: Layout
+    reasons: dict[str, int | None]
+
+    def points(self, score: Score) -> DimensionPoints:
+        """Fit or engagement, taken apart into groups and rules."""
+        place = self.layout.dimension(score, self.model)
+        groups = tuple(self._group(group) for group in place.groups)
+        loss = self.reasons[place.loss] or 0
+        return DimensionPoints(score=score, micro=sum(g.micro for g in groups) - loss, loss=loss, groups=groups)
+
+    def _group(self, place: GroupLayout) -> GroupPoints:
+        items = tuple(
+            ItemPoints(
+                name=item.name,
+                reason=item.reason,
+                micro=self.reasons[item.column],
+                count=self.reasons[item.counts] if item.counts else None,
+            )
+            for item in place.items
+        )
+        loss = self.reasons[place.loss] or 0
+        return GroupPoints(name=place.name, micro=sum(i.micro or 0 for i in items) - loss, loss=loss, items=items)
+
+    def contributions(self) -> list[ItemPoints]:
+        """Rules and tables that gave points, greatest first; equal ones in the policy's order."""
+        items = [
+            item
+            for score in (Score.FIT, Score.ENGAGEMENT)
+            for group in self.points(score).groups
+            for item in group.items
+            if item.micro is not None and item.micro > 0
+        ]
+        return sorted(items, key=lambda item: -(item.micro or 0))
+
+
+def cards(table: pa.Table) -> Iterator[Scorecard]:
+    """The rows of a scorecard table, in its order."""
+    place = layout_of(table)
+    names = table.schema.names
+    fixed = names[: names.index("hand_raise") + 1]
+    wide = names[len(fixed) :]
+    lines = dict(zip(place.models, place.lines, strict=True))
+    for batch in table.to_batches(max_chunksize=10_000):
+        columns: Sequence[list[Any]] = [column.to_pylist() for column in batch.columns]
+        for row in zip(*columns, strict=True):
+            head = dict(zip(fixed, row[: len(fixed)], strict=True))
+            bits = head.pop("lines")
+            yield Scorecard(
+                **head,
+                lines=tuple(name for bit, name in enumerate(lines[head["model"]]) if bits >> bit & 1),
+                layout=place,
+                reasons=dict(zip(wide, row[len(fixed) :], strict=True)),
+            )
