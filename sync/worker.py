@@ -33,7 +33,7 @@ class Worker:
     """One process that runs jobs.
 
     jobs      name -> schedule
-    execute   does one run; returns True when it was interrupted by ``stop`` and has to go back to the queue
+    execute   does one run; one that its ``stop`` argument interrupts goes back to the queue
     catch_up  older slots are not made up for
     poll      how long to wait between two looks at the queue
     grace     how long a run may take to stop after SIGTERM
@@ -42,7 +42,7 @@ class Worker:
 
     store: Store
     jobs: Mapping[str, Schedule]
-    execute: Callable[[RunRow, Callable[[], bool]], bool]
+    execute: Callable[[RunRow, Callable[[], bool]], object]
     holder: Holder
     now: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -63,7 +63,7 @@ class Worker:
             while not stop.is_set():
                 row = self.claim()
                 if row is not None:
-                    self._run_one(row, stop)
+                    self.execute(row, stop.is_set)
                 elif idle():
                     return
                 else:
@@ -131,12 +131,6 @@ class Worker:
             for row in runs.lose_dead_runs(tx, self.holder, now=self.now()):
                 runs.move(tx, row.run_id, RunState.QUEUED)
                 get_logger().warning("worker.run_recovered", run=row.run_id, job=row.job, stage=row.stage)
-
-    def _run_one(self, row: RunRow, stop: threading.Event) -> None:
-        interrupted = self.execute(row, stop.is_set)
-        if interrupted:
-            with self.store.write() as tx:
-                runs.move(tx, row.run_id, RunState.QUEUED, error="interrupted")
 
 
 def stop_on_signals(stop: threading.Event, *, grace: timedelta) -> None:

@@ -202,6 +202,16 @@ def drop_pending(tx: Connection, refs: Sequence[RecordRef]) -> int:
     return dropped
 
 
+def keep_only(tx: Connection, keys: frozenset[str]) -> int:
+    """Drop pending writes of records that are not among ``keys``; the next plan finds them again. Tasks stay."""
+    waiting = select(schema.outbox.c.seq, schema.outbox.c.op_key).where(
+        schema.outbox.c.state == RowState.PENDING, schema.outbox.c.object != TASK
+    )
+    others = [row.seq for row in tx.execute(waiting) if row.op_key not in keys]
+    _delete(tx, others)
+    return len(others)
+
+
 # -- sending -----------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,429 @@
+"""The composition root: the only place that names both CRMs, the database, the engine and the clock together."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from connectors.port import Connector
+from connectors.records import Crm, FieldSchema
+from connectors.retry import Patience
+from scoring.document import PolicyInvalid, Problem, Source
+from scoring.engine import DuckDbEngine
+from scoring.load import load_policy
+from scoring.policy import Policy
+from sync import log, mapping
+from sync.run import Parts, Progress, Runner, RunReport
+from sync.settings import HubSpotConnection, SalesforceConnection, Settings, load_settings
+from sync.store import runs
+from sync.store.db import Store, StoreError
+from sync.store.runs import RunRow, RunState
+from sync.store.schemas import forget_schemas, load_schemas, save_schemas
+from sync.worker import Worker
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from connectors.hubspot.settings import HubSpotSettings
+    from connectors.salesforce.settings import SalesforceSettings
+
+__all__ = ["Loaded", "Opened", "load", "open_parts"]
+
+SCHEMA_KEPT = timedelta(hours=24)
+"""How long the CRMs' descriptions of their properties are trusted without asking again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The four files as types. Nobody has been contacted and nothing has been opened."""
+
+    folder: Path
+    settings: Settings
+    policy: Policy
+    fields: mapping.Mapping
+    warnings: tuple[Problem, ...]
+
+    @property
+    def home(self) -> Path:
+        """What relative paths in mqlsync.yaml count from: the directory above the configuration."""
+        return self.folder.absolute().parent
+
+
+def load(folder: Path | None = None, *, environment: Mapping[str, str] | None = None) -> Loaded:
+    """Read and check the four files. The directory: as given, else ``$MQLSYNC_CONFIG``, else ``./config``.
+
+    Raises
+    ------
+    PolicyInvalid: all errors of all files
+    StoreError: there is no such directory
+    """
+    environment = os.environ if environment is None else environment
+    folder = folder or Path(environment.get("MQLSYNC_CONFIG") or "config")
+    if not folder.is_dir():
+        raise StoreError(
+            f"there is no directory {folder}; make one with `mqlsync init {folder}`, or name it: --config DIR"
+        )
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    fields = _collect(problems, warnings, lambda: mapping.load_mapping(_source(folder, "fields.yaml")))
+    settings = _collect(
+        problems,
+        warnings,
+        lambda: load_settings(
+            _needed(folder, "mqlsync.yaml"), environment=environment, read_secret=lambda name: Path(name).read_text()
+        ),
+    )
+    policy = None
+    if fields is not None:
+        policy = _collect(
+            problems,
+            warnings,
+            lambda: load_policy(
+                _needed(folder, "policy.yaml"),
+                _needed(folder, "team.yaml"),
+                lists=lambda name: (folder / name).read_text(encoding="utf-8"),
+                custom=fields.custom,
+                seniority=fields.seniority,
+            ),
+        )
+    if settings is not None:
+        problems += _unusable_connections(settings)
+    if problems or settings is None or policy is None or fields is None:
+        raise PolicyInvalid(problems)
+    return Loaded(folder=folder, settings=settings, policy=policy, fields=fields, warnings=tuple(warnings))
+
+
+def _source(folder: Path, name: str) -> Source | None:
+    """The file, or the same in JSON (``policy.json``); None when there is neither."""
+    for path in (folder / name, (folder / name).with_suffix(".json")):
+        if path.exists():
+            return Source(str(path), path.read_bytes())
+    return None
+
+
+def _needed(folder: Path, name: str) -> Source:
+    source = _source(folder, name)
+    if source is None:
+        raise StoreError(f"{folder / name} is missing; `mqlsync init {folder}` writes it")
+    return source
+
+
+def _collect(problems: list[Problem], warnings: list[Problem], read: Callable[[], tuple[T, list[Problem]]]) -> T | None:
+    """What ``read`` makes of a file; its errors are collected with those of the other files."""
+    try:
+        value, found = read()
+    except PolicyInvalid as invalid:
+        problems += invalid.problems
+        return None
+    warnings += found
+    return value
+
+
+def _unusable_connections(settings: Settings) -> list[Problem]:
+    """What a connector says about settings that are well-formed but cannot work, at the connection's place."""
+    found: list[Problem] = []
+    makers: tuple[tuple[HubSpotConnection | SalesforceConnection | None, Callable[[], object]], ...] = (
+        (settings.hubspot, lambda: _hubspot_settings(settings.hubspot)),
+        (settings.salesforce, lambda: _salesforce_settings(settings.salesforce)),
+    )
+    for connection, make in makers:
+        if connection is None:
+            continue
+        try:
+            make()
+        except ValueError as error:
+            place = connection.place
+            assert place is not None
+            found.append(Problem(file=place.file, line=place.line, col=place.col, path=place.path, message=str(error)))
+    return found
+
+
+# -- connectors --------------------------------------------------------------------------------------------------
+
+
+def _hubspot_settings(connection: HubSpotConnection | None) -> HubSpotSettings:
+    from connectors.hubspot.settings import HubSpotSettings, OAuth
+
+    assert connection is not None
+    token: str | OAuth
+    if connection.token is not None:
+        token = connection.token
+    else:
+        assert connection.client_id is not None
+        assert connection.client_secret is not None
+        assert connection.refresh_token is not None
+        token = OAuth(
+            client_id=connection.client_id,
+            client_secret=connection.client_secret,
+            refresh_token=connection.refresh_token,
+        )
+    return HubSpotSettings(
+        base_url=connection.base_url,
+        api_version=connection.api_version,  # type: ignore[arg-type]  # one of the two by the settings reader
+        token=token,
+        per_10_seconds=connection.per_10_seconds,
+        search_per_second=connection.search_per_second,
+        per_day=connection.per_day,
+        proxy=connection.proxy,
+    )
+
+
+def _salesforce_settings(connection: SalesforceConnection | None) -> SalesforceSettings:
+    from connectors.salesforce.settings import (
+        Auth,
+        ClientCredentials,
+        Jwt,
+        PasswordToken,
+        SalesforceSettings,
+        Session,
+    )
+
+    assert connection is not None
+    auth: Auth
+    match connection:
+        case SalesforceConnection(session_id=str(session_id)):
+            auth = Session(session_id=session_id)
+        case SalesforceConnection(username=str(username), password=str(password), security_token=str(security_token)):
+            auth = PasswordToken(username=username, password=password, security_token=security_token)
+        case SalesforceConnection(username=str(username), consumer_key=str(key), private_key_file=Path() as file):
+            auth = Jwt(username=username, consumer_key=key, private_key_file=file)
+        case SalesforceConnection(consumer_key=str(key), consumer_secret=str(secret)):
+            auth = ClientCredentials(consumer_key=key, consumer_secret=secret)
+        case _:
+            raise ValueError("no complete way to sign in is given")
+    return SalesforceSettings(
+        base_url=connection.base_url,
+        api_version=connection.api_version,
+        auth=auth,
+        share_of_day=connection.share_of_day,
+        proxy=connection.proxy,
+    )
+
+
+def _connectors(
+    loaded: Loaded,
+    schemas: Mapping[Crm, MutableMapping[str, Mapping[str, FieldSchema]]],
+    *,
+    patience: Patience,
+    sleep: Callable[[float], None],
+) -> dict[Crm, Connector]:
+    """One connector a connection. The client packages are loaded here, and nowhere earlier."""
+    written = _written(loaded.policy)
+    connectors: dict[Crm, Connector] = {}
+    if loaded.settings.hubspot is not None:
+        from connectors.hubspot import HubSpotConnector
+
+        connectors[Crm.HUBSPOT] = HubSpotConnector(
+            _hubspot_settings(loaded.settings.hubspot),
+            loaded.fields.map.crms[Crm.HUBSPOT].writing(written[Crm.HUBSPOT]),
+            patience=patience,
+            sleep=sleep,
+            schemas=schemas[Crm.HUBSPOT],
+        )
+    if loaded.settings.salesforce is not None:
+        from connectors.salesforce import SalesforceConnector
+
+        connectors[Crm.SALESFORCE] = SalesforceConnector(
+            _salesforce_settings(loaded.settings.salesforce),
+            loaded.fields.map.crms[Crm.SALESFORCE].writing(written[Crm.SALESFORCE]),
+            patience=patience,
+            sleep=sleep,
+            schemas=schemas[Crm.SALESFORCE],
+        )
+    return connectors
+
+
+def _written(policy: Policy) -> dict[Crm, dict[str, tuple[str, ...]]]:
+    """The properties that the policy writes, by CRM and object."""
+    written: dict[Crm, dict[str, tuple[str, ...]]] = {crm: {} for crm in Crm}
+    for (crm, object), properties in policy.write.properties.items():
+        written[Crm(crm)][object] = tuple(properties.values())
+    for (crm, object), rule in policy.write.lead_status.items():
+        written[Crm(crm)][object] = (*written[Crm(crm)].get(object, ()), rule.property)
+    return written
+
+
+def _release(policy: Policy, schemas: Mapping[Crm, Mapping[str, Mapping[str, FieldSchema]]]) -> str:
+    """Hash of what can make a refused record acceptable: the policy's mapping and the CRMs' properties."""
+    described = sorted(
+        (str(crm), object, name, repr(one))
+        for crm, objects in schemas.items()
+        for object, fields in objects.items()
+        for name, one in fields.items()
+    )
+    return hashlib.sha256(repr((policy.version, described)).encode()).hexdigest()[:32]
+
+
+# -- the whole ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Everything is open: a run can begin."""
+
+    loaded: Loaded
+    parts: Parts
+    schemas: Mapping[Crm, MutableMapping[str, Mapping[str, FieldSchema]]]
+
+    def enqueue(self, job: str, *, as_of: datetime | None = None, trigger: str = "manual") -> str:
+        """Leave a run to whoever works the queue. Returns its id."""
+        self._known(job)
+        run_id = self.parts.new_id()
+        with self.parts.store.write() as tx:
+            runs.enqueue(
+                tx,
+                run_id=run_id,
+                job=job,
+                slot=f"manual:{run_id}",
+                trigger=trigger,
+                now=self.parts.now(),
+                as_of=as_of,
+            )
+        return run_id
+
+    def run(
+        self,
+        job: str,
+        *,
+        as_of: datetime | None = None,
+        dry_run: bool = False,
+        only: frozenset[str] | None = None,
+        progress: Progress = lambda stage, done, of: None,
+        stop: Callable[[], bool] = lambda: False,
+        trigger: str = "manual",
+    ) -> RunReport:
+        """One run now, with its row in `runs`."""
+        run_id = self.enqueue(job, as_of=as_of, trigger=trigger)
+        with self.parts.store.write() as tx:
+            row = runs.claim(tx, self.parts.holder, now=self.parts.now(), run_id=run_id)
+        assert row is not None
+        return self._execute(row, stop=stop, dry_run=dry_run, only=only, progress=progress)
+
+    def _known(self, job: str) -> None:
+        jobs = self.loaded.settings.jobs
+        if job not in jobs:
+            raise StoreError(f"there is no job {job!r} in mqlsync.yaml; there are {', '.join(sorted(jobs))}")
+
+    def _execute(
+        self,
+        row: RunRow,
+        *,
+        stop: Callable[[], bool],
+        dry_run: bool = False,
+        only: frozenset[str] | None = None,
+        progress: Progress = lambda stage, done, of: None,
+        requeue: bool = False,
+    ) -> RunReport:
+        self._known(row.job)
+        as_of = row.as_of or self.parts.now()
+        with self.parts.store.write() as tx:
+            runs.note(tx, row.run_id, as_of=as_of, policy_version=self.parts.policy.version)
+        runner = Runner(
+            parts=self.parts,
+            run_id=row.run_id,
+            job=row.job,
+            stages=self.loaded.settings.jobs[row.job].stages,
+            as_of=as_of,
+            release=lambda: _release(self.parts.policy, self.schemas),
+            dry_run=dry_run,
+            only=only,
+            stop=stop,
+            progress=progress,
+        )
+        report = runner.run()
+        with self.parts.store.write() as tx:
+            for crm in self.parts.connectors:
+                save_schemas(tx, crm, self.schemas[crm], at=self.parts.now())
+            # Nobody would take up a run that was started by hand and interrupted by hand.
+            interrupted = report.state is RunState.QUEUED
+            runs.move(
+                tx,
+                row.run_id,
+                RunState.FAILED if interrupted and not requeue else report.state,
+                finished_at=None if interrupted and requeue else self.parts.now(),
+                counts=report.counts(),
+                calls=report.calls,
+                error=report.error,
+            )
+        return report
+
+    def work(self, stop: Event) -> None:
+        """Be the worker: run what is due and what is queued, until ``stop``."""
+        jobs = {name: job.schedule for name, job in self.loaded.settings.jobs.items() if job.schedule is not None}
+        worker = Worker(
+            store=self.parts.store,
+            jobs=jobs,
+            execute=lambda row, stopping: self._execute(row, stop=stopping, requeue=True),
+            holder=self.parts.holder,
+            now=self.parts.now,
+            new_id=self.parts.new_id,
+        )
+        worker.run(stop)
+
+
+@contextmanager
+def open_parts(
+    loaded: Loaded,
+    *,
+    online: bool = True,
+    reached: Callable[[str], None] = lambda place: None,
+    patience: Patience | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    level: str = "warning",
+) -> Iterator[Opened]:
+    """Open the store and the connections of a loaded configuration; everything is closed at the end.
+
+    ``online`` False makes no connectors: for commands that only look at the store.
+    """
+    store = Store.open(_store_url(loaded))
+    run_name = uuid.uuid4().hex[:12]
+    log.configure(level=level, key=_log_key(store), secrets=loaded.settings.secrets)
+    now = lambda: datetime.now(UTC)  # noqa: E731  # the clock, named once
+    with store.read() as tx:
+        schemas = {crm: load_schemas(tx, crm, since=now() - SCHEMA_KEPT) for crm in Crm}
+    connectors = _connectors(loaded, schemas, patience=patience or Patience(), sleep=sleep) if online else {}
+    parts = Parts(
+        settings=loaded.settings,
+        policy=loaded.policy,
+        fields=loaded.fields,
+        store=store,
+        connectors=connectors,
+        engine=DuckDbEngine(),
+        now=now,
+        sleep=sleep,
+        new_id=lambda: f"r_{uuid.uuid4().hex[:8]}",
+        holder=runs.this_process(run_name),
+        reached=reached,
+    )
+    try:
+        with store.write() as tx:
+            forget_schemas(tx, before=now() - SCHEMA_KEPT)
+        yield Opened(loaded=loaded, parts=parts, schemas=schemas)
+    finally:
+        for connector in connectors.values():
+            connector.close()
+        store.close()
+
+
+def _store_url(loaded: Loaded) -> str:
+    """The store's address, with a relative SQLite path counted from the home of the configuration."""
+    url = loaded.settings.store
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and not url.startswith(f"{prefix}/") and not url.startswith(f"{prefix}:"):
+        return f"{prefix}{loaded.home / url.removeprefix(prefix)}"
+    return url
+
+
+def _log_key(store: Store) -> bytes:
+    """The key of this installation's log hashes: lines of one store can be joined, those of two cannot."""
+    return hashlib.sha256(urlsplit(store.url).path.encode()).digest()[:32]

@@ -1,0 +1,515 @@
+"""One run: the stages in order, and the report of what became of every record.
+
+`pull -> resolve -> gather -> score -> decide (qualify, assign, plan) -> write -> settle`
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from connectors.errors import ConnectorError, RetryLater, RunCannotContinue
+from connectors.port import Connector
+from connectors.records import Crm, RecordProblem, RecordRef
+from scoring.cards import Scorecard, cards
+from scoring.engine import Engine
+from scoring.policy import Policy, Result
+from sync.assign import OwnerDirectory
+from sync.decide import Decided, Decider
+from sync.log import get_logger
+from sync.mapping import Mapping as FieldsFile
+from sync.plan import Conflict
+from sync.pull import PullReport, pull
+from sync.settings import Settings, StageName
+from sync.store import accounts, decisions, outbox, people, records, runs
+from sync.store.db import Store
+from sync.store.runs import HeldElsewhere, Holder, LeaseLost, RunState
+from sync.store.scorecards import Scorecards
+from sync.store.snapshot import Snapshot, SnapshotReport
+from sync.write import Writer, WriteReport
+
+__all__ = ["Parts", "Progress", "RunReport", "Runner", "exit_code"]
+
+MOST_ROUNDS = 4
+"""Times a run decides and writes again because writing showed something new (a conversion, somebody's edit)."""
+
+
+Progress = Callable[[str, int, int | None], None]
+"""(stage, done, of): told now and then; ``of`` is None while the end is not known."""
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What one run did. ``writes`` counts values a CRM confirmed: records and tasks."""
+
+    run_id: str
+    job: str
+    as_of: datetime
+    state: RunState = RunState.SUCCEEDED
+    pulled: dict[str, int] = field(default_factory=dict)
+    decided: Decided = field(default_factory=Decided)
+    written: dict[Crm, WriteReport] = field(default_factory=dict)
+    calls: dict[str, dict[str, int]] = field(default_factory=dict)
+    problems: list[RecordProblem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    error: str | None = None
+    exit_code: int = 0
+
+    @property
+    def writes(self) -> int:
+        return sum(report.written + report.tasks for report in self.written.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole report."""
+        return {
+            "run": self.run_id,
+            "job": self.job,
+            "state": self.state,
+            "as_of": self.as_of,
+            "writes": self.writes,
+            "pulled": self.pulled,
+            "statuses": self.decided.statuses,
+            "counts": self.counts(),
+            "calls": self.calls,
+            "problems": [{"record": str(p.ref), "field": p.field, "reason": p.reason} for p in self.problems],
+            "rejections": [
+                {"record": str(r.ref), "field": r.field, "code": r.code, "reason": r.reason}
+                for written in self.written.values()
+                for r in written.rejections
+            ],
+            "warnings": self.warnings,
+            "error": self.error,
+            "exit_code": self.exit_code,
+        }
+
+    def counts(self) -> dict[str, Any]:
+        """The figures a run is listed with."""
+        return {
+            "pulled": sum(self.pulled.values()),
+            "people": self.decided.people,
+            "new_mqls": sum(not e.adopted for e in self.decided.opened),
+            "assigned": len(self.decided.assigned),
+            "queued": self.decided.queued,
+            "written": sum(r.written for r in self.written.values()),
+            "tasks": sum(r.tasks for r in self.written.values()),
+            "unchanged": sum(r.found_done for r in self.written.values()),
+            "rejected": sum(r.rejected_new + r.rejected_known for r in self.written.values()),
+            "conflicts": self.decided.conflicts + sum(r.conflicts for r in self.written.values()),
+            "problems": len(self.problems),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What `sync.compose` puts together. Time, sleep and ids are arguments: a test passes its own.
+
+    reached  called with the name of every boundary a crash could fall on
+    """
+
+    settings: Settings
+    policy: Policy
+    fields: FieldsFile
+    store: Store
+    connectors: Mapping[Crm, Connector]
+    engine: Engine
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    new_id: Callable[[], str]
+    holder: Holder
+    reached: Callable[[str], None] = lambda place: None
+
+
+class LeaseHeld(Exception):
+    """Another process works on one of these accounts. Nothing was read and nothing was written by this one."""
+
+    def __init__(self, held: HeldElsewhere) -> None:
+        super().__init__(
+            f"{held.name} is being worked on by process {held.pid} on {held.host}; nothing was read or written. "
+            "Wait for it, or look at `mqlsync runs`"
+        )
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and did, between two batches."""
+
+
+class DryRun(Exception):
+    """Everything was decided and is now forgotten."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Runner:
+    """Does one run. ``stop`` is asked between pages and batches."""
+
+    parts: Parts
+    run_id: str
+    job: str
+    stages: frozenset[StageName]
+    as_of: datetime
+    dry_run: bool = False
+    release: Callable[[], str] = lambda: ""
+    only: frozenset[str] | None = None
+    stop: Callable[[], bool] = lambda: False
+    progress: Progress = lambda stage, done, of: None
+    _fences: dict[str, int] = field(default_factory=dict)
+    _lost: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> RunReport:
+        """All stages. Never raises for what a CRM or a record did: the report says it, with the exit code."""
+        report = RunReport(run_id=self.run_id, job=self.job, as_of=self.as_of)
+        log = get_logger()
+        try:
+            self._check(report)
+            with self._leases():
+                self._stages(report)
+        except Interrupted:
+            report.state, report.error, report.exit_code = RunState.QUEUED, "interrupted", 75
+        except LeaseHeld as held:
+            report.state, report.error, report.exit_code = RunState.FAILED, str(held), 7
+        except ConnectorError as error:
+            report.state, report.error, report.exit_code = RunState.FAILED, str(error), exit_code(error)
+        for crm, connector in self.parts.connectors.items():
+            report.calls[crm] = dict(connector.calls)
+        self._conclude(report)
+        log.info("run.finished", state=report.state, exit_code=report.exit_code, error=report.error, **report.counts())
+        return report
+
+    # -- before ----------------------------------------------------------------------------------------------
+
+    def _check(self, report: RunReport) -> None:
+        """Prove the credentials and pin the accounts before anything is taken or changed."""
+        for connector in self.parts.connectors.values():
+            account = connector.check()
+            report.warnings += [f"{account.crm}: {problem}" for problem in account.problems]
+            with self.parts.store.write() as tx:
+                accounts.pin_account(tx, account, at=self.parts.now())
+
+    @contextmanager
+    def _leases(self) -> Iterator[None]:
+        """Hold every account this run touches, all or none, with one heartbeat. Waits a minute for another host."""
+        store, holder = self.parts.store, self.parts.holder
+        with store.read() as tx:
+            accounts = accounts.pinned_accounts(tx)
+        names = [f"{crm}:{accounts[crm]}" for crm in self.parts.connectors] + ["decide"]
+        waited = 0.0
+        while True:
+            with store.write() as tx:
+                taken = runs.take_leases(tx, names, holder, now=self.parts.now())
+            if not isinstance(taken, HeldElsewhere):
+                break
+            if waited >= 60 or self.stop():
+                raise LeaseHeld(taken)
+            self.parts.sleep(1.0)
+            waited += 1.0
+        self._fences = taken
+        done = threading.Event()
+        beat = threading.Thread(target=self._beat, args=(done,), name="heartbeat", daemon=True)
+        beat.start()
+        try:
+            yield
+        finally:
+            done.set()
+            beat.join()
+            with store.write() as tx:
+                runs.drop_leases(tx, self._fences, holder)
+
+    def _beat(self, done: threading.Event) -> None:
+        while not done.wait(15):
+            try:
+                with self.parts.store.write() as tx:
+                    runs.renew_leases(tx, self._fences, self.parts.holder, now=self.parts.now())
+            except LeaseLost as lost:
+                get_logger().error("run.lease_lost", error=str(lost))
+                self._lost.set()
+                return
+
+    def _stopping(self) -> bool:
+        return self.stop() or self._lost.is_set()
+
+    def _go_on(self) -> None:
+        if self._stopping():
+            raise Interrupted
+
+    @contextmanager
+    def _deciding(self) -> Iterator[Connection]:
+        """A write transaction that commits only while the leases are ours."""
+        with self.parts.store.write() as tx:
+            yield tx
+            runs.check_leases(tx, self._fences)
+
+    # -- stages ----------------------------------------------------------------------------------------------
+
+    def _stages(self, report: RunReport) -> None:
+        if StageName.PULL in self.stages:
+            for connector in self.parts.connectors.values():
+                self._pull(connector, report)
+        for turn in range(MOST_ROUNDS):
+            self._go_on()
+            if self.stages & {StageName.SCORE, StageName.ASSIGN}:
+                self._decide(report)
+            if self.dry_run or StageName.WRITE not in self.stages:
+                return
+            self._go_on()
+            again = self._write(report)
+            if not again or turn == MOST_ROUNDS - 1:
+                return
+
+    def _pull(self, connector: Connector, report: RunReport) -> None:
+        self._note(f"pull {connector.crm}")
+        pulled: PullReport = pull(
+            connector,
+            self.parts.store,
+            settle=self.parts.settings.pull.settle,
+            overlap=self.parts.settings.pull.overlap,
+            ours=self._ours(connector.crm),
+            stop=self._stopping,
+            reached=self._pulled,
+        )
+        for stream, n in pulled.rows.items():
+            report.pulled[stream] = report.pulled.get(stream, 0) + n
+        report.problems += pulled.problems
+        if pulled.interrupted:
+            raise Interrupted
+
+    def _pulled(self, place: str) -> None:
+        self.progress(place, 0, None)
+        self.parts.reached(place)
+
+    def _ours(self, crm: Crm) -> dict[str, str]:
+        """Canonical fact -> property, for facts read from properties that we also write."""
+        ours: dict[str, str] = {}
+        for (c, _), properties in self.parts.policy.write.properties.items():
+            if c == crm and (prop := properties.get(Result.LIFECYCLE)):
+                ours["person.lifecycle_stage"] = prop
+        for (c, _), rule in self.parts.policy.write.lead_status.items():
+            if c == crm:
+                ours["person.lead_status"] = rule.property
+        return ours
+
+    def _decide(self, report: RunReport) -> None:
+        """Resolve, gather, score, then one transaction of decisions."""
+        parts = self.parts
+        self._note("score")
+        with self._deciding() as tx:
+            people.resolve_touched(tx, at=parts.now())
+        parts.reached("resolve:done")
+        snapshot = Snapshot.of(parts.store)
+        refreshed = snapshot.refresh(
+            parts.store,
+            timezone=parts.policy.timezone,
+            prefer=parts.fields.prefer,
+            seniority=parts.policy.seniority,
+            custom=parts.policy.custom,
+            free_mail=parts.policy.free_mail,
+        )
+        parts.reached("gather:done")
+        day = self.as_of.astimezone(ZoneInfo(parts.policy.timezone)).date()
+        scorecards = Scorecards(folder=parts.store.folder / "cards")
+        whole = not scorecards.whole(parts.policy.scoring_hash, day, refreshed.buckets)
+        scored = self._score(scorecards, refreshed, day, whole=whole)
+        try:
+            with self._deciding() as tx:
+                decider = self._decider(tx, refreshed, day)
+                decided = decider.decide(tx, scored)
+                people.settle_dirty(tx, refreshed.dirty)
+                if self.only is not None:
+                    outbox.keep_only(tx, self.only)
+                _add(report.decided, decided)
+                if self.dry_run:
+                    raise DryRun
+        except DryRun:
+            return
+        parts.reached("decide:done")
+
+    def _score(
+        self, scorecards: Scorecards, refreshed: SnapshotReport, day: date, *, whole: bool
+    ) -> Iterator[list[Scorecard]]:
+        """Everybody once a policy day, and after that whoever is dirty. A dry run keeps no scorecards."""
+        policy = self.parts.policy
+        for number, bucket in sorted(refreshed.files.items()):
+            self._go_on()
+            only = None if whole else refreshed.dirty_in(number)
+            if only is not None and not only:
+                continue
+            table = self.parts.engine.score(policy, bucket, day, only=only)
+            if not self.dry_run:
+                scorecards.save(table, version=policy.scoring_hash, day=day, bucket=number, whole=whole)
+            self.parts.reached("score:bucket")
+            yield from _in_parts(cards(table))
+
+    def _decider(self, tx: Connection, refreshed: SnapshotReport, day: date) -> Decider:
+        parts = self.parts
+        return Decider(
+            policy=parts.policy,
+            directory=self._directory(tx),
+            authority=parts.settings.owner_authority,
+            as_of=self.as_of,
+            run_id=self.run_id,
+            release=self.release(),
+            facts=lambda ids: refreshed.facts(ids),
+            ledger=lambda ids: self._ledgers(refreshed, day, ids),
+            assigning=StageName.ASSIGN in self.stages,
+        )
+
+    def _directory(self, tx: Connection) -> OwnerDirectory:
+        return owner_directory(tx, self.parts)
+
+    def _ledgers(self, refreshed: SnapshotReport, day: date, ids: Sequence[str]) -> dict[str, Any]:
+        """The full arithmetic of each of these people, as JSON."""
+        found: dict[str, Any] = {}
+        for number, some in refreshed.by_bucket(ids).items():
+            ledgers = self.parts.engine.ledgers(self.parts.policy, refreshed.files[number], day, some)
+            found.update({person_id: ledger.as_json() for person_id, ledger in ledgers.items()})
+        return found
+
+    # -- write -----------------------------------------------------------------------------------------------
+
+    def _write(self, report: RunReport) -> bool:
+        """Send what waits. True when writing showed something that has to be decided again."""
+        self._note("write")
+        with self._deciding() as tx:
+            outbox.release_dead(tx, release=self.release(), now=self.parts.now())
+            sending = outbox.counts(tx)["pending"]
+        sent = 0
+
+        def done(crm: Crm, rows: int) -> None:
+            nonlocal sent
+            sent += rows
+            self.progress(f"write {crm}", sent, sending)
+
+        written = self._writer().write(done)
+        for crm, one in written.items():
+            report.written[crm] = _sum(report.written.get(crm), one)
+            if one.failure is not None:
+                raise one.failure
+        self._go_on()
+        with self.parts.store.read() as tx:
+            return people.any_touched(tx)
+
+    def _writer(self) -> Writer:
+        parts = self.parts
+        return Writer(
+            store=parts.store,
+            connectors=parts.connectors,
+            results=_results(parts.policy),
+            human_edit_wins=parts.policy.write.human_edit_wins,
+            release=self.release(),
+            readback_after=parts.settings.readback_after,
+            now=parts.now,
+            sleep=parts.sleep,
+            stop=self._stopping,
+            reached=parts.reached,
+            fence=lambda: self._fences.get("decide", 0),
+            adopt=self._adopt,
+            moved=self._moved,
+            batch=parts.new_id,
+        )
+
+    def _adopt(self, tx: Connection, person_id: str, conflict: Conflict) -> bool:
+        """Somebody changed the owner between our read and our write: theirs is the assignment."""
+        people_found = decisions.load_people(tx, [person_id])
+        if person_id not in people_found:
+            return False
+        decider = Decider(
+            policy=self.parts.policy,
+            directory=self._directory(tx),
+            authority=self.parts.settings.owner_authority,
+            as_of=self.as_of,
+            run_id=self.run_id,
+            release=self.release(),
+            facts=lambda ids: {},
+            ledger=lambda ids: {},
+        )
+        taken = decider.adopt(tx, people_found[person_id], conflict)
+        if taken:
+            decisions.mark_dirty(tx, person_id, "owner")
+        return taken
+
+    def _moved(self, tx: Connection, ref: RecordRef, to: RecordRef | None, reason: str) -> None:
+        records.mark_moved(tx, ref, to, reason=reason, at=self.parts.now())
+
+    # -- after -----------------------------------------------------------------------------------------------
+
+    def _note(self, stage: str) -> None:
+        """Say where the run is: in the log, on the terminal, in its row."""
+        get_logger().info("run.stage_began", stage=stage)
+        self.progress(stage, 0, None)
+        with self.parts.store.write() as tx:
+            runs.note(tx, self.run_id, stage=stage)
+
+    def _conclude(self, report: RunReport) -> None:
+        """Newly refused records make a run partial; parked ones that were known do not."""
+        if report.exit_code == 0 and (report.problems or any(w.rejected_new for w in report.written.values())):
+            report.state, report.exit_code = RunState.PARTIAL, 5
+
+
+def exit_code(error: ConnectorError) -> int:
+    """What the command line answers when this stopped it (operations: 4 credentials, 6 quota, 1 else)."""
+    match error:
+        case RunCannotContinue(credentials=True):
+            return 4
+        case RunCannotContinue(quota=True) | RetryLater(status=429):
+            return 6
+        case _:
+            return 1
+
+
+def owner_directory(tx: Connection, parts: Parts) -> OwnerDirectory:
+    """Who can own what, as the CRMs said at the last pull."""
+    return OwnerDirectory(
+        owners=accounts.load_owners(tx),
+        team=parts.policy.team,
+        crms=tuple(parts.connectors) or parts.settings.crms,
+    )
+
+
+def _results(policy: Policy) -> dict[tuple[Crm, str], dict[str, Result]]:
+    """(CRM, object) -> property -> the result it holds."""
+    results: dict[tuple[Crm, str], dict[str, Result]] = {}
+    for (crm, object), properties in policy.write.properties.items():
+        results[Crm(crm), object] = {prop: result for result, prop in properties.items()}
+    for (crm, object), rule in policy.write.lead_status.items():
+        results.setdefault((Crm(crm), object), {})[rule.property] = Result.LEAD_STATUS
+    return results
+
+
+def _in_parts(found: Iterator[Scorecard], size: int = 2000) -> Iterator[list[Scorecard]]:
+    while part := list(islice(found, size)):
+        yield part
+
+
+def _add(total: Decided, one: Decided) -> None:
+    """A later round of one run: its figures are added, its statuses are the newest."""
+    if not total.people:
+        total.people, total.statuses = one.people, dict(one.statuses)
+    for name in ("queued", "tasks", "conflicts", "tampered", "owner_changes", "status_changes"):
+        setattr(total, name, getattr(total, name) + getattr(one, name))
+    for name in ("opened", "assigned", "changes", "planned_tasks"):
+        getattr(total, name).extend(getattr(one, name))
+
+
+def _sum(before: WriteReport | None, one: WriteReport) -> WriteReport:
+    if before is None:
+        return one
+    for name in (
+        "written",
+        "found_done",
+        "tasks",
+        "rejected_new",
+        "rejected_known",
+        "redirected",
+        "unanswered",
+        "conflicts",
+        "tampered",
+    ):
+        setattr(one, name, getattr(before, name) + getattr(one, name))
+    one.rejections[:0] = before.rejections
+    return one

@@ -1,0 +1,359 @@
+"""mqlsync.yaml as types: where the CRMs are, where memory is kept, when to run.
+
+Values are read as text and typed here, so every error has a file, a line and a column. Secrets are never in the file:
+``${NAME}``, ``${NAME:-default}`` and ``${file:/path}`` are resolved after parsing, in secret and address fields only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from connectors.records import Crm
+from scoring.document import Kind, Node, PolicyInvalid, Problem, Source, Unreadable, did_you_mean, read_document
+from sync.schedule import Cron, Every, Schedule
+
+__all__ = [
+    "Guard",
+    "HubSpotConnection",
+    "Job",
+    "OwnerAuthority",
+    "PullSettings",
+    "SalesforceConnection",
+    "Settings",
+    "StageName",
+    "load_settings",
+]
+
+
+class OwnerAuthority(StrEnum):
+    """Which CRM decides who owns a person; ``both``: neither overrules the other."""
+
+    BOTH = "both"
+    SALESFORCE = "salesforce"
+    HUBSPOT = "hubspot"
+
+
+class StageName(StrEnum):
+    """What a job's ``do:`` may list."""
+
+    PULL = "pull"
+    SCORE = "score"
+    ASSIGN = "assign"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSpotConnection:
+    """One portal. Either ``token``, or the three of OAuth."""
+
+    base_url: str
+    api_version: str = "v3"
+    token: str | None = field(default=None, repr=False)
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    per_10_seconds: int = 190
+    search_per_second: int = 5
+    per_day: int = 650_000
+    proxy: str | None = field(default=None, repr=False)
+    place: Node | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SalesforceConnection:
+    """One org. The credentials given decide how to sign in; exactly one way is complete."""
+
+    base_url: str
+    api_version: str = "59.0"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    security_token: str | None = field(default=None, repr=False)
+    consumer_key: str | None = field(default=None, repr=False)
+    consumer_secret: str | None = field(default=None, repr=False)
+    private_key_file: Path | None = None
+    session_id: str | None = field(default=None, repr=False)
+    share_of_day: float = 0.5
+    proxy: str | None = field(default=None, repr=False)
+    place: Node | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullSettings:
+    """``settle``: how far a window ends before now; ``overlap``: how far it begins before the last one's end."""
+
+    settle: timedelta = timedelta(0)
+    overlap: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to do when. A job without a schedule runs when asked."""
+
+    name: str
+    schedule: Schedule | None
+    stages: frozenset[StageName]
+    place: Node | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """More than this in one run waits for somebody's yes."""
+
+    new_mqls_per_run: int = 200
+    owner_changes_per_run: int = 100
+    share_of_people_changed: float = 0.2
+    people_min_for_share: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole file. ``secrets`` are the resolved values, for the log's redactor."""
+
+    store: str
+    hubspot: HubSpotConnection | None
+    salesforce: SalesforceConnection | None
+    owner_authority: OwnerAuthority
+    pull: PullSettings
+    jobs: Mapping[str, Job]
+    readback_after: timedelta
+    guard: Guard | None
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def crms(self) -> tuple[Crm, ...]:
+        """The CRMs that are connected."""
+        connected = {Crm.HUBSPOT: self.hubspot, Crm.SALESFORCE: self.salesforce}
+        return tuple(crm for crm, connection in connected.items() if connection is not None)
+
+
+# -- reading -----------------------------------------------------------------------------------------------------
+
+REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}:]+)(?P<has_default>:-(?P<default>[^}]*))?\}")
+LITERAL_TOKEN = re.compile(r"pat-|00D[A-Za-z0-9]{9}")
+
+KEYS = ("store", "engine", "connections", "owner_authority", "pull", "jobs", "recovery", "guard")
+LATER = ("workspace", "console", "alerts")
+
+DEFAULT_JOBS = {
+    "sync": Job(
+        name="sync",
+        schedule=Every(interval=timedelta(minutes=15)),
+        stages=frozenset(StageName),
+    )
+}
+
+
+def load_settings(
+    source: Source, *, environment: Mapping[str, str], read_secret: Callable[[str], str]
+) -> tuple[Settings, list[Problem]]:
+    """The file as types, and its warnings.
+
+    Parameters
+    ----------
+    environment: where ``${NAME}`` is looked up
+    read_secret: text of the file named by ``${file:/path}``; raises OSError
+
+    Raises
+    ------
+    PolicyInvalid: every error, with its place
+    """
+    root = read_document(source.content, source.name)
+    settings = _Reader(environment, read_secret).settings(root)
+    root.report_empty()
+    errors = [problem for problem in root.problems if not problem.warning]
+    if errors:
+        raise PolicyInvalid(errors)
+    return settings, [problem for problem in root.problems if problem.warning]
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str], read_secret: Callable[[str], str]) -> None:
+        self._environment = environment
+        self._read_secret = read_secret
+        self._secrets: set[str] = set()
+
+    def settings(self, root: Node) -> Settings:
+        found = root.fields(*KEYS, required=("connections",), later=LATER)
+        hubspot, salesforce = self._connections(found.get("connections"))
+        if (engine := found.get("engine")) is not None:
+            engine.choice(("duckdb",), "engine")
+        pull = _clocks(found.get("pull"), settle=timedelta(0), overlap=timedelta(minutes=15))
+        recovery = _clocks(found.get("recovery"), readback_after=timedelta(seconds=90))
+        authority = OwnerAuthority.BOTH
+        if (node := found.get("owner_authority")) is not None:
+            authority = OwnerAuthority(node.choice(tuple(OwnerAuthority), "owner authority"))
+            connected = {OwnerAuthority.HUBSPOT: hubspot, OwnerAuthority.SALESFORCE: salesforce}
+            if authority in connected and connected[authority] is None:
+                node.error(f"{authority} is to decide on owners, but it is not among the connections")
+        return Settings(
+            store=self._address(found["store"]) if "store" in found else "sqlite:///state/mqlsync.db",
+            hubspot=hubspot,
+            salesforce=salesforce,
+            owner_authority=authority,
+            pull=PullSettings(settle=pull["settle"], overlap=pull["overlap"]),
+            jobs=_jobs(found["jobs"]) if "jobs" in found else DEFAULT_JOBS,
+            readback_after=recovery["readback_after"],
+            guard=_guard(found.get("guard")),
+            secrets=frozenset(self._secrets),
+        )
+
+    # -- connections
+
+    def _connections(self, node: Node | None) -> tuple[HubSpotConnection | None, SalesforceConnection | None]:
+        if node is None:
+            return None, None
+        found = node.fields("hubspot", "salesforce", what="connection")
+        if not found:
+            node.error("at least one connection is needed: hubspot or salesforce")
+        hubspot = self._hubspot(found["hubspot"]) if "hubspot" in found else None
+        salesforce = self._salesforce(found["salesforce"]) if "salesforce" in found else None
+        return hubspot, salesforce
+
+    def _hubspot(self, node: Node) -> HubSpotConnection:
+        found = node.fields("base_url", "api_version", "auth", "limits", "proxy", required=("auth",))
+        auth: dict[str, Any] = self._auth(
+            found.get("auth"), ("token",), ("client_id", "client_secret", "refresh_token"), plain=("client_id",)
+        )
+        limits = found["limits"].fields("per_10_seconds", "search_per_second", "per_day") if "limits" in found else {}
+        auth |= {name: value.integer(1, 100_000_000) for name, value in limits.items()}
+        return HubSpotConnection(
+            base_url=self._address(found["base_url"]) if "base_url" in found else "https://api.hubapi.com",
+            api_version=found["api_version"].choice(("v3", "2026-03"), "version") if "api_version" in found else "v3",
+            proxy=self._secret(found["proxy"]) if "proxy" in found else None,
+            place=node,
+            **auth,
+        )
+
+    def _salesforce(self, node: Node) -> SalesforceConnection:
+        found = node.fields("base_url", "api_version", "auth", "limits", "proxy", required=("base_url", "auth"))
+        auth: dict[str, Any] = self._auth(
+            found.get("auth"),
+            ("username", "password", "security_token"),
+            ("username", "consumer_key", "private_key_file"),
+            ("consumer_key", "consumer_secret"),
+            ("session_id",),
+            plain=("username", "private_key_file"),
+        )
+        if "private_key_file" in auth:
+            auth["private_key_file"] = Path(auth["private_key_file"])
+        limits = found["limits"].fields("share_of_day") if "limits" in found else {}
+        share = limits["share_of_day"].percent() / 10_000 if "share_of_day" in limits else 0.5
+        return SalesforceConnection(
+            base_url=self._address(found["base_url"]) if "base_url" in found else "",
+            api_version=found["api_version"].text() if "api_version" in found else "59.0",
+            share_of_day=share,
+            proxy=self._secret(found["proxy"]) if "proxy" in found else None,
+            place=node,
+            **auth,
+        )
+
+    def _auth(self, node: Node | None, *ways: tuple[str, ...], plain: tuple[str, ...]) -> dict[str, str]:
+        """The credentials, which have to be exactly one of ``ways``."""
+        if node is None:
+            return {}
+        known = tuple(dict.fromkeys(key for way in ways for key in way))
+        found = node.fields(*known)
+        if set(found) not in [set(way) for way in ways]:
+            spelled = "; or ".join("{" + ", ".join(way) + "}" for way in ways)
+            node.error(f"give exactly one way to sign in: {spelled}")
+        return {key: self._address(value) if key in plain else self._secret(value) for key, value in found.items()}
+
+    # -- values from outside the file
+
+    def _address(self, node: Node) -> str:
+        return REFERENCE.sub(lambda reference: self._resolve(node, reference), node.text())
+
+    def _secret(self, node: Node) -> str:
+        text = node.text()
+        if LITERAL_TOKEN.match(text):
+            node.error("this looks like the secret itself: write ${NAME} and put the secret into the environment")
+            return ""
+        if not REFERENCE.search(text):
+            node.warn("a secret written in a file is read by everybody who reads the file: write ${NAME}")
+        resolved = self._address(node)
+        self._secrets.add(resolved)
+        return resolved
+
+    def _resolve(self, node: Node, reference: re.Match[str]) -> str:
+        name = reference["name"]
+        if reference["file"]:
+            try:
+                return self._read_secret(name).strip()
+            except OSError as error:
+                node.error(f"{name} cannot be read: {error.strerror}")
+                return ""
+        if self._environment.get(name):
+            return self._environment[name]
+        if reference["has_default"]:
+            return reference["default"]
+        near = did_you_mean(name, [key for key in self._environment if key.isupper()])
+        node.error(f"the environment has no {name}{near or ', set it or write ${' + name + ':-default}'}")
+        return ""
+
+
+def _clocks(node: Node | None, **defaults: timedelta) -> dict[str, timedelta]:
+    found = node.fields(*defaults) if node is not None else {}
+    return {name: found[name].clock() if name in found else default for name, default in defaults.items()}
+
+
+def _jobs(node: Node) -> dict[str, Job]:
+    return {entry.key: _job(entry.key, entry.node) for entry in node.pairs()}
+
+
+def _job(name: str, node: Node) -> Job:
+    found = node.fields("every", "cron", "timezone", "do", required=("do",))
+    stages = frozenset(_stage(stage) for stage in found["do"].each()) if "do" in found else frozenset()
+    if "every" in found and "cron" in found:
+        node.error("give every or cron, not both")
+    if "timezone" in found and "cron" not in found:
+        found["timezone"].error("a timezone belongs to cron; every counts in real time")
+    return Job(name=name, schedule=_schedule(found), stages=stages, place=node)
+
+
+def _stage(node: Node) -> StageName:
+    if node.text() == "sweep":
+        node.error("'sweep' is not supported by this version yet")
+        return StageName.PULL
+    return StageName(node.choice(tuple(StageName), "stage"))
+
+
+def _schedule(found: Mapping[str, Node]) -> Schedule | None:
+    if (every := found.get("every")) is not None:
+        interval = every.clock()
+        if interval < timedelta(seconds=10):
+            every.error("a job cannot run more often than every 10 seconds")
+            interval = timedelta(hours=1)
+        return Every(interval=interval)
+    if (cron := found.get("cron")) is None:
+        return None
+    zone = found["timezone"].text() if "timezone" in found else "UTC"
+
+    def parse(text: str) -> Schedule:
+        try:
+            return Cron(expression=text, timezone=zone)
+        except (ValueError, KeyError) as error:
+            raise Unreadable(str(error)) from error
+
+    hourly: Schedule = Every(interval=timedelta(hours=1))
+    return cron.read(parse, hourly)
+
+
+def _guard(node: Node | None) -> Guard | None:
+    default = Guard()
+    if node is None:
+        return default
+    if node.kind is Kind.TEXT:
+        node.choice(("off",), "guard")
+        return None
+    numbers = ("new_mqls_per_run", "owner_changes_per_run", "people_min_for_share")
+    found = node.fields(*numbers, "share_of_people_changed")
+    counts = {name: found[name].integer(0, 1_000_000_000) for name in numbers if name in found}
+    if (share := found.get("share_of_people_changed")) is not None:
+        return Guard(**counts, share_of_people_changed=share.percent() / 10_000)
+    return Guard(**counts)

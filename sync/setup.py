@@ -1,0 +1,107 @@
+"""Which properties the policy writes, and making them in the CRMs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.records import Crm, FieldKind, SchemaChange, WantedField
+from scoring.policy import Policy, Result, TaskIn
+from scoring.qualify import Status
+from sync.plan import KIND
+from sync.run import Parts
+
+__all__ = ["Change", "ensure", "missing", "wanted_fields"]
+
+GIVEN = frozenset({Result.OWNER, Result.LIFECYCLE, Result.LEAD_STATUS})
+"""Results that go into properties the CRMs have of their own."""
+
+LABELS = {
+    Result.STATUS: "MQL status",
+    Result.GRADE: "MQL grade",
+    Result.FIT: "MQL fit",
+    Result.ENGAGEMENT: "MQL engagement",
+    Result.TOTAL: "MQL total score",
+    Result.REASON: "MQL reason",
+    Result.MODEL: "MQL scoring model",
+    Result.QUALIFIED_AT: "MQL qualified at",
+    Result.EPISODE: "MQL episode",
+    Result.VERSION: "MQL policy version",
+}
+
+TASK_KEY = {Crm.HUBSPOT: "mqlsync_task_key", Crm.SALESFORCE: "MQL_Task_Key__c"}
+"""The property that names a task for ever, so that it cannot be made twice."""
+
+TASK_OBJECT = {Crm.HUBSPOT: "task", Crm.SALESFORCE: "task"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing made, or to be made, in one CRM."""
+
+    crm: Crm
+    change: SchemaChange
+
+    def __str__(self) -> str:
+        return f"{self.change.what} {self.crm} {self.change.object} {self.change.name}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"crm": self.crm, "object": self.change.object, "name": self.change.name, "what": self.change.what}
+
+
+def wanted_fields(policy: Policy, crm: Crm) -> tuple[WantedField, ...]:
+    """The properties of our own that the policy writes in one CRM, and the task key where tasks go there."""
+    fields = [
+        _field(object, result, name)
+        for (on, object), properties in sorted(policy.write.properties.items())
+        for result, name in properties.items()
+        if on == crm and result not in GIVEN
+    ]
+    if policy.write.task_in in (None, TaskIn(crm)):
+        fields.append(
+            WantedField(
+                object=TASK_OBJECT[crm],
+                name=TASK_KEY[crm],
+                label="mqlsync task key",
+                kind=FieldKind.TEXT,
+                length=64,
+                unique=True,
+                description="Names the follow-up task of one MQL episode. Written by mqlsync; do not edit.",
+            )
+        )
+    return tuple(fields)
+
+
+def _field(object: str, result: Result, name: str) -> WantedField:
+    return WantedField(
+        object=object,
+        name=name,
+        label=LABELS[result],
+        kind=KIND[result],
+        length=255,
+        options=tuple(Status) if result is Result.STATUS else (),
+        description="Written by mqlsync.",
+    )
+
+
+def missing(parts: Parts) -> list[Change]:
+    """What `ensure` would make. Changes nothing."""
+    return _ask(parts, dry_run=True)
+
+
+def ensure(parts: Parts) -> list[Change]:
+    """Make what is missing, in every connected CRM. Repeating it makes nothing."""
+    return _ask(parts, dry_run=False)
+
+
+def _ask(parts: Parts, *, dry_run: bool) -> list[Change]:
+    changes: list[Change] = []
+    for crm, connector in parts.connectors.items():
+        found = connector.ensure_schema(wanted_fields(parts.policy, crm), dry_run=dry_run)
+        changes += _made(crm, found)
+    return changes
+
+
+def _made(crm: Crm, found: Iterable[SchemaChange]) -> list[Change]:
+    return [Change(crm=crm, change=change) for change in found if change.what != "present"]

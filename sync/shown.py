@@ -1,0 +1,243 @@
+"""What people read on a terminal, and the same as JSON: runs, status, parked records, new MQLs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.table import Table
+from sqlalchemy import func, select
+
+from sync.run import RunReport
+from sync.store import outbox, schema
+from sync.store.db import Store
+from sync.store.outbox import DeadLetter
+from sync.store.runs import RunRow
+
+__all__ = [
+    "dead_row",
+    "mql_rows",
+    "mql_table",
+    "run_lines",
+    "run_row",
+    "runs_table",
+    "status_document",
+    "status_lines",
+    "trouble_lines",
+]
+
+SHOWN_PROBLEMS = 20
+"""Problems listed one by one after a run; the rest is counted (`--json` has them all)."""
+
+
+# -- runs --------------------------------------------------------------------------------------------------------
+
+
+def run_lines(report: RunReport) -> Iterator[str]:
+    """What a run did, in a few lines."""
+    counts = report.counts()
+    yield f"run {report.run_id} ({report.job}, as of {report.as_of:%Y-%m-%d %H:%M} UTC): {report.state}"
+    yield f"  pulled    {counts['pulled']} rows: " + ", ".join(
+        f"{s} {n}" for s, n in sorted(report.pulled.items()) if n
+    )
+    statuses = ", ".join(f"{status} {n}" for status, n in sorted(report.decided.statuses.items()))
+    yield f"  decided   {counts['people']} people: {statuses or 'nobody'}"
+    yield f"  MQLs      {counts['new_mqls']} new, {counts['assigned']} assigned"
+    for crm, written in report.written.items():
+        yield (
+            f"  {crm:<9} {written.written} written, {written.tasks} tasks, {written.found_done} there already, "
+            f"{written.rejected_new + written.rejected_known} rejected, {written.unanswered} unanswered, "
+            f"{written.conflicts} left to people"
+        )
+    calls = ", ".join(f"{crm} {sum(made.values())}" for crm, made in report.calls.items())
+    yield f"  calls     {calls or 'none'}"
+
+
+def trouble_lines(report: RunReport) -> Iterator[str]:
+    """What went wrong: records listed with their reasons, and what stopped the run."""
+    for problem in report.problems[:SHOWN_PROBLEMS]:
+        yield f"{problem.ref}: {problem.field}: {problem.reason}"
+    if (more := len(report.problems) - SHOWN_PROBLEMS) > 0:
+        yield f"... and {more} more values that could not be read; see --json"
+    for written in report.written.values():
+        for rejected in written.rejections[:SHOWN_PROBLEMS]:
+            yield f"{rejected.ref}: {rejected.field or 'record'}: {rejected.code}: {rejected.reason}"
+        if written.failure is not None:
+            yield f"{written.failure} What was not written waits and is sent by the next run."
+    if report.error:
+        yield report.error
+
+
+def run_row(row: RunRow) -> dict[str, Any]:
+    """One listed run as JSON."""
+    return {name: getattr(row, name) for name in RunRow.__slots__}
+
+
+def runs_table(rows: Sequence[RunRow]) -> Table:
+    table = Table(box=None, header_style="bold")
+    for name in ("run", "job", "slot", "state", "pulled", "written", "new MQLs", "rejected", "time", "by"):
+        table.add_column(
+            name, justify="right" if name in ("pulled", "written", "new MQLs", "rejected", "time") else "left"
+        )
+    for row in rows:
+        figures = [str(row.counts.get(name, "")) for name in ("pulled", "written", "new_mqls", "rejected")]
+        table.add_row(row.run_id, row.job, _slot(row), row.state, *figures, _took(row), row.trigger)
+    return table
+
+
+def _slot(row: RunRow) -> str:
+    return "now" if row.slot.startswith("manual:") else row.slot
+
+
+def _took(row: RunRow) -> str:
+    if row.started_at is None or row.finished_at is None:
+        return ""
+    return f"{(row.finished_at - row.started_at).total_seconds():.1f}s"
+
+
+# -- status ------------------------------------------------------------------------------------------------------
+
+
+def status_document(store: Store, *, now: datetime) -> dict[str, Any]:
+    """How things stand, from the store alone."""
+    with store.read() as tx:
+        by_status = tx.execute(select(schema.person.c.status, func.count()).group_by(schema.person.c.status)).all()
+        ambiguous = tx.execute(select(func.count()).where(schema.person.c.ambiguous)).scalar_one()
+        dirty = tx.execute(select(func.count()).where(schema.person.c.dirty.is_not(None))).scalar_one()
+        cursors = tx.execute(select(schema.cursor).order_by(schema.cursor.c.conn, schema.cursor.c.stream)).all()
+        conflicts = tx.execute(
+            select(schema.conflict.c.kind, func.count())
+            .where(schema.conflict.c.settled_at.is_(None))
+            .group_by(schema.conflict.c.kind)
+        ).all()
+        pinned = tx.execute(select(schema.pinned).order_by(schema.pinned.c.conn)).all()
+        rows = outbox.counts(tx)
+        letters = outbox.dead_letters(tx)
+    reasons: dict[str, int] = {}
+    for letter in letters:
+        reasons[letter.code] = reasons.get(letter.code, 0) + 1
+    return {
+        "accounts": {row.conn: {"id": row.account_id, "name": row.account_name} for row in pinned},
+        "people": {(status or "undecided"): n for status, n in by_status},
+        "ambiguous": ambiguous,
+        "dirty": dirty,
+        "outbox": {"pending": rows["pending"], "unanswered": rows["inflight"]},
+        "dead": {"rows": rows["dead"], "by_code": reasons},
+        "conflicts": {kind: n for kind, n in conflicts},  # noqa: C416  # rows are not pairs to the type checker
+        "streams": {
+            f"{row.conn}:{row.stream}": {
+                "read_to": row.lo,
+                "age_seconds": None if row.lo is None else round((now - row.lo).total_seconds()),
+                "unfinished": row.window_hi is not None,
+            }
+            for row in cursors
+        },
+    }
+
+
+def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    for crm, account in document["accounts"].items():
+        yield f"{crm}: {account['name']} ({account['id']})"
+    yield "people: " + (", ".join(f"{status} {n}" for status, n in sorted(document["people"].items())) or "none yet")
+    yield f"waiting: {document['dirty']} to score, {document['outbox']['pending']} to send, " + (
+        f"{document['outbox']['unanswered']} without an answer"
+    )
+    dead = document["dead"]
+    parked = ", ".join(f"{code} {n}" for code, n in sorted(dead["by_code"].items()))
+    yield f"parked: {dead['rows']}" + (f" ({parked}); mqlsync dead list" if parked else "")
+    conflicts = ", ".join(f"{kind} {n}" for kind, n in sorted(document["conflicts"].items()))
+    yield f"conflicts: {conflicts or 'none'}; ambiguous people: {document['ambiguous']}"
+    for stream, cursor in document["streams"].items():
+        age = "never read" if cursor["age_seconds"] is None else f"read to {cursor['read_to']:%Y-%m-%d %H:%M:%S} UTC"
+        yield f"  {stream}: {age}" + (" (unfinished)" if cursor["unfinished"] else "")
+
+
+# -- people and rows ---------------------------------------------------------------------------------------------
+
+
+def dead_row(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "no": letter.seq,
+        "record": str(letter.ref),
+        "person_id": letter.person_id,
+        "field": letter.field,
+        "code": letter.code,
+        "reason": letter.reason,
+        "wanted": letter.fields,
+        "parked_at": letter.dead_at,
+        "attempts": letter.attempts,
+    }
+
+
+def mql_rows(store: Store, *, run_id: str | None = None) -> list[dict[str, Any]]:
+    """Open episodes of our own with their owner, best first; of one run when it is named."""
+    episode, person, assignment = schema.episode, schema.person, schema.assignment
+    newest = (
+        select(assignment.c.person_id, assignment.c.n, func.max(assignment.c.step).label("step"))
+        .group_by(assignment.c.person_id, assignment.c.n)
+        .subquery()
+    )
+    wanted = (
+        select(
+            person.c.person_id,
+            person.c.email,
+            person.c.name,
+            person.c.status,
+            person.c.reason,
+            episode.c.n.label("episode"),
+            episode.c.line,
+            episode.c.grade,
+            episode.c.fit,
+            episode.c.engagement,
+            episode.c.total,
+            assignment.c.owner_key,
+            assignment.c.why,
+        )
+        .join(person, person.c.person_id == episode.c.person_id)
+        .outerjoin(newest, (newest.c.person_id == episode.c.person_id) & (newest.c.n == episode.c.n))
+        .outerjoin(
+            assignment,
+            (assignment.c.person_id == newest.c.person_id)
+            & (assignment.c.n == newest.c.n)
+            & (assignment.c.step == newest.c.step),
+        )
+        .where(episode.c.closed_at.is_(None), episode.c.adopted.is_(False))
+        .order_by(episode.c.total.desc(), person.c.person_id)
+    )
+    if run_id is not None:
+        wanted = wanted.where(episode.c.run_id == run_id)
+    with store.read() as tx:
+        return [
+            {
+                "person_id": row.person_id,
+                "email": row.email,
+                "name": row.name,
+                "status": row.status,
+                "episode": row.episode,
+                "line": row.line,
+                "grade": row.grade,
+                "fit": row.fit,
+                "engagement": row.engagement,
+                "score": row.total,
+                "reason": row.reason,
+                "owner": row.owner_key,
+                "why": row.why,
+            }
+            for row in tx.execute(wanted)
+        ]
+
+
+def mql_table(rows: Sequence[Mapping[str, Any]], *, most: int = 25) -> Table:
+    """The best of them, one a line."""
+    table = Table(
+        title=f"{len(rows)} new MQLs" + (f", the best {most}" if len(rows) > most else ""), title_justify="left"
+    )
+    for name in ("who", "grade", "fit", "engagement", "why", "owner", "by"):
+        table.add_column(name, justify="right" if name in ("fit", "engagement") else "left", no_wrap=name == "grade")
+    for row in rows[:most]:
+        who = row["name"] or row["email"] or row["person_id"]
+        owner = (row["owner"] or "nobody yet").partition(":")[2] or "nobody yet"
+        figures = (str(row["fit"]), str(row["engagement"]))
+        table.add_row(who, row["grade"], *figures, row["reason"] or row["line"], owner, row["why"] or "")
+    return table
