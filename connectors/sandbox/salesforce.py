@@ -1,16 +1,13 @@
 """The Salesforce half of the sandbox: an org as its REST API shows it (API 31.0 to 68.0).
 
-What is served: OAuth token and SOAP login, version list, describe, SOQL with paging, single rows, upsert by external id,
-sObject collections, composite, limits, deleted/updated, custom fields over the Tooling API, Bulk API 2.0. The rules of the
-records live in ``salesforce_records``; this module only speaks HTTP.
+Served: OAuth token and SOAP login, version list, describe, SOQL with paging, single rows, upsert by external id,
+sObject collections, composite, limits, deleted/updated, custom fields over the Tooling API, Bulk API 2.0. The rules of
+the records live in ``salesforce_records``; this module only speaks HTTP.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import html
 import json
 import re
 from collections import Counter
@@ -26,18 +23,18 @@ from connectors.sandbox.faults import FaultKind
 from connectors.sandbox.journal import Journal
 from connectors.sandbox.salesforce_bulk import Bulk
 from connectors.sandbox.salesforce_ids import key_prefix, long_id
+from connectors.sandbox.salesforce_login import Logins
 from connectors.sandbox.salesforce_query import Found, run
 from connectors.sandbox.salesforce_records import Records
 from connectors.sandbox.salesforce_schema import Field, ObjectType, describe_field
 from connectors.sandbox.salesforce_store import Row
-from connectors.sandbox.salesforce_values import Refused, Unreadable, accept
+from connectors.sandbox.salesforce_values import Refused, Unreadable, accept, json_object
 from connectors.sandbox.server import HTML, Headers, Request, Response
 from connectors.sandbox.soql import SoqlError, stamp
 
 __all__ = ["SalesforceOrg"]
 
 OLDEST_VERSION, OLDEST_SERVED, NEWEST_VERSION = 21, 31, 68
-FIRST_WITHOUT_SOAP_LOGIN = 65
 LONGEST_URI = 16_384
 MOST_RECORDS, MOST_CHUNKS, MOST_SUBREQUESTS, MOST_COSTLY_SUBREQUESTS, MOST_RETRIEVED = 200, 10, 25, 5, 2_000
 CURSOR_LIFE = timedelta(days=2)
@@ -67,13 +64,7 @@ class _Call:
         return str(self.request.headers.get("sforce-auto-assign", "TRUE")).strip().upper() != "FALSE"
 
     def body(self) -> dict[str, Any]:
-        try:
-            body = self.request.json()
-        except ValueError as wrong:
-            raise Refused("JSON_PARSER_ERROR", f"Unexpected character or end of input: {wrong}") from wrong
-        if not isinstance(body, dict):
-            raise Refused("JSON_PARSER_ERROR", "The body must be a JSON object")
-        return body
+        return json_object(self.request)
 
 
 class _RolledBackError(Exception):
@@ -93,20 +84,21 @@ class SalesforceOrg(Records):
     def __init__(self, clock: Clock, journal: Journal) -> None:
         super().__init__(clock, journal)
         self.consumer_key = "sandbox-key"
-        self.consumer_secret = "sandbox-secret"
-        self.password = "sandbox-password"
-        self.security_token = "sandbox-token"
-        self.refresh_token = "sandbox-refresh"
+        self.consumer_secret = "sandbox-secret"  # noqa: S105 - the sandbox keeps no secret
+        self.password = "sandbox-password"  # noqa: S105 - the sandbox keeps no secret
+        self.security_token = "sandbox-token"  # noqa: S105 - the sandbox keeps no secret
+        self.refresh_token = "sandbox-refresh"  # noqa: S105 - the sandbox keeps no secret
         self.page_size = 2_000
         self.daily_limit = 100_000
         self.single_session = False
         self.instance_url: str | None = None
         self.session_lifetime: timedelta | None = None
         self._sessions: dict[str, datetime] = {}
-        self._logins = 0
+        self._sessions_given = 0
         self._cursors: dict[str, _Cursor] = {}
         self._calls_by_hour: Counter[int] = Counter()
         self._bulk = Bulk(self)
+        self._logins = Logins(self)
 
     # -- sessions
 
@@ -115,8 +107,8 @@ class SalesforceOrg(Records):
         with self.lock_of_org:
             if self.single_session:
                 self._sessions.clear()
-            self._logins += 1
-            secret = hashlib.sha256(f"{self.org_id}{self._logins}".encode()).hexdigest()
+            self._sessions_given += 1
+            secret = hashlib.sha256(f"{self.org_id}{self._sessions_given}".encode()).hexdigest()
             token = f"{self.org_id[:15]}!AQ4AQ{secret}"
             self._sessions[token] = self.now()
             return token
@@ -148,12 +140,10 @@ class SalesforceOrg(Records):
         if too_long is not None:
             return too_long
         match request.segments:
-            case ("services", "oauth2", "token"):
-                return (
-                    self._token(request) if request.method == "POST" else _error(405, "METHOD_NOT_ALLOWED", "POST only")
-                )
+            case ("services", "oauth2", "token") if request.method == "POST":
+                return self._logins.token(request)
             case ("services", "Soap", "u", version, *_):
-                return self._soap_login(request, version)
+                return self._logins.soap_login(request, version)
             case ("services", "data"):
                 return Response(body=_versions())
             case ("services", "data", version, *rest):
@@ -233,76 +223,6 @@ class SalesforceOrg(Records):
             case _:
                 return _error(404, "NOT_FOUND", "The requested resource does not exist")
 
-    # -- login
-
-    def _token(self, request: Request) -> Response:
-        form = request.form()
-        key, secret = _client(request, form)
-        grant = form.get("grant_type", "")
-        match grant:
-            case "client_credentials" | "password" | "refresh_token":
-                if key != self.consumer_key:
-                    return _oauth_error("invalid_client_id", "client identifier invalid")
-                if secret != self.consumer_secret:
-                    return _oauth_error("invalid_client", "invalid client credentials")
-                if grant == "password" and not self._knows(form.get("username"), form.get("password"), trusted=True):
-                    return _oauth_error("invalid_grant", "authentication failure")
-                if grant == "refresh_token" and form.get("refresh_token") != self.refresh_token:
-                    return _oauth_error("invalid_grant", "expired access/refresh token")
-            case "urn:ietf:params:oauth:grant-type:jwt-bearer":
-                claims = _claims(form.get("assertion", ""))
-                if claims is None:
-                    return _oauth_error("invalid_grant", "invalid assertion")
-                if claims.get("iss") != self.consumer_key:
-                    return _oauth_error("invalid_client_id", "client identifier invalid")
-                if claims.get("sub") != self.username or not claims.get("aud"):
-                    return _oauth_error("invalid_grant", "user hasn't approved this consumer")
-            case _:
-                return _oauth_error("unsupported_grant_type", "grant type not supported")
-        return Response(body=self._granted_token(request))
-
-    def _granted_token(self, request: Request) -> Row:
-        issued = str(millis_of(self.now()))
-        identity = f"https://login.salesforce.com/id/{self.org_id}/{self.user_id}"
-        signature = hashlib.sha256(f"{identity}{issued}{self.consumer_secret}".encode()).digest()
-        return {
-            "access_token": self.session_id(),
-            "signature": base64.b64encode(signature).decode(),
-            "scope": "api refresh_token",
-            "instance_url": self._instance(request, "http"),
-            "id": identity,
-            "token_type": "Bearer",
-            "issued_at": issued,
-        }
-
-    def _instance(self, request: Request, scheme: str) -> str:
-        return self.instance_url or f"{scheme}://{request.headers.get('host', 'sandbox.my.salesforce.com')}"
-
-    def _knows(self, username: str | None, password: str | None, *, trusted: bool) -> bool:
-        accepted = {self.password + self.security_token} | ({self.password} if trusted else set())
-        return username == self.username and password in accepted
-
-    def _soap_login(self, request: Request, version: str) -> Response:
-        text = request.body.decode()
-        if int(version.partition(".")[0] or 0) >= FIRST_WITHOUT_SOAP_LOGIN:
-            return _soap_fault("UNSUPPORTED_API_VERSION", f"login() is not available in API version {version}")
-        username, password = _element(text, "username"), _element(text, "password")
-        organization = long_id(_element(text, "organizationId"))
-        if not self._knows(username, password, trusted=organization == self.org_id):
-            if self._knows(username, password, trusted=True):
-                return _soap_fault(
-                    "LOGIN_MUST_USE_SECURITY_TOKEN", "Invalid username, password, security token; or user locked out."
-                )
-            return _soap_fault("INVALID_LOGIN", "Invalid username, password, security token; or user locked out.")
-        server = f"{self._instance(request, 'https')}/services/Soap/u/{version}/{self.org_id}"
-        body = (
-            '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
-            'xmlns="urn:partner.soap.sforce.com"><soapenv:Body><loginResponse><result>'
-            f"<serverUrl>{html.escape(server)}</serverUrl><sessionId>{self.session_id()}</sessionId><userId>{self.user_id}</userId>"
-            "</result></loginResponse></soapenv:Body></soapenv:Envelope>"
-        )
-        return Response(200, body, content_type="text/xml;charset=UTF-8")
-
     # -- what there is
 
     def _root(self, call: _Call) -> Row:
@@ -332,7 +252,8 @@ class SalesforceOrg(Records):
 
     def _unchanged_since(self, call: _Call, changed: str) -> bool:
         since = call.request.headers.get("if-modified-since")
-        return since is not None and _http_date(since) >= changed
+        # in the second of the change nobody can tell whether it came before or after
+        return since is not None and _http_date(since) >= changed and self.second() > changed
 
     def _describe_global(self, call: _Call) -> Response:
         if self._unchanged_since(call, self.schema_changed_at):
@@ -616,8 +537,8 @@ class SalesforceOrg(Records):
         ]
         chunks = sum(1 for i, one in enumerate(types) if i == 0 or one != types[i - 1])
         if chunks > MOST_CHUNKS:
-            message = f"Cannot have more than {MOST_CHUNKS} chunks in a single operation. Please rearrange the data to reduce chunking."
-            raise Refused("LIMIT_EXCEEDED", message)
+            message = f"Cannot have more than {MOST_CHUNKS} chunks in a single operation."
+            raise Refused("LIMIT_EXCEEDED", f"{message} Please rearrange the data to reduce chunking.")
         kinds = {kind.setup for one in types if (kind := self.kind(one) or self.kind_of(one)) is not None}
         if len(kinds) > 1:
             raise Refused(
@@ -683,7 +604,7 @@ class SalesforceOrg(Records):
     def _composite(self, call: _Call) -> Response:
         body = call.body()
         wishes = body.get("compositeRequest")
-        if not isinstance(wishes, list) or not wishes:
+        if not isinstance(wishes, list) or not wishes or not all(isinstance(one, dict) for one in wishes):
             raise Refused("JSON_PARSER_ERROR", "compositeRequest must be a list of subrequests")
         if len(wishes) > MOST_SUBREQUESTS:
             raise Refused("LIMIT_EXCEEDED", f"A composite request may hold {MOST_SUBREQUESTS} subrequests")
@@ -792,10 +713,6 @@ def _error(status: int, code: str, message: str, fields: tuple[str, ...] = ()) -
     return Response(status, [error])
 
 
-def _oauth_error(code: str, description: str) -> Response:
-    return Response(400, {"error": code, "error_description": description})
-
-
 def _failed(code: str, message: str, fields: tuple[str, ...] = ()) -> Row:
     return {"success": False, "errors": [{"statusCode": code, "message": message, "fields": list(fields)}]}
 
@@ -837,46 +754,6 @@ def _versions() -> list[Any]:
         }
         for v in range(OLDEST_SERVED, NEWEST_VERSION + 1)
     ]
-
-
-def _client(request: Request, form: Mapping[str, str]) -> tuple[str, str]:
-    """Key and secret, from Basic authentication or the form."""
-    scheme, _, coded = str(request.headers.get("authorization", "")).partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            key, _, secret = base64.b64decode(coded).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return "", ""
-        return key, secret
-    return form.get("client_id", ""), form.get("client_secret", "")
-
-
-def _claims(assertion: str) -> dict[str, Any] | None:
-    """The claims of a JWT, its signature unread: the sandbox knows no certificate. Expiry is left to the real clock."""
-    parts = assertion.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, binascii.Error):
-        return None
-    return claims if isinstance(claims, dict) else None
-
-
-def _element(text: str, name: str) -> str:
-    found = re.search(rf"<(?:\w+:)?{name}>(.*?)</(?:\w+:)?{name}>", text, re.DOTALL)
-    return html.unescape(found.group(1)) if found else ""
-
-
-def _soap_fault(code: str, message: str) -> Response:
-    body = (
-        '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
-        'xmlns:sf="urn:fault.partner.soap.sforce.com"><soapenv:Body><soapenv:Fault>'
-        f"<faultcode>sf:{code}</faultcode><faultstring>{code}: {html.escape(message)}</faultstring><detail><sf:LoginFault>"
-        f"<sf:exceptionCode>{code}</sf:exceptionCode><sf:exceptionMessage>{html.escape(message)}</sf:exceptionMessage>"
-        "</sf:LoginFault></detail></soapenv:Fault></soapenv:Body></soapenv:Envelope>"
-    )
-    return Response(500, body, content_type="text/xml;charset=UTF-8")
 
 
 def _http_date(text: str) -> str:
@@ -940,7 +817,7 @@ def _subanswer(wish: Row, status: int, body: Any, headers: Mapping[str, str] | N
 
 
 def _resolved(value: Any, bodies: Mapping[str, Any]) -> Any:
-    """A subrequest's url or body with ``@{ref.path}`` replaced from the earlier answers. KeyError for one that has none."""
+    """A subrequest's url or body, ``@{ref.path}`` replaced from the earlier answers. KeyError for one that has none."""
     match value:
         case str():
             return _REFERENCE.sub(lambda found: str(_looked_up(found, bodies)), value)

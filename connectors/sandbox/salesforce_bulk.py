@@ -1,6 +1,7 @@
 """Bulk API 2.0 of the sandbox org: query jobs and ingest jobs, CSV in and out.
 
-A job does its work at the moment it is uploaded, but says so only after it was asked once in between, as a real one would.
+A job does its work at the moment it is uploaded, but says so only after it was asked once in between, as a real one
+would.
 Sources: Bulk API 2.0 guide (jobs/query, jobs/ingest, result resources, header names).
 """
 
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.sandbox.salesforce_ids import IdMint, long_id
 from connectors.sandbox.salesforce_query import run
 from connectors.sandbox.salesforce_schema import ObjectType
-from connectors.sandbox.salesforce_values import Refused, accept
+from connectors.sandbox.salesforce_values import Refused, accept, json_object
 from connectors.sandbox.server import Request, Response
 from connectors.sandbox.soql import SoqlError, parse
 
@@ -89,7 +90,7 @@ class Bulk:
             case ("GET",):
                 return Response(body=self._polled(job))
             case ("PATCH",):
-                return self._advance(job, str(request.json().get("state")))
+                return self._advance(job, str(json_object(request).get("state")))
             case ("DELETE",):
                 return self._drop(job)
             case ("GET", "results") if kind == "query":
@@ -163,7 +164,7 @@ class Bulk:
     # -- query
 
     def _open_query(self, request: Request, root: str, version: int) -> Response:
-        wish = request.json()
+        wish = json_object(request)
         operation, text = wish.get("operation"), str(wish.get("query", ""))
         if operation not in {"query", "queryAll"}:
             raise Refused("INVALIDENUMERATION", f"no operation of a query job: {operation}")
@@ -197,7 +198,7 @@ class Bulk:
     # -- ingest
 
     def _open_ingest(self, request: Request, version: int) -> Response:
-        wish = request.json()
+        wish = json_object(request)
         operation, kind = wish.get("operation"), self._org.kind(str(wish.get("object")))
         if operation not in _OPERATIONS or kind is None:
             raise Refused("INVALIDENUMERATION", f"no such operation or object: {operation}, {wish.get('object')}")

@@ -45,16 +45,16 @@ Test = Callable[[Row], bool]
 # what a polymorphic parent (Owner, Who, What) shows through the Name pseudo-object
 _NAME_FIELDS = {
     name.lower(): name
-    for name in ("Id", "Name", "Type", "FirstName", "LastName", "Title", "Email", "Phone", "IsActive", "Username", "Alias",
-                 "ProfileId", "UserRoleId")
-}  # fmt: skip
+    for name in (
+        *("Id", "Name", "Type", "FirstName", "LastName", "Title", "Email", "Phone"),
+        *("IsActive", "Username", "Alias", "ProfileId", "UserRoleId"),
+    )
+}
 _NUMERIC = frozenset({"int", "double", "currency", "percent"})
 _MAX_JOINS = 2
 _MAX_DEPTH = 5
-_HINT = (
-    "If you are attempting to use a custom field, be sure to append the '__c' after the custom field name. Please reference "
-    "your WSDL or the describe call for the appropriate names."
-)
+_REFER = "Please reference your WSDL or the describe call for the appropriate names."
+_HINT = f"If you are attempting to use a custom {{}}, be sure to append the '{{}}' after the {{}} name. {_REFER}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +93,7 @@ class _Run:
             self._at(
                 "INVALID_TYPE",
                 query.object_at,
-                f"sObject type '{query.object}' is not supported. If you are attempting to use a custom object, be sure to append "
-                "the '__c' after the entity name. Please reference your WSDL or the describe call for the appropriate names.",
+                f"sObject type '{query.object}' is not supported. {_HINT.format('object', '__c', 'entity')}",
             )
         self._kind = kind
 
@@ -111,8 +110,8 @@ class _Run:
         if self._kind.tooling and len(rows) > 1 and {str(p).lower() for p in paths} & {"metadata", "fullname"}:
             raise SoqlError(
                 "MALFORMED_QUERY",
-                "When retrieving results with Metadata or FullName fields, the query qualifications must specify no more than one "
-                f"row for retrieval. Result size: {len(rows)}",
+                "When retrieving results with Metadata or FullName fields, the query qualifications must specify no "
+                f"more than one row for retrieval. Result size: {len(rows)}",
             )
         return Found(total=len(rows), rows=rows, render=render)
 
@@ -125,7 +124,12 @@ class _Run:
     # -- names
 
     def _no_column(self, path: Path, name: str, entity: str) -> NoReturn:
-        self._at("INVALID_FIELD", path.at, f"No such column '{name}' on entity '{entity}'. {_HINT}")
+        hint = _HINT.format("field", "__c", "custom field")
+        self._at(
+            "INVALID_FIELD",
+            path.at,
+            f"No such column '{name}' on entity '{entity}'. {hint}",
+        )
 
     def _column(self, path: Path) -> _Column:
         """Bind a path, over parents if it is dotted."""
@@ -164,9 +168,8 @@ class _Run:
             self._at(
                 "INVALID_FIELD",
                 path.at,
-                f"Didn't understand relationship '{name}' in field path. If you are attempting to use a custom relationship, be sure "
-                "to append the '__r' after the custom relationship name. Please reference your WSDL or the describe call for the "
-                "appropriate names.",
+                f"Didn't understand relationship '{name}' in field path. "
+                + _HINT.format("relationship", "__r", "custom relationship"),
             )
         return link
 
@@ -399,7 +402,8 @@ class _Run:
         if nested:
             raise SoqlError(
                 "MALFORMED_QUERY",
-                "Semi join sub-selects are only allowed at the top level WHERE expressions and not in nested WHERE expressions.",
+                "Semi join sub-selects are only allowed at the top level WHERE expressions "
+                "and not in nested WHERE expressions.",
             )
         self._joins += 1
         if self._joins > _MAX_JOINS:
@@ -698,8 +702,8 @@ def _ids(condition: Condition | None) -> set[str] | None:
             literals = (literal,)
         case _:
             return None
-    ids = {long_id(one.value) for one in literals if one.kind is Kind.TEXT}
-    return {found for found in ids if found is not None}
+    given = (long_id(one.value) for one in literals if one.kind is Kind.TEXT)
+    return {one for one in given if one is not None}
 
 
 def _window(condition: Condition | None) -> tuple[str | None, str | None]:

@@ -126,7 +126,7 @@ class Records(Store):
             )
 
     def convert(self, lead_id: str, account_id: str | None = None, by: str = "person") -> str:
-        """A Lead becomes a Contact at an Account (a new one named after its Company, if none is given). The Contact's id.
+        """A Lead becomes a Contact at an Account (None: a new one named after its Company). The Contact's id.
 
         Tasks and Events move to the Contact, campaign memberships keep the Lead and gain the Contact.
         """
@@ -190,12 +190,14 @@ class Records(Store):
     def get(self, object: str, id: str) -> Row:
         """The newest version with every field of the object, null or not. KeyError for an id that is not there."""
         kind = self._known(object)
-        row = self.table(kind.name).newest[self._full(id)]
-        return {name: _shown(one, row) for name, one in kind.fields.items()}
+        with self.lock_of_org:
+            row = self.table(kind.name).newest[self._full(id)]
+            return {name: _shown(one, row) for name, one in kind.fields.items()}
 
     def all(self, object: str) -> list[Row]:
         """The newest version of every row, deleted ones included, with the fields that have a value."""
-        return [dict(row) for row in self.table(self._known(object).name).newest.values()]
+        with self.lock_of_org:
+            return [dict(row) for row in self.table(self._known(object).name).newest.values()]
 
     def tasks(self) -> list[Row]:
         """Tasks that are not deleted."""

@@ -384,7 +384,8 @@ def _people_of_the_org() -> tuple[ObjectType, ...]:
         deletes=False, createable=False, updateable=False, deletable=False, setup=True,
     )  # fmt: skip
     role = _object(
-        "UserRole", "00E", _text("Name", 80, required=True), _text("DeveloperName", 80), _ref("ParentRoleId", "UserRole"),
+        "UserRole", "00E", _text("Name", 80, required=True), _text("DeveloperName", 80),
+        _ref("ParentRoleId", "UserRole"),
         deletes=False, setup=True,
     )  # fmt: skip
     return user, group, member, queue, profile, role
@@ -483,7 +484,8 @@ def _opportunities() -> tuple[ObjectType, ...]:
         "006",
         _ref("AccountId", "Account"),
         _text("Name", 120, required=True, nillable=False),
-        _pick("StageName", "Prospecting", "Qualification", "Needs Analysis", "Value Proposition", "Proposal/Price Quote",
+        _pick("StageName", "Prospecting", "Qualification", "Needs Analysis", "Value Proposition",
+              "Proposal/Price Quote",
               "Negotiation/Review", "Closed Won", "Closed Lost", required=True, nillable=False),
         _of("currency", "Amount", precision=18, scale=2),
         _of("percent", "Probability", precision=3),
@@ -509,7 +511,8 @@ def _opportunities() -> tuple[ObjectType, ...]:
     )
     stage = _object(
         "OpportunityStage", "01J", _text("ApiName", 255), _text("MasterLabel", 255), _of("int", "SortOrder"),
-        _flag("IsActive", default=True), _flag("IsClosed"), _flag("IsWon"), _of("percent", "DefaultProbability", precision=3),
+        _flag("IsActive", default=True), _flag("IsClosed"), _flag("IsWon"),
+        _of("percent", "DefaultProbability", precision=3),
         deletes=False, createable=False, updateable=False, deletable=False, setup=True,
     )  # fmt: skip
     return opportunity, role, stage
@@ -522,12 +525,15 @@ def _setup_objects() -> tuple[ObjectType, ...]:
         plural="Lead Status Value", deletes=False, createable=False, updateable=False, deletable=False, setup=True,
     )  # fmt: skip
     organization = _object(
-        "Organization", "00D", _text("Name", 80), _text("OrganizationType", 40), _flag("IsSandbox"), _text("InstanceName", 5),
-        _text("TimeZoneSidKey", 40), _text("DefaultLocaleSidKey", 40), _text("Country", 80), _text("LanguageLocaleKey", 40),
+        "Organization", "00D", _text("Name", 80), _text("OrganizationType", 40), _flag("IsSandbox"),
+        _text("InstanceName", 5),
+        _text("TimeZoneSidKey", 40), _text("DefaultLocaleSidKey", 40), _text("Country", 80),
+        _text("LanguageLocaleKey", 40),
         deletes=False, createable=False, updateable=False, deletable=False, setup=True,
     )  # fmt: skip
     permission_set = _object(
-        "PermissionSet", "0PS", _text("Name", 80, required=True, nillable=False), _text("Label", 80, required=True, nillable=False),
+        "PermissionSet", "0PS", _text("Name", 80, required=True, nillable=False),
+        _text("Label", 80, required=True, nillable=False),
         _of("textarea", "Description", 255), _ref("ProfileId", "Profile", createable=False, updateable=False),
         _fixed(_flag("IsOwnedByProfile")), _fixed(_flag("IsCustom", default=True)),
         deletes=False, setup=True,
@@ -666,8 +672,8 @@ def custom_field(full_name: str, metadata: Mapping[str, Any]) -> Field:
     if _DEVELOPER_NAME.fullmatch(name) is None or len(name) > 43:
         raise SchemaError(
             "FIELD_INTEGRITY_EXCEPTION",
-            f"The Field Name API Name: {name} can only contain underscores and alphanumeric characters, must begin with a "
-            "letter, not end with an underscore or hold two in a row, and end with __c",
+            f"The Field Name API Name: {name} can only contain underscores and alphanumeric characters, must begin "
+            "with a letter, not end with an underscore or hold two in a row, and end with __c",
             ("FullName",),
         )
     if not metadata.get("label"):

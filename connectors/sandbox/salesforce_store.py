@@ -218,7 +218,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes inside are committed together, or undone when an exception leaves. An inner one is a savepoint."""
+        """All changes inside are committed together, or undone if an exception leaves. An inner one is a savepoint."""
         outermost = self._changes is None
         changes = self._changes = [] if self._changes is None else self._changes
         mark = len(changes)
@@ -254,7 +254,7 @@ class Store:
             self._held.append((max([self.now() + self._lag, *waits]), change))
         else:
             change.table.publish(change.id, change.after)
-        if change.told:
+        if change.told and (change.via != "seed" or self.journal.keep_seed):
             differences = _differences(change.before or {}, change.after or {})
             self.journal.record("salesforce", change.table.kind.name, change.id, change.op, differences, change.via)
 

@@ -1,4 +1,4 @@
-"""What one field accepts: a JSON or CSV value becomes the value stored, or is refused with Salesforce's code.
+"""What a body and one field accept: a JSON or CSV value becomes the value stored, or is refused with Salesforce's code.
 
 Stored values are plain JSON: texts stripped of outer blanks (blank is null), whole floats for double, currency and
 percent, ``2024-05-06`` for dates, ``2024-05-06T07:08:09.000+0000`` for moments, 18-character ids.
@@ -13,14 +13,15 @@ from typing import Any
 
 from connectors.sandbox.salesforce_ids import long_id
 from connectors.sandbox.salesforce_schema import Field
+from connectors.sandbox.server import Request
 from connectors.sandbox.soql import stamp
 
-__all__ = ["Refused", "Unreadable", "accept"]
+__all__ = ["Refused", "Unreadable", "accept", "json_object"]
 
 _EMAIL = re.compile(r"[^\s@,;<>()\[\]]+@[^\s@,;<>()\[\]]+\.[^\s@,;<>()\[\].]{2,}")
 
 
-class Refused(Exception):  # noqa: N818 - it is the org that refuses; the name is the sentence
+class Refused(Exception):
     """One record is refused: the code, the sentence and the fields Salesforce would name. ``http`` for single calls."""
 
     def __init__(self, code: str, message: str, *fields: str, http: int = 400) -> None:
@@ -36,8 +37,19 @@ class Unreadable(Refused):
 
     def __init__(self, kind: str, value: Any) -> None:
         token = "VALUE_STRING" if isinstance(value, str) else f"VALUE_{type(value).__name__.upper()}"
-        message = f"Cannot deserialize instance of {kind} from {token} value {value} or request may be missing a required field"
-        super().__init__("JSON_PARSER_ERROR", message)
+        message = f"Cannot deserialize instance of {kind} from {token} value {value}"
+        super().__init__("JSON_PARSER_ERROR", f"{message} or request may be missing a required field")
+
+
+def json_object(request: Request) -> dict[str, Any]:
+    """The body as a JSON object. Raises Refused (JSON_PARSER_ERROR)."""
+    try:
+        body = request.json()
+    except ValueError as wrong:
+        raise Refused("JSON_PARSER_ERROR", f"Unexpected character or end of input: {wrong}") from wrong
+    if not isinstance(body, dict):
+        raise Refused("JSON_PARSER_ERROR", "The body must be a JSON object")
+    return body
 
 
 def accept(field: Field, value: Any) -> Any:

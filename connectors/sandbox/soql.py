@@ -1,8 +1,8 @@
 """SOQL as text and as a tree: the part of the language the REST query resource is used with.
 
-Read here: SELECT with relationship paths, aggregates and aliases, FROM, WHERE (comparisons, LIKE, IN, NOT IN, semi-joins,
-AND, OR, NOT, parentheses), GROUP BY, HAVING, ORDER BY, LIMIT, OFFSET. Whether a name exists is not decided here, only
-whether the text is SOQL; ``salesforce_query`` binds a tree to the objects of an org and runs it.
+Read here: SELECT with relationship paths, aggregates and aliases, FROM, WHERE (comparisons, LIKE, IN, NOT IN,
+semi-joins, AND, OR, NOT, parentheses), GROUP BY, HAVING, ORDER BY, LIMIT, OFFSET. Whether a name exists is not decided
+here, only whether the text is SOQL; ``salesforce_query`` binds a tree to the objects of an org and runs it.
 
 The language is stricter than SQL in two ways that bite: AND and OR may not be mixed without parentheses, and date and
 time literals stand unquoted and carry a zone.
@@ -76,7 +76,7 @@ class Operator(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Literal:
-    """A constant. ``value``: raw text between the quotes, int or float, stamp, ISO day, bool, None, or ``LAST_N_DAYS:3``."""
+    """A constant. ``value``: raw text between the quotes, a number, stamp, ISO day, bool, None, ``LAST_N_DAYS:3``."""
 
     kind: Kind
     value: str | float | bool | None
@@ -487,8 +487,7 @@ class _Reader:
                 return Literal(kind=Kind.NULL, value=None)
             case "name" if token.word in _SPANS:
                 return Literal(kind=Kind.SPAN, value=token.word)
-            case _:
-                self._refuse(token)
+        return self._refuse(token)
 
     def _dated(self, token: _Token) -> Literal:
         try:
