@@ -110,23 +110,23 @@ def _clear_errors() -> Iterator[None]:
         raise _fail(str(error), exit_code(error)) from None
 
 
-def _load(folder: Path | None) -> Loaded:
+def _load(folder: Path | None, *, online: bool = True) -> Loaded:
     """The configuration, with its warnings shown. Contacts nobody."""
     from sync.compose import load
 
-    loaded = load(folder)
+    loaded = load(folder, online=online)
     for warning in loaded.warnings:
         _err().print(str(warning), style="yellow", markup=False)
     return loaded
 
 
 @contextmanager
-def _open(folder: Path | None, **how: Any) -> Iterator[Opened]:
+def _open(folder: Path | None, *, online: bool = True, level: str = "warning") -> Iterator[Opened]:
     from sync.compose import open_parts
 
     with _clear_errors():
-        loaded = _load(folder)
-        with open_parts(loaded, **how) as opened:
+        loaded = _load(folder, online=online)
+        with open_parts(loaded, online=online, level=level) as opened:
             yield opened
 
 
@@ -220,7 +220,7 @@ def check(
     from sync.check import check_online, check_schedules
 
     with _clear_errors():
-        loaded = _load(config)
+        loaded = _load(config, online=online)
         found = check_schedules(loaded.settings, now=datetime.now(UTC))
         if online:
             with _open_quietly(loaded) as opened:
@@ -388,7 +388,7 @@ def worker(config: ConfigDir = None) -> None:
 
     stop = threading.Event()
     stop_on_signals(stop, grace=timedelta(seconds=25))
-    with _open(config, stop=stop.is_set, waiting=stop.wait) as opened:
+    with _open(config, level="info") as opened:
         opened.work(stop)
 
 

@@ -59,8 +59,10 @@ class Loaded:
         return self.folder.absolute().parent
 
 
-def load(folder: Path | None = None, *, environment: Mapping[str, str] | None = None) -> Loaded:
+def load(folder: Path | None = None, *, environment: Mapping[str, str] | None = None, online: bool = True) -> Loaded:
     """Read and check the four files. The directory: as given, else ``$MQLSYNC_CONFIG``, else ``./config``.
+
+    ``online`` False forgives secrets that are not there: nobody will be contacted.
 
     Raises
     ------
@@ -80,7 +82,10 @@ def load(folder: Path | None = None, *, environment: Mapping[str, str] | None = 
         problems,
         warnings,
         lambda: load_settings(
-            _needed(folder, "mqlsync.yaml"), environment=environment, read_secret=lambda name: Path(name).read_text()
+            _needed(folder, "mqlsync.yaml"),
+            environment=environment,
+            read_secret=lambda name: Path(name).read_text(),
+            online=online,
         ),
     )
     policy = None

@@ -7,7 +7,7 @@ none does, so a crash or a repeat draws no rep twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -92,11 +92,12 @@ class Decider:
             person = people[card.person_id]
             decision = qualify(
                 card,
-                _history(person),
-                policy=self.policy,
+                self._history(person),
                 crm_status=self._status_in_crms(person),
                 lifecycle_stage=_lifecycle(person),
                 converted=any(t.facts.get("person.converted") is True for t in person.targets),
+                reason_text=person.reason,
+                owner_known=self._owner_there(person) is not None,
             )
             episodes += self._episodes(person, card, decision)
             row = self._person_row(person, card, decision)
@@ -115,6 +116,25 @@ class Decider:
         self._save_ledgers(tx, told)
         return [card.person_id for card in cards]
 
+    def _history(self, person: PersonState) -> History:
+        episode = person.open_episode
+        status = Status(person.status) if person.status else None
+        if episode is None:
+            return History(status=status, episodes=person.episodes)
+        # An adopted episode has no assignment of ours: whoever the CRMs name is its owner.
+        owner = person.assignment.owner_key if person.assignment else None
+        return History(
+            status=status,
+            open_episode=OpenEpisode(
+                n=episode.n,
+                line=episode.line,
+                adopted=episode.adopted,
+                opened_at=episode.opened_at,
+                owner_key=self._owner_there(person) if episode.adopted else owner,
+            ),
+            episodes=person.episodes,
+        )
+
     def _episodes(self, person: PersonState, card: Scorecard, decision: Decision) -> list[EpisodeRow]:
         changed: list[EpisodeRow] = []
         if decision.closes is not None and person.open_episode is not None:
@@ -126,7 +146,7 @@ class Decider:
                 opened_at=self.as_of,
                 line=decision.opens.line,
                 lines=decision.opens.lines,
-                grade=card.grade or "",
+                grade=card.grade,
                 fit=card.fit,
                 engagement=card.engagement,
                 total=card.total,
@@ -177,7 +197,7 @@ class Decider:
                     "policy_version": self.policy.version,
                     "body": {
                         "before": person.status,
-                        "decision": decision.as_json(),
+                        "decision": asdict(decision),
                         "ledger": ledgers[person.person_id],
                     },
                 }
@@ -472,24 +492,6 @@ class Decider:
 
 def _text(number: int | None) -> str | None:
     return None if number is None else str(number)
-
-
-def _history(person: PersonState) -> History:
-    episode = person.open_episode
-    return History(
-        status=Status(person.status) if person.status else None,
-        open_episode=None
-        if episode is None
-        else OpenEpisode(
-            n=episode.n,
-            line=episode.line,
-            adopted=episode.adopted,
-            opened_at=episode.opened_at,
-            owner_key=person.assignment.owner_key if person.assignment else None,
-        ),
-        episodes=person.episodes,
-        reason=person.reason,
-    )
 
 
 def _lifecycle(person: PersonState) -> str | None:

@@ -197,8 +197,8 @@ class Runner:
         """Hold every account this run touches, all or none, with one heartbeat. Waits a minute for another host."""
         store, holder = self.parts.store, self.parts.holder
         with store.read() as tx:
-            accounts = accounts.pinned_accounts(tx)
-        names = [f"{crm}:{accounts[crm]}" for crm in self.parts.connectors] + ["decide"]
+            pinned = accounts.pinned_accounts(tx)
+        names = [f"{crm}:{pinned[crm]}" for crm in self.parts.connectors] + ["decide"]
         waited = 0.0
         while True:
             with store.write() as tx:
@@ -367,7 +367,7 @@ class Runner:
         found: dict[str, Any] = {}
         for number, some in refreshed.by_bucket(ids).items():
             ledgers = self.parts.engine.ledgers(self.parts.policy, refreshed.files[number], day, some)
-            found.update({person_id: ledger.as_json() for person_id, ledger in ledgers.items()})
+            found.update({person_id: ledger.to_json() for person_id, ledger in ledgers.items()})
         return found
 
     # -- write -----------------------------------------------------------------------------------------------

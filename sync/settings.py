@@ -150,7 +150,7 @@ DEFAULT_JOBS = {
 
 
 def load_settings(
-    source: Source, *, environment: Mapping[str, str], read_secret: Callable[[str], str]
+    source: Source, *, environment: Mapping[str, str], read_secret: Callable[[str], str], online: bool = True
 ) -> tuple[Settings, list[Problem]]:
     """The file as types, and its warnings.
 
@@ -158,13 +158,14 @@ def load_settings(
     ----------
     environment: where ``${NAME}`` is looked up
     read_secret: text of the file named by ``${file:/path}``; raises OSError
+    online: a secret that is not there is an error; otherwise a warning, since nobody will be contacted
 
     Raises
     ------
     PolicyInvalid: every error, with its place
     """
     root = read_document(source.content, source.name)
-    settings = _Reader(environment, read_secret).settings(root)
+    settings = _Reader(environment, read_secret, online).settings(root)
     root.report_empty()
     errors = [problem for problem in root.problems if not problem.warning]
     if errors:
@@ -173,9 +174,10 @@ def load_settings(
 
 
 class _Reader:
-    def __init__(self, environment: Mapping[str, str], read_secret: Callable[[str], str]) -> None:
+    def __init__(self, environment: Mapping[str, str], read_secret: Callable[[str], str], online: bool) -> None:
         self._environment = environment
         self._read_secret = read_secret
+        self._online = online
         self._secrets: set[str] = set()
 
     def settings(self, root: Node) -> Settings:
@@ -286,15 +288,21 @@ class _Reader:
             try:
                 return self._read_secret(name).strip()
             except OSError as error:
-                node.error(f"{name} cannot be read: {error.strerror}")
+                self._missing(node, f"{name} cannot be read: {error.strerror}")
                 return ""
         if self._environment.get(name):
             return self._environment[name]
         if reference["has_default"]:
             return reference["default"]
         near = did_you_mean(name, [key for key in self._environment if key.isupper()])
-        node.error(f"the environment has no {name}{near or ', set it or write ${' + name + ':-default}'}")
+        self._missing(node, f"the environment has no {name}{near or ': set it before a run'}")
         return ""
+
+    def _missing(self, node: Node, message: str) -> None:
+        if self._online:
+            node.error(message)
+        else:
+            node.warn(message)
 
 
 def _clocks(node: Node | None, **defaults: timedelta) -> dict[str, timedelta]:
