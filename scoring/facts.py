@@ -14,6 +14,7 @@ from types import MappingProxyType
 __all__ = [
     "ANY_KIND_EXCEPT",
     "ATTRIBUTES",
+    "CONSENTS",
     "EVENT_KINDS",
     "FACTS",
     "LIFECYCLE_STAGES",

@@ -9,22 +9,29 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
 from scoring.facts import ATTRIBUTES, FACTS, Fact, FactType
 
 __all__ = [
-    "Bucket",
     "LIST_EDGE",
     "MICRO",
+    "Bucket",
     "FactValue",
+    "event_row",
     "events_schema",
     "fold",
+    "page_path",
+    "people_row",
     "people_schema",
+    "spread",
     "valid_column",
     "words",
     "words_column",
@@ -127,3 +134,133 @@ def events_schema() -> pa.Schema:
         else:
             columns += [pa.field(name, pa.string()), pa.field(words_column(name), pa.string())]
     return pa.schema(columns)
+
+
+# -- values into columns -----------------------------------------------------------------------------------------
+
+_fold = lru_cache(maxsize=65_536)(fold)
+_words = lru_cache(maxsize=65_536)(words)
+
+
+def spread(fact: Fact, value: FactValue | None, *, zone: tzinfo, valid: bool | None = None) -> dict[str, Any]:
+    """A fact's columns as they are stored; all NULL for a missing fact, save those that are false or 0 when missing."""
+    name = fact.name
+    if value is None:
+        empty = False if fact.missing_false else 0 if fact.missing_zero else None
+        match fact.type:
+            case FactType.EMAIL | FactType.PHONE:
+                return {name: None, valid_column(name): None}
+            case FactType.TEXT:
+                return {name: None, words_column(name): None}
+            case _:
+                return {name: empty}
+    match fact.type, value:
+        case FactType.NUMBER, Decimal():
+            return {name: int((value * MICRO).to_integral_value())}
+        case FactType.BOOLEAN, bool():
+            return {name: value}
+        case ((FactType.DATE | FactType.INSTANT), datetime()):
+            return {name: value.astimezone(zone).date()}
+        case ((FactType.DATE | FactType.INSTANT), date()):
+            return {name: value}
+        case FactType.LIST, tuple():
+            return {name: LIST_EDGE + LIST_EDGE.join(map(_fold, value)) + LIST_EDGE}
+        case ((FactType.EMAIL | FactType.PHONE), str()):
+            return {name: _fold(value), valid_column(name): valid}
+        case FactType.TEXT, str():
+            return {name: _fold(value), words_column(name): _words(value)}
+        case _, str():
+            return {name: _fold(value)}
+    raise TypeError(f"{name} is a {fact.type}, which {value!r} is not")
+
+
+def people_row(
+    facts: Mapping[str, FactValue],
+    person_id: str,
+    seq: int,
+    *,
+    zone: tzinfo,
+    valid: Mapping[str, bool] | None = None,
+    custom: Mapping[str, Fact] | None = None,
+) -> dict[str, Any]:
+    """One row of `people_schema`.
+
+    ``zone`` makes days of instants; ``valid`` judges the e-mail addresses and telephone numbers among ``facts``.
+    """
+    row: dict[str, Any] = {"person_id": person_id, "seq": seq}
+    for catalogue in (FACTS, custom or {}):
+        for name, fact in catalogue.items():
+            if fact.only_in is None:
+                row.update(spread(fact, facts.get(name), zone=zone, valid=(valid or {}).get(name)))
+    return row
+
+
+def page_path(address: str) -> str:
+    """The path of a page: without scheme, host, query, fragment and final ``/``; the root stays ``/``."""
+    text = address.strip()
+    has_host = "://" in text or (not text.startswith("/") and "." in text.partition("/")[0])
+    try:
+        path = urlsplit(text if not has_host or "://" in text else f"//{text}").path
+    except ValueError:
+        path = text.partition("?")[0].partition("#")[0]
+    return "/" + path.strip("/") if path.strip("/") else "/"
+
+
+_ATTRIBUTES = tuple((name, type is FactType.NUMBER, words_column(name)) for name, type in ATTRIBUTES.items())
+
+
+def event_row(
+    person_id: str,
+    event_id: str,
+    kind: str,
+    at: datetime | date,
+    *,
+    zone: tzinfo,
+    timed: bool = True,
+    count: int = 1,
+    seq: int = 0,
+    deleted: bool = False,
+    attributes: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One row of `events_schema`.
+
+    ``at`` is an instant, or a date where there is no time of day. ``timed`` False with an instant: only its day is to
+    be relied on (the last of several occurrences). ``minutes`` that are no number are left out.
+    """
+    if isinstance(at, datetime):
+        day = at.astimezone(zone).date()
+    else:
+        day, timed = at, False
+    row: dict[str, Any] = {
+        "person_id": person_id,
+        "event_id": event_id,
+        "kind": kind,
+        "day": day,
+        "at": at if timed else datetime(day.year, day.month, day.day, tzinfo=UTC),
+        "timed": timed,
+        "count": count,
+        "seq": seq,
+        "deleted": deleted,
+    }
+    given = attributes or {}
+    for name, is_number, of_words in _ATTRIBUTES:
+        value = given.get(name)
+        if is_number:
+            row[name] = _micro(value)
+            continue
+        text = "" if value is None else str(value)
+        if name == "path" and text:
+            text = page_path(text)
+        row[name] = _fold(text) or None
+        row[of_words] = _words(text) if row[name] is not None else None
+    return row
+
+
+def _micro(value: Any) -> int | None:
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = Decimal(str(value))
+        return int((number * MICRO).to_integral_value()) if number.is_finite() else None
+    except (ArithmeticError, ValueError):
+        return None

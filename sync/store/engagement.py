@@ -1,0 +1,287 @@
+"""Engagement: one row an event, replaced when the CRM corrects it, and the growth of counters as events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, or_, select
+from sqlalchemy.dialects import sqlite
+
+from connectors.normalise import email as normal_email
+from connectors.records import Counter, Crm, Engagement, RecordRef
+from sync.resolve import PEOPLE_OBJECTS, precedence
+from sync.store import schema
+from sync.store.db import PageStatement, to_json
+from sync.store.refs import SaveCounts, by_object, follow_aliases, here, mark_dirty, parts
+
+__all__ = ["EVENT_BODY", "counter_events", "insert_counter_events", "midnight", "place_waiting", "save_engagement"]
+
+CLOCK_STEP = timedelta(seconds=1)
+"""CRM clocks are read from a header that knows whole seconds; stamps of records know milliseconds."""
+
+
+EVENT_BODY = ("conn", "source_id", "object", "id", "address", "kind", "at", "timed", "count", "attributes", "deleted")
+_NEW_EVENT = PageStatement(sqlite.insert(schema.event), (*EVENT_BODY, "seen_at"))
+
+
+def save_engagement(tx: Connection, events: Sequence[Engagement], *, seen_at: datetime) -> SaveCounts:
+    """Store a page of engagement. A corrected event replaces the one before, which goes to the history.
+
+    An event belongs to a record. One that names an address, or a record not read yet, waits until there is one, and
+    then belongs to it for good.
+    """
+    counts = SaveCounts()
+    newest = {(e.crm.value, e.source_id): e for e in events}
+    counts.unchanged += len(events) - len(newest)
+    stored = _stored_events(tx, newest)
+    owners = _records_of(tx, newest, stored)
+    fresh: list[dict[str, Any]] = []
+    replaced: list[Any] = []
+    for key, engagement in newest.items():
+        before = stored.get(key)
+        if engagement.deleted:
+            body = None if before is None or before.deleted else {n: getattr(before, n) for n in EVENT_BODY}
+            if body is not None:
+                body["deleted"] = True
+        else:
+            body = _event_body(engagement, owners[key])
+        if body is None or (before is not None and all(body[n] == getattr(before, n) for n in EVENT_BODY)):
+            counts.unchanged += 1
+            continue
+        fresh.append(body | {"seen_at": seen_at})
+        if before is None:
+            counts.new += 1
+        else:
+            counts.changed += 1
+            replaced.append(before)
+    _replace_events(tx, replaced, fresh, seen_at)
+    return counts
+
+
+def _event_body(engagement: Engagement, owner: tuple[str | None, str | None, str | None]) -> dict[str, Any]:
+    timed = isinstance(engagement.at, datetime)
+    at = engagement.at if isinstance(engagement.at, datetime) else midnight(engagement.at)
+    object, id, address = owner
+    return {
+        "conn": engagement.crm.value,
+        "source_id": engagement.source_id,
+        "object": object,
+        "id": id,
+        "address": address,
+        "kind": engagement.kind,
+        "at": at,
+        "timed": timed,
+        "count": engagement.count,
+        "attributes": dict(engagement.attributes),
+        "deleted": False,
+    }
+
+
+def midnight(day: date) -> datetime:
+    """How a date without time is stored."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _stored_events(tx: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+    grouped: dict[str, list[str]] = {}
+    for conn, source_id in keys:
+        grouped.setdefault(conn, []).append(source_id)
+    e = schema.event.c
+    return {
+        (row.conn, row.source_id): row
+        for conn, ids in grouped.items()
+        for part in parts(ids)
+        for row in tx.execute(select(schema.event).where(e.conn == conn, e.source_id.in_(part)))
+    }
+
+
+def _replace_events(
+    tx: Connection, replaced: Sequence[Any], fresh: Sequence[dict[str, Any]], seen_at: datetime
+) -> None:
+    """Old versions to the history, new ones in as new rows: what the snapshot lacks is always at the end."""
+    if replaced:
+        history = [
+            {
+                "conn": row.conn,
+                "source_id": row.source_id,
+                "body": {n: getattr(row, n) for n in EVENT_BODY if n not in ("conn", "source_id", "at")}
+                | {"at": row.at.isoformat()},
+                "seen_at": row.seen_at,
+                "superseded_at": seen_at,
+            }
+            for row in replaced
+        ]
+        tx.execute(schema.event_history.insert(), history)
+        for part in parts([row.seq for row in replaced]):
+            tx.execute(delete(schema.event).where(schema.event.c.seq.in_(part)))
+    _NEW_EVENT.execute(
+        tx, [(*(to_json(b[n]) if n == "attributes" else b[n] for n in EVENT_BODY), b["seen_at"]) for b in fresh]
+    )
+    places = [(b["conn"], b["object"], b["id"]) for b in fresh] + [(r.conn, r.object, r.id) for r in replaced]
+    owners = {RecordRef(crm=Crm(conn), object=object, id=id) for conn, object, id in places if id is not None}
+    mark_dirty(tx, owners, "engagement")
+
+
+def _records_of(
+    tx: Connection, events: Mapping[tuple[str, str], Engagement], stored: Mapping[tuple[str, str], Any]
+) -> dict[tuple[str, str], tuple[str | None, str | None, str | None]]:
+    """Event -> (object, id, None) of its record, or (None, None, whom it waits for)."""
+    named = {e.who for e in events.values() if isinstance(e.who, RecordRef)}
+    places = _live_places(tx, named)
+    addresses: dict[tuple[str, str], tuple[str, str]] = {}
+    out: dict[tuple[str, str], tuple[str | None, str | None, str | None]] = {}
+    for key, engagement in events.items():
+        before = stored.get(key)
+        if isinstance(engagement.who, RecordRef):
+            place = places.get(engagement.who)
+            out[key] = (place.object, place.id, None) if place else (None, None, str(engagement.who))
+        elif before is not None and before.id is not None:
+            out[key] = (before.object, before.id, None)
+        else:
+            addresses[key] = (key[0], normal_email(engagement.who) or "")
+    found = _by_address(tx, addresses.values())
+    for key, (conn, address) in addresses.items():
+        ref = found.get((conn, address))
+        out[key] = (ref.object, ref.id, None) if ref else (None, None, address)
+    return out
+
+
+def _live_places(tx: Connection, refs: Iterable[RecordRef]) -> dict[RecordRef, RecordRef]:
+    """Each ref -> the stored record that carries its events: itself, or where it moved. Unknown ones are left out."""
+    wanted = set(refs)
+    moved = follow_aliases(tx, wanted)
+    ends = {ref: moved.get(ref, ref) for ref in wanted}
+    known = set(_carriers(tx, ends.values()))
+    return {ref: end for ref, end in ends.items() if end in known}
+
+
+def _carriers(tx: Connection, refs: Iterable[RecordRef]) -> Iterator[RecordRef]:
+    """Records that events can belong to: live ones, and gone ones that are linked to a person already."""
+    r, link = schema.record.c, schema.link.c
+    for (conn, object), ids in by_object(refs).items():
+        linked = select(link.id).where(link.conn == r.conn, link.object == r.object, link.id == r.id).exists()
+        for part in parts(sorted(set(ids))):
+            found = select(r.id).where(here(schema.record, conn, object, part), or_(r.gone.is_(False), linked))
+            for id in tx.execute(found).scalars():
+                yield RecordRef(crm=Crm(conn), object=object, id=id)
+
+
+def _by_address(tx: Connection, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RecordRef]:
+    """(conn, address) -> the record of that address: one of the same CRM if there is, then in order of precedence."""
+    asked = {pair for pair in wanted if pair[1]}
+    records: dict[str, list[RecordRef]] = {}
+    c = schema.record_email.c
+    for part in parts(sorted({address for _, address in asked})):
+        for row in tx.execute(select(schema.record_email).where(c.email.in_(part))):
+            records.setdefault(row.email, []).append(RecordRef(crm=Crm(row.conn), object=row.object, id=row.id))
+    return {
+        (conn, address): min(records[address], key=lambda ref: (ref.crm != conn, precedence(ref)))
+        for conn, address in asked
+        if address in records
+    }
+
+
+def place_waiting(tx: Connection, keys: Iterable[str], *, seen_at: datetime) -> None:
+    """Events that waited for one of these (an address, or ``crm:object:id``) now belong to the record found for it."""
+    e = schema.event.c
+    asked = sorted(set(keys))
+    if not asked or tx.execute(select(e.seq).where(e.id.is_(None)).limit(1)).first() is None:
+        return
+    waiting = [
+        row
+        for part in parts(asked)
+        for row in tx.execute(select(schema.event).where(e.id.is_(None), e.address.in_(part)))
+    ]
+    named = {row.seq: _ref(row.address) for row in waiting}
+    places = _live_places(tx, {ref for ref in named.values() if ref is not None})
+    found = _by_address(tx, {(row.conn, row.address) for row in waiting if named[row.seq] is None})
+    replaced: list[Any] = []
+    fresh: list[dict[str, Any]] = []
+    for row in waiting:
+        ref = named[row.seq]
+        place = places.get(ref) if ref is not None else found.get((row.conn, row.address))
+        if place is not None:
+            replaced.append(row)
+            body = {n: getattr(row, n) for n in EVENT_BODY}
+            fresh.append(body | {"object": place.object, "id": place.id, "address": None, "seen_at": row.seen_at})
+    for part in parts([row.seq for row in replaced]):
+        tx.execute(delete(schema.event).where(e.seq.in_(part)))
+    # Not superseded, only found: no history.
+    _replace_events(tx, [], fresh, seen_at)
+
+
+def _ref(key: str) -> RecordRef | None:
+    """``hubspot:contact:17`` -> the record; None for an e-mail address."""
+    crm, _, rest = key.partition(":")
+    object, _, id = rest.partition(":")
+    return RecordRef(crm=Crm(crm), object=object, id=id) if id and crm in PEOPLE_OBJECTS else None
+
+
+# -- counters ----------------------------------------------------------------------------------------------------
+
+
+def counter_events(
+    ref: RecordRef,
+    counters: Sequence[Counter],
+    base: Mapping[str, int],
+    read_before: datetime | None,
+    seen_at: datetime,
+) -> list[dict[str, Any]]:
+    """The growth of each counter since ``read_before`` (None: never read), when it stood at ``base``."""
+    out = []
+    for counter in counters:
+        if counter.property not in base:
+            grown = counter.total if counter.count_first and counter.last_at is not None else 0
+            at = counter.last_at
+        else:
+            assert read_before is not None
+            grown = counter.total - base[counter.property]
+            at = _delta_time(counter, read_before, seen_at)
+        if grown > 0:
+            assert at is not None
+            out.append(_delta(ref, counter, grown, at, seen_at))
+    return out
+
+
+def not_midnight(at: datetime) -> datetime:
+    """Without time of day, exact midnight (UTC) stands for a date in any zone, anything else for an instant's day."""
+    return at + timedelta(microseconds=1) if at.astimezone(UTC).time() == datetime.min.time() else at
+
+
+def _delta_time(counter: Counter, before: datetime, now: datetime) -> datetime:
+    if counter.last_at is not None and before <= counter.last_at < now + CLOCK_STEP:
+        return counter.last_at
+    return now
+
+
+def _delta(ref: RecordRef, counter: Counter, grown: int, at: datetime, seen_at: datetime) -> dict[str, Any]:
+    return {
+        "conn": ref.crm,
+        "source_id": f"{ref.object}:{ref.id}:{counter.property}:{counter.total}",
+        "object": ref.object,
+        "id": ref.id,
+        "address": None,
+        "kind": counter.kind,
+        "at": not_midnight(at),
+        # When the last one was is known, not when each was: no test of seconds may use it.
+        "timed": False,
+        "count": grown,
+        "attributes": dict(counter.attributes),
+        "deleted": False,
+        "seen_at": seen_at,
+    }
+
+
+def insert_counter_events(tx: Connection, deltas: Sequence[dict[str, Any]]) -> int:
+    if not deltas:
+        return 0
+    taken = _stored_events(tx, {(d["conn"], d["source_id"]) for d in deltas})
+    for delta in deltas:
+        if (delta["conn"], delta["source_id"]) in taken:
+            # The counter fell and has grown to an earlier total again: another event, not the same one.
+            delta["source_id"] += f":{delta['seen_at'].astimezone(UTC):%Y%m%dT%H%M%S%f}"
+    tx.execute(schema.event.insert(), deltas)
+    mark_dirty(tx, {RecordRef(crm=Crm(d["conn"]), object=d["object"], id=d["id"]) for d in deltas}, "engagement")
+    return len(deltas)

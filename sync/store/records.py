@@ -1,0 +1,573 @@
+"""What the CRMs say of people and companies, as last read.
+
+Every function takes the transaction it runs in, so that rows and cursor stand or fall together. Saving what is stored
+already changes nothing: pages can be read again at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Text, cast, delete, select
+from sqlalchemy.dialects import sqlite
+
+from connectors.normalise import email as normal_email
+from connectors.records import (
+    CompanyRecord,
+    Crm,
+    PersonRecord,
+    RecordProblem,
+    RecordRef,
+)
+from sync.resolve import PEOPLE_OBJECTS
+from sync.store import outbox, schema
+from sync.store.accounts import Cursor, load_cursor, pin_account, pinned_accounts, save_owners, save_window
+from sync.store.db import PageStatement, to_json
+from sync.store.engagement import counter_events, insert_counter_events, place_waiting, save_engagement
+from sync.store.refs import SaveCounts, aliases_of, by_object, dirty_employees, here, mark_dirty, parts
+
+__all__ = [
+    "Cursor",
+    "SaveCounts",
+    "load_cursor",
+    "mark_dirty",
+    "mark_moved",
+    "pin_account",
+    "pinned_accounts",
+    "save_companies",
+    "save_engagement",
+    "save_owners",
+    "save_people",
+    "save_window",
+]
+
+NOT_AN_INPUT = "person.owner"
+"""A mapped fact that no score depends on: owners change by our own hand."""
+
+R = TypeVar("R", PersonRecord, CompanyRecord)
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+# -- the record table --------------------------------------------------------------------------------------------
+
+
+class RecordRow(NamedTuple):
+    """One row of the record table as it is sent to the driver; JSON columns as text."""
+
+    conn: str
+    object: str
+    id: str
+    email_norm: str | None
+    emails: str
+    facts: str
+    current: str
+    counters: str
+    cross_refs: str
+    owner: str | None
+    company_id: str | None
+    input_hash: str
+    version: str
+    modified_at: datetime
+    created_at: datetime | None
+    gone: bool
+    moved_to: str | None
+    problems: str
+    inputs_at: datetime
+    touched: bool
+    seen_at: datetime
+
+    @property
+    def ref(self) -> RecordRef:
+        return RecordRef(crm=Crm(self.conn), object=self.object, id=self.id)
+
+    def says_the_same(self, other: RecordRow) -> bool:
+        """Equal in all but when it was read."""
+        return self[:-1] == other[:-1]
+
+
+def _upsert_statement(table: Any, columns: Sequence[str], keys: Sequence[str]) -> PageStatement:
+    # SQLite and Postgres spell it alike, and the statement is compiled for the dialect it is sent to.
+    insert = sqlite.insert(table)
+    rest = {name: insert.excluded[name] for name in columns if name not in keys}
+    return PageStatement(insert.on_conflict_do_update(index_elements=list(keys), set_=rest), columns)
+
+
+_SAVE_RECORD = _upsert_statement(schema.record, RecordRow._fields, ("conn", "object", "id"))
+
+_JSON = {"emails", "facts", "current", "counters", "cross_refs", "problems"}
+
+_STORED_ROW = [cast(schema.record.c[n], Text).label(n) if n in _JSON else schema.record.c[n] for n in RecordRow._fields]
+
+_read: Any = msgspec.json.decode
+
+
+def _stored(tx: Connection, refs: Iterable[RecordRef]) -> dict[RecordRef, RecordRow]:
+    out: dict[RecordRef, RecordRow] = {}
+    for (conn, object), ids in by_object(refs).items():
+        crm = Crm(conn)
+        for part in parts(ids):
+            for row in tx.execute(select(*_STORED_ROW).where(here(schema.record, conn, object, part))):
+                out[RecordRef(crm=crm, object=object, id=row.id)] = RecordRow(*row)
+    return out
+
+
+def _input_hash(facts: Mapping[str, Any], emails: str, company: str | None, gone: bool) -> str:
+    inputs = {name: value for name, value in facts.items() if name != NOT_AN_INPUT}
+    body = to_json([inputs, emails, company, gone])
+    return hashlib.blake2b(body.encode(), digest_size=16).hexdigest()
+
+
+def _newest(records: Iterable[R]) -> dict[RecordRef, R]:
+    """One of each: a batch can name a record twice, by its old and its new id."""
+    out: dict[RecordRef, R] = {}
+    for one in records:
+        before = out.get(one.ref)
+        if before is None or one.modified_at >= before.modified_at:
+            out[one.ref] = one
+    return out
+
+
+def _is_older(record: PersonRecord | CompanyRecord, stored: RecordRow) -> bool:
+    """An index that lags shows an older version than one already read. A record that is gone is always news."""
+    return record.modified_at < stored.modified_at and (stored.gone or not record.gone)
+
+
+@dataclass(slots=True)
+class _Page:
+    """What saving one page has to do, collected first so that each thing is one statement."""
+
+    seen_at: datetime
+    counts: SaveCounts = field(default_factory=SaveCounts)
+    rows: list[RecordRow] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    readdressed: list[RecordRow] = field(default_factory=list)
+    rereferred: list[RecordRow] = field(default_factory=list)
+    appeared: list[RecordRow] = field(default_factory=list)
+    dirty: dict[str, list[RecordRef]] = field(default_factory=dict)
+    aliases: dict[RecordRef, tuple[RecordRef, str]] = field(default_factory=dict)
+    deltas: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, row: RecordRow, before: RecordRow | None) -> None:
+        """Note what a new or changed row means for the tables beside it."""
+        self.rows.append(row)
+        if before is None:
+            self.counts.new += 1
+        else:
+            self.counts.changed += 1
+        if before is None or (before.gone and not row.gone):
+            self.appeared.append(row)
+        if (before is None and not row.gone) or (
+            before is not None and (before.emails, before.gone) != (row.emails, row.gone)
+        ):
+            self.readdressed.append(row)
+        if before is None:
+            if row.cross_refs != "[]":
+                self.rereferred.append(row)
+            return
+        if before.cross_refs != row.cross_refs:
+            self.rereferred.append(row)
+        if before.input_hash != row.input_hash:
+            self.history.append(_history(row, before, self.seen_at))
+            self.dirty.setdefault("facts", []).append(row.ref)
+        elif before.owner != row.owner or before.facts != row.facts:
+            self.dirty.setdefault("owner", []).append(row.ref)
+
+
+def _history(row: RecordRow, before: RecordRow, seen_at: datetime) -> dict[str, Any]:
+    now, old = _read(row.facts), _read(before.facts)
+    changed = [n for n in sorted({*now, *old}) if now.get(n) != old.get(n) and n != NOT_AN_INPUT]
+    values = {name: old[name] for name in changed if name in old}
+    for name in ("emails", "company_id", "gone"):
+        if getattr(row, name) != getattr(before, name):
+            changed.append(name)
+            value = getattr(before, name)
+            if value is not None:
+                values[name] = _read(value) if name in _JSON else value
+    return {
+        "conn": row.conn,
+        "object": row.object,
+        "id": row.id,
+        "seen_at": seen_at,
+        "changed": changed,
+        "old": values,
+    }
+
+
+def save_people(
+    tx: Connection, records: Sequence[PersonRecord], *, seen_at: datetime, ours: Mapping[str, str]
+) -> SaveCounts:
+    """Store a page of people, with the engagement that their counters show.
+
+    Parameters
+    ----------
+    seen_at: the CRM's clock when the page was read
+    ours: fact -> property, for facts mapped from a property that mqlsync writes too. A value that is there because we
+        wrote it does not become a fact: the fact keeps what it was before.
+    """
+    page = _Page(seen_at=seen_at)
+    newest = _newest(records)
+    page.counts.unchanged += len(records) - len(newest)
+    stored = _stored(tx, newest)
+    fresh = {ref: record for ref, record in newest.items() if ref not in stored or not _is_older(record, stored[ref])}
+    page.counts.older += len(newest) - len(fresh)
+    written = _written_by_us(tx, fresh, stored, ours)
+    merged = _newly_absorbed(tx, fresh.values())
+    counted = _stored(tx, [old for olds in merged.values() for old in olds])
+    for ref, record in fresh.items():
+        before = stored.get(ref)
+        row = _person_row(record, before, seen_at, ours, written.get(ref, {}))
+        if ref in merged:
+            row = row._replace(touched=True)
+            page.aliases.update(dict.fromkeys(merged[ref], (ref, "merged")))
+        if record.moved_to is not None and (before is None or before.moved_to != row.moved_to):
+            page.aliases[ref] = (record.moved_to, "merged" if record.moved_to.object == ref.object else "converted")
+        if before is not None and row.says_the_same(before):
+            page.counts.unchanged += 1
+            continue
+        # The survivor's totals now include those of the record merged into it, whose events are stored already.
+        doubled = ref in merged and (before is not None or any(old in counted for old in merged[ref]))
+        if not record.gone and not doubled:
+            page.deltas += counter_events(
+                ref,
+                record.counters,
+                _read(before.counters) if before else {},
+                before.seen_at if before else None,
+                seen_at,
+            )
+        page.take(row, before)
+        if before is not None and _edited(row.current, before.current, written.get(ref, {})):
+            page.dirty.setdefault("edited", []).append(ref)
+    _write_page(tx, page)
+    _absorb(tx, page)
+    page.counts.events = insert_counter_events(tx, page.deltas)
+    arrived = [row for row in [*page.appeared, *page.readdressed] if not row.gone]
+    awaited = [str(row.ref) for row in arrived] + [str(ref) for ref in page.aliases]
+    place_waiting(tx, [*awaited, *(a for row in arrived for a in _read(row.emails))], seen_at=seen_at)
+    return page.counts
+
+
+def _person_row(
+    record: PersonRecord,
+    before: RecordRow | None,
+    seen_at: datetime,
+    ours: Mapping[str, str],
+    written: Mapping[str, frozenset[str | None]],
+) -> RecordRow:
+    ref = record.ref
+    facts: Mapping[str, Any] = record.facts
+    if written:
+        facts = _without_our_values(record, _read(before.facts) if before else {}, ours, written)
+    addresses = list(dict.fromkeys(a for text in record.emails if (a := normal_email(text))))
+    emails, company = to_json(addresses), record.company.id if record.company else None
+    email = addresses[0] if addresses else None
+    counters = {c.property: c.total for c in record.counters}
+    refs = sorted([str(r.crm), r.object, r.id] for r in record.cross_refs)
+    row = RecordRow(
+        conn=ref.crm,
+        object=ref.object,
+        id=ref.id,
+        email_norm=email,
+        emails=emails,
+        facts=to_json(facts),
+        current=to_json(record.current),
+        counters=to_json(counters),
+        cross_refs=to_json(refs),
+        owner=record.owner,
+        company_id=company,
+        input_hash=_input_hash(facts, emails, company, record.gone),
+        version=record.version,
+        modified_at=record.modified_at,
+        created_at=record.created_at,
+        gone=record.gone,
+        moved_to=f"{record.moved_to.object}:{record.moved_to.id}" if record.moved_to else None,
+        problems=_problems(record.problems),
+        inputs_at=record.modified_at,
+        touched=True,
+        seen_at=seen_at,
+    )
+    if before is None:
+        return row
+    if record.gone and not record.facts:
+        # A tombstone says nothing of what the record was; what is known of it stays for the history and for reports.
+        row = before._replace(
+            gone=True,
+            moved_to=row.moved_to or before.moved_to,
+            version=row.version,
+            modified_at=max(row.modified_at, before.modified_at),
+            input_hash=_input_hash(_read(before.facts), before.emails, before.company_id, True),
+            seen_at=seen_at,
+        )
+    moved = row.input_hash != before.input_hash
+    identity = (row.emails, row.cross_refs, row.gone, row.moved_to)
+    known = (before.emails, before.cross_refs, before.gone, before.moved_to)
+    return row._replace(
+        inputs_at=row.modified_at if moved else before.inputs_at, touched=before.touched or identity != known
+    )
+
+
+def _problems(problems: Sequence[RecordProblem]) -> str:
+    return to_json(sorted([p.field, p.reason] for p in problems))
+
+
+def _without_our_values(
+    record: PersonRecord,
+    before: Mapping[str, Any],
+    ours: Mapping[str, str],
+    written: Mapping[str, frozenset[str | None]],
+) -> dict[str, Any]:
+    facts: dict[str, Any] = dict(record.facts)
+    for fact, prop in ours.items():
+        if prop in record.current and blank_is_none(record.current[prop]) in written.get(prop, frozenset()):
+            facts.pop(fact, None)
+            if fact in before:
+                facts[fact] = before[fact]
+    return facts
+
+
+def blank_is_none(text: str | None) -> str | None:
+    """A CRM's blank and no value are the same."""
+    return (text.strip() or None) if text is not None else None
+
+
+def _edited(now: str, before: str, written: Mapping[str, frozenset[str | None]]) -> bool:
+    """A property we write was changed, and not by us."""
+    if now == before:
+        return False
+    values, old = _read(now), _read(before)
+    return any(
+        blank_is_none(value) not in written.get(prop, frozenset())
+        for prop, value in values.items()
+        if value != old.get(prop)
+    )
+
+
+def _written_by_us(
+    tx: Connection,
+    fresh: Mapping[RecordRef, PersonRecord],
+    stored: Mapping[RecordRef, RecordRow],
+    ours: Mapping[str, str],
+) -> dict[RecordRef, dict[str, frozenset[str | None]]]:
+    """For records where a property we write has moved: every value of it that came, or may have come, from us."""
+    moved = [
+        ref
+        for ref, record in fresh.items()
+        if ref in stored and (to_json(record.current) != stored[ref].current or _fact_moved(record, stored[ref], ours))
+    ]
+    values: dict[RecordRef, dict[str, set[str | None]]] = {}
+    for ref, fields in outbox.acked_fields(tx, moved).items():
+        for prop, value in fields.items():
+            values.setdefault(ref, {}).setdefault(prop, set()).add(blank_is_none(value))
+    for (conn, object), ids in by_object(moved).items():
+        for part in parts(ids):
+            sent = select(schema.outbox.c.id, schema.outbox.c.sent).where(here(schema.outbox, conn, object, part))
+            for row in tx.execute(sent):
+                ref = RecordRef(crm=Crm(conn), object=object, id=row.id)
+                for attempt in row.sent:
+                    for prop, value in attempt.items():
+                        values.setdefault(ref, {}).setdefault(prop, set()).add(blank_is_none(value))
+    return {ref: {p: frozenset(v) for p, v in of.items()} for ref, of in values.items()}
+
+
+def _fact_moved(record: PersonRecord, stored: RecordRow, ours: Mapping[str, str]) -> bool:
+    """A fact that may be of our making differs: our value is the same as at the last read, the fact never took it."""
+    if not any(prop in record.current for prop in ours.values()):
+        return False
+    before = _read(stored.facts)
+    return any(record.facts.get(fact) != before.get(fact) for fact in ours)
+
+
+def _newly_absorbed(tx: Connection, records: Iterable[PersonRecord]) -> dict[RecordRef, list[RecordRef]]:
+    """Survivor -> the records merged into it that were not known to be so."""
+    claims = {old: record.ref for record in records for old in record.absorbed if old != record.ref}
+    if not claims:
+        return {}
+    known = {old for old, _ in aliases_of(tx, claims)}
+    fresh: dict[RecordRef, list[RecordRef]] = {}
+    for old, survivor in claims.items():
+        if old not in known:
+            fresh.setdefault(survivor, []).append(old)
+    return fresh
+
+
+def _write_page(tx: Connection, page: _Page) -> None:
+    _SAVE_RECORD.execute(tx, page.rows)
+    if page.history:
+        tx.execute(schema.record_history.insert(), page.history)
+    _save_addresses(tx, page.readdressed)
+    _save_cross_refs(tx, page.rereferred)
+    for why, refs in page.dirty.items():
+        mark_dirty(tx, refs, why)
+
+
+_NEW_EMAIL = PageStatement(sqlite.insert(schema.record_email), ("email", "conn", "object", "id"))
+
+
+def _save_addresses(tx: Connection, rows: Sequence[RecordRow]) -> None:
+    for (conn, object), ids in by_object(row.ref for row in rows).items():
+        for part in parts(ids):
+            tx.execute(delete(schema.record_email).where(here(schema.record_email, conn, object, part)))
+    fresh = [(a, row.conn, row.object, row.id) for row in rows if not row.gone for a in _read(row.emails)]
+    _NEW_EMAIL.execute(tx, fresh)
+
+
+def _save_cross_refs(tx: Connection, rows: Sequence[RecordRow]) -> None:
+    for (conn, object), ids in by_object(row.ref for row in rows).items():
+        for part in parts(ids):
+            tx.execute(delete(schema.cross_ref).where(here(schema.cross_ref, conn, object, part)))
+    names = ("conn", "object", "id", "to_conn", "to_object", "to_id")
+    fresh = [
+        dict(zip(names, (row.conn, row.object, row.id, *to), strict=True))
+        for row in rows
+        for to in _read(row.cross_refs)
+    ]
+    if fresh:
+        tx.execute(schema.cross_ref.insert(), fresh)
+
+
+def _absorb(tx: Connection, page: _Page) -> None:
+    """Write down who moved where, and bury records that vanished without a word of their own."""
+    if not page.aliases:
+        return
+    rows = [
+        {
+            "conn": old.crm,
+            "object": old.object,
+            "old_id": old.id,
+            "new_object": new.object,
+            "new_id": new.id,
+            "reason": reason,
+            "seen_at": page.seen_at,
+        }
+        for old, (new, reason) in page.aliases.items()
+    ]
+    outbox.upsert(tx, schema.alias, rows, ("conn", "object", "old_id"))
+    outbox.drop_pending(tx, [ref for ref in page.aliases if ref.object in PEOPLE_OBJECTS[ref.crm]])
+    buried = _Page(seen_at=page.seen_at)
+    for ref, before in _stored(tx, page.aliases).items():
+        if not before.gone:
+            buried.take(_tombstone(before, page.aliases[ref][0], page.seen_at), before)
+    _write_page(tx, buried)
+
+
+def _tombstone(before: RecordRow, to: RecordRef | None, seen_at: datetime) -> RecordRow:
+    return before._replace(
+        gone=True,
+        moved_to=f"{to.object}:{to.id}" if to else None,
+        input_hash=_input_hash(_read(before.facts), before.emails, before.company_id, True),
+        touched=before.object in PEOPLE_OBJECTS[before.conn],
+        seen_at=seen_at,
+    )
+
+
+def mark_moved(tx: Connection, ref: RecordRef, to: RecordRef | None, *, reason: str, at: datetime) -> bool:
+    """A record turned out, outside of a pull, to be gone (``to`` None) or to live on under another name.
+
+    Its queued writes are forgotten; `people.resolve_touched` moves its link. False when the store never had it.
+    """
+    before = _stored(tx, [ref]).get(ref)
+    page = _Page(seen_at=at)
+    if to is not None:
+        page.aliases[ref] = (to, reason)
+        _absorb(tx, page)
+    elif before is not None:
+        outbox.drop_pending(tx, [ref])
+        if not before.gone:
+            page.take(_tombstone(before, None, at), before)
+            _write_page(tx, page)
+    return before is not None
+
+
+# -- companies ---------------------------------------------------------------------------------------------------
+
+
+def save_companies(tx: Connection, records: Sequence[CompanyRecord], *, seen_at: datetime) -> SaveCounts:
+    """Store a page of companies. People of a company whose facts moved become dirty."""
+    page = _Page(seen_at=seen_at)
+    whole = [r for r in records if not r.partial]
+    newest = _newest(whole)
+    page.counts.unchanged += len(whole) - len(newest)
+    partial: dict[RecordRef, dict[str, Any]] = {}
+    for count in records:
+        if count.partial:
+            partial.setdefault(count.ref, {}).update(count.facts)
+    stored = _stored(tx, {**newest, **partial})
+    for ref in {**newest, **partial}:
+        before = stored.get(ref)
+        record: CompanyRecord | None = newest.get(ref)
+        if record is not None and before is not None and _is_older(record, before):
+            page.counts.older += 1
+            record = None
+            if ref not in partial:
+                continue
+        row = _company_row(record, before, ref, partial.get(ref), seen_at)
+        if record is not None and record.moved_to is not None and (before is None or before.moved_to != row.moved_to):
+            page.aliases[ref] = (record.moved_to, "merged")
+        if before is not None and row.says_the_same(before):
+            page.counts.unchanged += 1
+            continue
+        page.take(row, before)
+    changed = [ref for refs in page.dirty.values() for ref in refs] + [row.ref for row in page.appeared]
+    changed += [to for to, _ in page.aliases.values()]
+    page.dirty.clear()
+    _write_page(tx, page)
+    _absorb(tx, page)
+    dirty_employees(tx, changed)
+    return page.counts
+
+
+def _company_row(
+    record: CompanyRecord | None,
+    before: RecordRow | None,
+    ref: RecordRef,
+    partial: Mapping[str, Any] | None,
+    seen_at: datetime,
+) -> RecordRow:
+    if record is None or (record.gone and not record.facts and before is not None):
+        facts: dict[str, Any] = _read(before.facts) if before else {}
+    else:
+        facts = dict(record.facts)
+    facts.update(partial or {})
+    gone = record.gone if record else bool(before and before.gone)
+    hash = _input_hash(facts, "[]", None, gone)
+    row = RecordRow(
+        conn=ref.crm,
+        object=ref.object,
+        id=ref.id,
+        email_norm=None,
+        emails="[]",
+        facts=to_json(facts),
+        current="{}",
+        counters="{}",
+        cross_refs="[]",
+        owner=record.owner if record else None,
+        company_id=None,
+        input_hash=hash,
+        version=record.version if record else "",
+        # Known by a count alone so far: whatever the company's own page says is newer.
+        modified_at=record.modified_at if record else LONG_AGO,
+        created_at=None,
+        gone=gone,
+        moved_to=f"{record.moved_to.object}:{record.moved_to.id}" if record and record.moved_to else None,
+        problems=_problems(record.problems) if record else "[]",
+        inputs_at=record.modified_at if record else LONG_AGO,
+        touched=False,
+        seen_at=seen_at,
+    )
+    if before is None:
+        return row
+    if record is None:
+        row = row._replace(
+            owner=before.owner,
+            version=before.version,
+            modified_at=before.modified_at,
+            moved_to=before.moved_to,
+            problems=before.problems,
+            inputs_at=before.inputs_at,
+        )
+    return row._replace(inputs_at=row.modified_at if hash != before.input_hash else before.inputs_at)

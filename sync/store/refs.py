@@ -1,0 +1,115 @@
+"""Finding rows by the records they speak of, and the marks on people that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, select, update
+
+from connectors.records import Crm, RecordRef
+from sync.store import schema
+
+__all__ = [
+    "COMPANY_OBJECT",
+    "SaveCounts",
+    "aliases_of",
+    "by_object",
+    "dirty_employees",
+    "dirty_people",
+    "follow_aliases",
+    "here",
+    "mark_dirty",
+    "parts",
+]
+
+COMPANY_OBJECT: Mapping[str, str] = {Crm.HUBSPOT: "company", Crm.SALESFORCE: "account"}
+
+PART = 900
+"""Ids in one statement."""
+
+
+@dataclass(slots=True)
+class SaveCounts:
+    """What became of the rows of a page. ``older``: the stored version was newer, nothing was taken."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    older: int = 0
+    events: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.new + self.changed + self.unchanged + self.older
+
+
+def parts(values: Sequence[Any], size: int = PART) -> Iterator[Sequence[Any]]:
+    """Pieces that fit into one statement."""
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def by_object(refs: Iterable[RecordRef]) -> dict[tuple[str, str], list[str]]:
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for ref in refs:
+        grouped.setdefault((ref.crm, ref.object), []).append(ref.id)
+    return grouped
+
+
+def here(table: Any, conn: str, object: str, ids: Sequence[str]) -> Any:
+    return and_(table.c.conn == conn, table.c.object == object, table.c.id.in_(ids))
+
+
+def aliases_of(tx: Connection, refs: Iterable[RecordRef]) -> Iterator[tuple[RecordRef, RecordRef]]:
+    for (conn, object), ids in by_object(refs).items():
+        a = schema.alias.c
+        for part in parts(ids):
+            found = select(a.old_id, a.new_object, a.new_id).where(
+                a.conn == conn, a.object == object, a.old_id.in_(part)
+            )
+            for row in tx.execute(found):
+                old = RecordRef(crm=Crm(conn), object=object, id=row.old_id)
+                yield old, RecordRef(crm=Crm(conn), object=row.new_object, id=row.new_id)
+
+
+def follow_aliases(tx: Connection, refs: Iterable[RecordRef]) -> dict[RecordRef, RecordRef]:
+    """Each ref -> where its life goes on in the end; those that never moved are left out."""
+    target = {ref: ref for ref in refs}
+    seen = {ref: {ref} for ref in target}
+    open_ends = set(target)
+    while open_ends:
+        step = dict(aliases_of(tx, {target[ref] for ref in open_ends}))
+        open_ends = {ref for ref in open_ends if target[ref] in step and step[target[ref]] not in seen[ref]}
+        for ref in open_ends:
+            target[ref] = step[target[ref]]
+            seen[ref].add(target[ref])
+    return {ref: end for ref, end in target.items() if end != ref}
+
+
+def mark_dirty(tx: Connection, refs: Iterable[RecordRef], why: str) -> None:
+    """The people of these records must be gathered and scored again. A reason that stands already stays."""
+    for (conn, object), ids in by_object(refs).items():
+        for part in parts(ids):
+            people = select(schema.link.c.person_id).where(here(schema.link, conn, object, part))
+            dirty_people(tx, schema.person.c.person_id.in_(people), why)
+
+
+def dirty_people(tx: Connection, which: Any, why: str) -> None:
+    """As `mark_dirty`, for the people a condition on the person table finds."""
+    tx.execute(update(schema.person).where(which, schema.person.c.dirty.is_(None)).values(dirty=why))
+
+
+def dirty_employees(tx: Connection, companies: Iterable[RecordRef]) -> None:
+    r = schema.record.c
+    for (conn, _), ids in by_object(companies).items():
+        for part in parts(sorted(set(ids))):
+            people = (
+                select(schema.link.c.person_id)
+                .join(
+                    schema.record,
+                    (schema.link.c.conn == r.conn) & (schema.link.c.object == r.object) & (schema.link.c.id == r.id),
+                )
+                .where(r.conn == conn, r.company_id.in_(part), r.company_id.is_not(None))
+            )
+            dirty_people(tx, schema.person.c.person_id.in_(people), "company")
