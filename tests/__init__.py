@@ -1,0 +1,1 @@
+"""Proofs of the promises: unit, laws, contract, integration, acceptance; benchmarks measure."""
