@@ -67,7 +67,7 @@ class HubSpotSettings:
             raise ValueError(f"hubspot base_url: only scheme, host and port, not {self.base_url!r}")
         if at.scheme == "http" and not is_loopback(at.hostname):
             raise ValueError(
-                f"hubspot base_url: plain http is for loopback only (127.0.0.0/8, ::1, localhost), not {self.base_url!r}"
+                f"hubspot base_url: plain http is only for 127.0.0.0/8, ::1 and localhost, not for {self.base_url!r}"
             )
         if self.api_version not in ("v3", "2026-03"):
             raise ValueError(f'hubspot api_version: "v3" or "2026-03", not {self.api_version!r}')

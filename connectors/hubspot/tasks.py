@@ -1,0 +1,235 @@
+"""Follow-up tasks, each made once: https://developers.hubspot.com/docs/api-reference/latest/crm/activities/tasks/guide
+
+HubSpot has no idempotency key. Where the portal accepts a unique property on tasks, that is one: a second create is
+refused. Elsewhere each task carries a marker in its text, and before anything is sent a second time the person's tasks
+are read through their associations (never through search, whose index lags).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, time
+from html import escape
+
+import msgspec
+
+from connectors.errors import ConnectorError, RunCannotContinue
+from connectors.hubspot.answers import Paging, Record, decode
+from connectors.hubspot.batch import Done, Input, Missing, NoAnswer, NotSent, Result, Turned, send
+from connectors.hubspot.client import PLURAL, Client
+from connectors.hubspot.reader import BATCH, Reader
+from connectors.hubspot.schema import TASK_KEY, Schema
+from connectors.hubspot.writer import rejected
+from connectors.normalise import instant_text
+from connectors.records import (
+    Crm,
+    FieldSchema,
+    Gone,
+    Moved,
+    ReadBack,
+    RecordRef,
+    Redirected,
+    Rejected,
+    TaskDraft,
+    Unchanged,
+    Unknown,
+    WriteOutcome,
+    Written,
+)
+
+__all__ = ["Tasks", "marker"]
+
+_TASK_TO_CONTACT = 204
+_DUE_AT = time(9, 0, tzinfo=UTC)
+_BODY = "hs_task_body"
+
+
+class _Target(msgspec.Struct, frozen=True):
+    toObjectId: str | int  # noqa: N815  # HubSpot's name
+
+
+class _End(msgspec.Struct, frozen=True):
+    id: str | int
+
+
+class _Associated(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    from_: _End
+    to: list[_Target] = msgspec.field(default_factory=list)
+    paging: Paging | None = None
+
+
+class _Associations(msgspec.Struct, frozen=True):
+    results: list[_Associated]
+
+
+def marker(key: str) -> str:
+    """What names a task in its own text. HubSpot keeps the text as it is, markup apart."""
+    return f"[mqlsync:{key}]"
+
+
+class Tasks:
+    def __init__(self, client: Client, schema: Schema, reader: Reader) -> None:
+        self._client = client
+        self._schema = schema
+        self._reader = reader
+
+    def create(self, drafts: Sequence[TaskDraft]) -> tuple[WriteOutcome, ...]:
+        """See `HubSpotConnector.create_tasks`."""
+        outcomes: dict[str, WriteOutcome] = {}
+        unique = self._has_unique_key()
+        for start in range(0, len(drafts), BATCH):
+            part = drafts[start : start + BATCH]
+            try:
+                outcomes |= self._create_some(part, unique=unique)
+            except ConnectorError as error:
+                if not outcomes:
+                    raise
+                outcomes |= {
+                    draft.key: Rejected(ref=_ref(draft), code="NOT_SENT", reason=error.problem, retry=True)
+                    for draft in drafts[start:]
+                }
+                break
+        return tuple(outcomes[draft.key] for draft in drafts)
+
+    def _has_unique_key(self) -> bool:
+        try:
+            known = self._schema.of(TASK_KEY.object).get(TASK_KEY.name)
+        except RunCannotContinue as refused:
+            if refused.quota:
+                raise
+            return False  # properties of tasks are not for this token; the tasks themselves may be
+        return isinstance(known, FieldSchema) and known.unique and known.writable
+
+    def _create_some(self, drafts: Sequence[TaskDraft], *, unique: bool) -> dict[str, WriteOutcome]:
+        attempted = [draft for draft in drafts if draft.attempted]
+        there = self._there(attempted, unique=unique) if attempted else {}
+        outcomes: dict[str, WriteOutcome] = {
+            draft.key: Unchanged(ref=_ref(draft), id=there[draft.key]) for draft in drafts if draft.key in there
+        }
+        new = [draft for draft in drafts if draft.key not in there]
+        if not new:
+            return outcomes
+        path = self._client.objects("task", "batch", "create")
+        results = send(self._client, "task_create", path, [_input(draft, unique=unique) for draft in new])
+        open_ = [draft for draft in new if isinstance(results[draft.key], Turned | Missing)]
+        found = self._look(open_, unique=unique)
+        people = self._people([draft for draft in open_ if draft.key not in found])
+        for draft in new:
+            outcomes[draft.key] = _outcome(draft, results[draft.key], found.get(draft.key), people.get(draft.person))
+        return outcomes
+
+    # -- what is there already -------------------------------------------------------------------------------------
+
+    def _look(self, drafts: Sequence[TaskDraft], *, unique: bool) -> Mapping[str, str]:
+        """A refused create may be one too many: only the portal's tasks tell."""
+        if not drafts:
+            return {}
+        try:
+            return self._there(drafts, unique=unique)
+        except ConnectorError:
+            # The creates were answered already: their own outcomes stand, less precise than they could be.
+            return {}
+
+    def _there(self, drafts: Sequence[TaskDraft], *, unique: bool) -> dict[str, str]:
+        """Key -> task id of those that exist, also where a rep has deleted the task since."""
+        return self._by_key(drafts) if unique else self._by_marker(drafts)
+
+    def _by_key(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for archived in (False, True):
+            keys = [draft.key for draft in drafts if draft.key not in found]
+            if keys:
+                rows = self._reader.by_property("task", TASK_KEY.name, keys, archived=archived)
+                found |= {key: row.id for row in rows if (key := row.properties.get(TASK_KEY.name))}
+        return found
+
+    def _by_marker(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
+        tasks = self._tasks_of({draft.person.id for draft in drafts})
+        found: dict[str, str] = {}
+        unseen = sorted(tasks)
+        for archived in (False, True):
+            rows = self._reader.by_ids("task", unseen, (_BODY,), archived=archived) if unseen else []
+            for row in rows:
+                found |= {draft.key: row.id for draft in drafts if _is(row, draft, unique=False)}
+            unseen = sorted(set(unseen) - {row.id for row in rows})
+        return found
+
+    def _tasks_of(self, people: Iterable[str]) -> set[str]:
+        path = f"{self._client.paths.associations}/{PLURAL['contact']}/{PLURAL['task']}/batch/read"
+        inputs = [{"id": id} for id in sorted(people)]
+        found: set[str] = set()
+        while inputs:
+            answer = self._client.read(
+                "associations", "POST", path, read=lambda body: decode(body, _Associations), body={"inputs": inputs}
+            )
+            inputs = []
+            for row in answer.results:
+                tasks = {str(one.toObjectId) for one in row.to}
+                if row.paging and row.paging.next and row.paging.next.after and not tasks <= found:
+                    inputs.append({"id": str(row.from_.id), "after": row.paging.next.after})
+                found |= tasks
+        return found
+
+    def _people(self, drafts: Sequence[TaskDraft]) -> Mapping[RecordRef, ReadBack]:
+        """A create is also refused when the person has gone meanwhile."""
+        if not drafts:
+            return {}
+        try:
+            return self._reader.read([draft.person for draft in drafts], ())
+        except ConnectorError:
+            return {}  # as in _look
+
+
+def _ref(draft: TaskDraft) -> RecordRef:
+    return RecordRef(crm=Crm.HUBSPOT, object="task", id=draft.key)
+
+
+def _input(draft: TaskDraft, *, unique: bool) -> Input:
+    lines = [escape(line) for line in draft.lines]
+    if not unique:
+        lines.append(escape(marker(draft.key)))
+    properties = {
+        "hs_timestamp": instant_text(datetime.combine(draft.due, _DUE_AT)),
+        "hs_task_subject": draft.subject,
+        _BODY: "<br>".join(lines),
+        "hs_task_status": "NOT_STARTED",
+        "hs_task_priority": "HIGH",
+        "hs_task_type": "TODO",
+        "hubspot_owner_id": draft.owner,
+    }
+    kinds = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": _TASK_TO_CONTACT}]
+    return Input(
+        trace=draft.key,
+        properties=properties | ({TASK_KEY.name: draft.key} if unique else {}),
+        more={"associations": [{"to": {"id": draft.person.id}, "types": kinds}]},
+        made=lambda record: _is(record, draft, unique=unique),
+    )
+
+
+def _is(record: Record, draft: TaskDraft, *, unique: bool) -> bool:
+    if unique:
+        return record.properties.get(TASK_KEY.name) == draft.key
+    return marker(draft.key) in (record.properties.get(_BODY) or "")
+
+
+def _outcome(draft: TaskDraft, result: Result, there: str | None, person: ReadBack | None) -> WriteOutcome:
+    ref = _ref(draft)
+    match result:
+        case Done(record=record):
+            return Written(ref=ref, id=record.id)
+        case Missing() if there is not None:
+            return Written(ref=ref, id=there)
+        case Turned() if there is not None:
+            return Unchanged(ref=ref, id=there)
+        case Turned() if isinstance(person, Moved):
+            return Redirected(ref=ref, to=person.to, reason=person.reason)
+        case Turned() if isinstance(person, Gone):
+            return Redirected(ref=ref, to=None, reason=person.reason)
+        case Turned(problem=problem):
+            return rejected(ref, problem, {"hubspot_owner_id": draft.owner, TASK_KEY.name: draft.key})
+        case Missing(status=status):
+            return Unknown(ref=ref, reason=f"HTTP {status} names this task neither as made nor as refused")
+        case NoAnswer(reason=reason):
+            return Unknown(ref=ref, reason=reason)
+        case NotSent(reason=reason):
+            return Rejected(ref=ref, code="NOT_SENT", reason=f"no task was made: {reason}", retry=True)

@@ -1,0 +1,136 @@
+"""Setting values by record id: https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/batch/update
+
+Never an upsert: that would bring back a person somebody deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from connectors.errors import ConnectorError
+from connectors.hubspot.batch import Done, Input, Missing, NoAnswer, NotSent, Result, Turned, send
+from connectors.hubspot.client import Client
+from connectors.hubspot.reader import BATCH, Reader
+from connectors.hubspot.refusals import Problem
+from connectors.records import (
+    Crm,
+    Found,
+    Gone,
+    Moved,
+    Patch,
+    ReadBack,
+    RecordRef,
+    Redirected,
+    Rejected,
+    Unknown,
+    WriteOutcome,
+    Written,
+)
+
+__all__ = ["Writer", "rejected"]
+
+STAGE = "lifecyclestage"
+
+
+class Writer:
+    def __init__(self, client: Client, reader: Reader) -> None:
+        self._client = client
+        self._reader = reader
+
+    def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
+        """See `HubSpotConnector.apply`."""
+        if not patches:
+            return ()
+        _check(patches)
+        inputs = [
+            Input(trace=patch.trace, id=patch.ref.id, properties={n: v or "" for n, v in patch.fields.items()})
+            for patch in patches
+        ]
+        path = self._client.objects(patches[0].ref.object, "batch", "update")
+        results = send(self._client, "batch_update", path, inputs)
+        unclear = [patch for patch in patches if _has_to_be_read(patch, results[patch.trace])]
+        now = self._look(unclear)
+        return tuple(_outcome(patch, results[patch.trace], now.get(patch.ref)) for patch in patches)
+
+    def _look(self, patches: Sequence[Patch]) -> Mapping[RecordRef, ReadBack]:
+        """Where the answer leaves it open. A record that cannot be read either stays unknown."""
+        if not patches:
+            return {}
+        names = tuple(dict.fromkeys(name for patch in patches for name in patch.fields))
+        try:
+            return self._reader.read([patch.ref for patch in patches], names)
+        except ConnectorError:
+            # The writes are done or not: that is what the outcomes have to say, and "unknown" is true of these.
+            return {}
+
+
+def _check(patches: Sequence[Patch]) -> None:
+    if len(patches) > BATCH:
+        raise ValueError(f"at most {BATCH} patches at once, not {len(patches)}")
+    if len({patch.ref.object for patch in patches}) > 1:
+        raise ValueError("patches of one object only")
+    if len({patch.ref for patch in patches}) < len(patches) or len({patch.trace for patch in patches}) < len(patches):
+        raise ValueError("no record and no trace twice in a batch")
+
+
+def _has_to_be_read(patch: Patch, result: Result) -> bool:
+    match result:
+        case Missing() | Turned(absent=True):
+            return True
+        case Done(record=record):
+            return bool(patch.fields.get(STAGE)) and record.id == patch.ref.id and STAGE not in record.properties
+        case _:
+            return False
+
+
+def _outcome(patch: Patch, result: Result, now: ReadBack | None) -> WriteOutcome:
+    ref = patch.ref
+    match result:
+        case Done(record=record) if record.id != ref.id:
+            to = RecordRef(crm=Crm.HUBSPOT, object=ref.object, id=record.id)
+            return Redirected(ref=ref, to=to, reason=f"merged into {record.id}, which took the values")
+        case Done(record=record):
+            values = {name: record.properties[name] or None for name in patch.fields if name in record.properties}
+            if isinstance(now, Found):
+                values[STAGE] = now.values[STAGE]
+            return _stage_kept(patch, values) or Written(ref=ref, values=values)
+        case Turned(absent=True) | Missing() if isinstance(now, Moved):
+            return Redirected(ref=ref, to=now.to, reason=now.reason)
+        case Turned(absent=True) | Missing() if isinstance(now, Gone):
+            return Redirected(ref=ref, to=None, reason=now.reason)
+        case Turned(problem=problem, absent=absent):
+            return rejected(ref, problem, patch.fields, retry=absent)
+        case Missing(status=status):
+            return Unknown(ref=ref, reason=f"HTTP {status} names this record neither as done nor as refused")
+        case NoAnswer(reason=reason):
+            return Unknown(ref=ref, reason=reason)
+        case NotSent(reason=reason):
+            return Rejected(ref=ref, code="NOT_SENT", reason=f"nothing was written: {reason}", retry=True)
+
+
+def _stage_kept(patch: Patch, values: Mapping[str, str | None]) -> Rejected | None:
+    """HubSpot answers 200 to a backward move of the lifecycle stage, and does not make it."""
+    want, holds = patch.fields.get(STAGE), values.get(STAGE)
+    if not want or STAGE not in values or (holds or "").casefold() == want.casefold():
+        return None
+    others = [name for name in patch.fields if name != STAGE]
+    return Rejected(
+        ref=patch.ref,
+        code="LIFECYCLE_BACKWARD",
+        reason=f"HubSpot kept {STAGE} at {holds!r} instead of {want!r}"
+        + (f"; {', '.join(others)} were written" if others else ""),
+        field=STAGE,
+    )
+
+
+def rejected(ref: RecordRef, problem: Problem, fields: Mapping[str, object], *, retry: bool = False) -> Rejected:
+    """The refusal of one record, with the property it is about where HubSpot names one of ours."""
+    named = [name for name, _ in problem.validation()] + list(problem.named("propertyName"))
+    trace = f" (correlation id {problem.correlationId})" if problem.correlationId else ""
+    return Rejected(
+        ref=ref,
+        code=problem.what() or "REFUSED",
+        reason=(problem.reason() or "refused without a reason") + trace,
+        field=next((name for name in named if name in fields), None),
+        retry=retry,
+    )
