@@ -87,11 +87,26 @@ class HubSpotPortal(PortalState):
                 raise ValueError(f"{object} {primary} and {other} are one record")
             return self.merge_records(table, first, second, by).id
 
-    def associate(self, from_object: str, from_id: str, to_object: str, to_id: str, *, primary: bool = False) -> None:
-        """Associates two records both ways. A contact's first company is its primary one, a later one by `primary`."""
+    def associate(
+        self,
+        from_object: str,
+        from_id: str,
+        to_object: str,
+        to_id: str,
+        *,
+        primary: bool = False,
+        by: Via = "seed",
+    ) -> None:
+        """Associates two records both ways. A contact's first company is its primary one, a later one by `primary`.
+
+        A person's doing moves the stamps of both records, a seed's does not.
+        """
         with self.lock:
             one, two = self._known(from_object, from_id), self._known(to_object, to_id)
             types = {("contacts", "companies"): [1], ("companies", "contacts"): [2]}
+            for table, record in (one, two) if by != "seed" else ():
+                self.keep_version(record)
+                self.touch(table, record, self.now())
             self.link(one, two, types.get((one[0].kind.name, two[0].kind.name), []) if primary else [])
 
     def get(self, object: str, id: str) -> dict[str, str]:

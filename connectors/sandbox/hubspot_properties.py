@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from connectors.sandbox.hubspot_bodies import RefusalError, batch, error_entry, inputs_of, need, not_found, object_of
+from connectors.sandbox.hubspot_bodies import (
+    RefusalError,
+    batch,
+    error_entry,
+    flag,
+    inputs_of,
+    need,
+    not_found,
+    object_of,
+)
 from connectors.sandbox.hubspot_schema import (
     FIELD_TYPES,
     NAME,
@@ -27,13 +36,15 @@ class Properties:
         self._portal = portal
 
     def answer(self, request: Request, method: str, table: Table, rest: tuple[str, ...]) -> Response:
+        """One call below `/crm/v3/properties/{type}`."""
         if method != "GET" and rest[-1:] != ("read",):
             name = table.kind.name if table.kind.name in ("companies", "deals") else "contacts"
             need(self._portal, f"crm.schemas.{name}.write")
         known, groups = table.kind.properties, table.kind.groups
         match (method, *rest):
             case ("GET",):
-                return Response(200, {"results": [prop.as_json() for prop in known.values()]})
+                shown = () if flag(request, "archived") else known.values()
+                return Response(200, {"results": [prop.as_json() for prop in shown]})
             case ("POST",):
                 return Response(201, self._define(table, object_of(request)).as_json())
             case ("POST", "batch", verb):

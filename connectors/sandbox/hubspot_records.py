@@ -56,6 +56,7 @@ class Records:
         self._links = links
 
     def answer(self, request: Request, method: str, table: Table, rest: tuple[str, ...]) -> Response:
+        """One call below `/crm/v3/objects/{type}`."""
         need_object(self._portal, table, write=_writes(method, rest))
         match (method, *rest):
             case ("GET",):

@@ -17,6 +17,7 @@ PAGE = 200
 DEEPEST = 10_000
 GROUPS, FILTERS, ALL_FILTERS = 5, 6, 18
 LONGEST_QUERY = 3000
+REMEMBERED = 16  # searches of one object type whose matches are kept until something is written
 
 Properties = Mapping[str, str]
 Test = Callable[[Properties], bool]
@@ -95,6 +96,8 @@ class Search:
                 rows.sort(key=lambda record: of(record.properties), reverse=self.descending)
             elif self.descending:
                 rows.reverse()
+            if len(table.searches) >= REMEMBERED:
+                table.searches.clear()
             table.searches[key] = rows
         return table.searches[key]
 

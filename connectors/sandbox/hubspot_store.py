@@ -434,6 +434,8 @@ class PortalState:
         }
         if kind.name == "contacts":
             properties |= self._merged_contact(primary, other)
+            if "associatedcompanyid" not in primary.properties:
+                properties.pop("associatedcompanyid", None)  # the other's primary label is dropped
         for loser in (primary, other):
             for name in table.unique:
                 self._reindex(table, name, loser.id, loser.properties.get(name), None)
@@ -444,8 +446,23 @@ class PortalState:
         table.insert(record)
         for loser in (primary, other):
             self._move_links(kind.name, loser.id, new, keep_primary=loser is primary)
+        if kind.name == "companies":
+            self._follow_company(primary.id, other.id, new, now)
         self.journal.record("hubspot", kind.name, new, "merge", {"merged": (f"{primary.id};{other.id}", new)}, via)
         return record
+
+    def _follow_company(self, primary: str, other: str, new: str, now: str) -> None:
+        """The primary company of contacts after their company was merged; of the other company's there is none."""
+        contacts = self.tables["contacts"]
+        for contact in contacts.by_id.values():
+            held = contact.properties.get("associatedcompanyid")
+            if held in (primary, other):
+                self.keep_version(contact)
+                if held == primary:
+                    contact.properties["associatedcompanyid"] = new
+                else:
+                    del contact.properties["associatedcompanyid"]
+                self.touch(contacts, contact, now)
 
     def _merged_contact(self, primary: Record, other: Record) -> dict[str, str]:
         stamp = self.clock.millis()

@@ -24,6 +24,7 @@ from connectors.sandbox.faults import Fault, FaultKind, Faults
 
 JSON = "application/json;charset=utf-8"
 HTML = "text/html;charset=utf-8"
+LONGEST_TARGET = 16_000  # characters of path and query; 414 beyond
 
 
 class Headers(dict[str, str]):
@@ -311,7 +312,7 @@ class _Connection(socketserver.StreamRequestHandler):
         body = self._body(headers)
         request = Request(method, path, parse_qs(query, keep_blank_values=True) if query else {}, headers, body)
         try:
-            response = self.server.app.answer(request)
+            response = self.server.app.answer(request) if len(target) <= LONGEST_TARGET else Response(414)
         except Cut:
             return False
         keep = version != "HTTP/1.0" and headers.get("connection", "").lower() != "close"

@@ -347,6 +347,11 @@ def test_one_connection_carries_many_calls(box: Sandbox, pool: urllib3.PoolManag
     assert (host.num_connections, host.num_requests) == (1, 3)
 
 
+def test_a_target_that_is_too_long_is_414(box: Sandbox, pool: urllib3.PoolManager) -> None:
+    names = ",".join(f"some_long_property_name_{n}" for n in range(700))
+    assert pool.request("GET", f"{box.url}/crm/v3/objects/contacts?properties={names}").status == 414
+
+
 def test_a_chunked_body_is_read_whole(box: Sandbox, pool: urllib3.PoolManager) -> None:
     body = (part.encode() for part in ('{"move', '": 60', "}"))
     answer = pool.request("POST", box.url + "/_sandbox/clock", body=body, chunked=True)

@@ -678,6 +678,30 @@ def test_the_default_association_can_be_put_again(portal: HubSpotPortal, client:
     assert [(row["toObjectId"], row["associationTypes"][0]["typeId"]) for row in body["results"]] == [(int(task), 203)]
 
 
+def test_after_a_merge_of_companies_only_the_primarys_contacts_keep_a_primary_company(
+    box: Sandbox, client: Any
+) -> None:
+    portal = box.hubspot
+    companies = [portal.add("companies", {"name": n}) for n in ("One", "Two")]
+    contacts = [portal.add("contacts", {}, at=NOW - timedelta(days=1)) for _ in companies]
+    for contact, company in zip(contacts, companies, strict=True):
+        portal.associate("contacts", contact, "companies", company)
+    assert portal.get("contacts", contacts[0])["lastmodifieddate"] < "2026-11-25"
+    survivor = portal.merge("companies", *companies)
+    assert portal.get("contacts", contacts[0])["associatedcompanyid"] == survivor
+    assert "associatedcompanyid" not in portal.get("contacts", contacts[1])
+    assert portal.get("contacts", contacts[1])["lastmodifieddate"] == "2026-11-25T09:00:00.000Z"
+    linked = client.crm.associations.v4.basic_api.get_page("companies", survivor, "contacts")
+    assert [str(to.to_object_id) for to in linked.results] == contacts
+
+
+def test_an_association_made_by_a_person_moves_the_stamps(box: Sandbox) -> None:
+    portal = box.hubspot
+    contact = portal.add("contacts", {}, at=NOW - timedelta(days=1))
+    portal.associate("contacts", contact, "companies", portal.add("companies", {}), by="person")
+    assert portal.get("contacts", contact)["lastmodifieddate"] == "2026-11-25T09:00:00.000Z"
+
+
 # -- properties
 
 
