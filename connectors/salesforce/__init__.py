@@ -99,6 +99,7 @@ class SalesforceConnector:
         self._writer = Writer(self._client, self._describes, self._reader.read, sleep)
         self._tasks = TaskMaker(self._client, self._describes, self._reader.read, sleep)
         self._schema = SchemaMaker(self._client, self._describes)
+        self._asked_who = False
 
     # -- the account -----------------------------------------------------------------------------------------------
 
@@ -222,13 +223,17 @@ class SalesforceConnector:
     # -- who we are ------------------------------------------------------------------------------------------------
 
     def _who_we_are(self) -> tuple[str | None, str | None]:
-        """Id and user name of the integration user, as far as known without another call."""
+        """Id and user name of the integration user; one of them is enough, and asked for at most once."""
         auth = self._settings.auth
-        return self._client.identity.user_id, auth.username if isinstance(auth, PasswordToken | Jwt) else None
+        if isinstance(auth, PasswordToken | Jwt):
+            return self._client.sign_in().user_id, auth.username
+        if not self._asked_who:
+            self._asked_who = True
+            self._client.ask_who()
+        return self._client.sign_in().user_id, None
 
     def _user_id(self) -> str | None:
         """The integration user's id; looked up by its name where the sign-in did not tell it."""
-        self._client.sign_in()
         user_id, username = self._who_we_are()
         if user_id is None and username is not None:
             query = soql.select(["Id"], "User", f"Username = {soql.literal(username)}")

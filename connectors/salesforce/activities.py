@@ -24,7 +24,12 @@ from connectors.salesforce.windows import Columns, Row, changed_rows
 __all__ = ["Activities"]
 
 _PEOPLE = {"00Q": "lead", "003": "contact"}
-_SYSTEM = ("Id", "SystemModstamp", "CreatedDate", "IsDeleted")
+_SURE: Mapping[str, tuple[str, ...]] = {
+    "campaign member": ("CreatedDate", "IsDeleted", "LeadId", "ContactId", "Status"),
+    "task": ("CreatedDate", "IsDeleted", "WhoId", "IsClosed"),
+    "event": ("CreatedDate", "IsDeleted", "WhoId"),
+}
+"""Fields that every org has, and without which nothing can be said of an activity."""
 
 _CAMPAIGN_WORDS: Mapping[str, str] = {
     "name": "Campaign.Name",
@@ -72,7 +77,7 @@ class Activities:
 
     def _campaign_members(self, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         rules = self._fields.events_of(EventSource.CAMPAIGN)
-        own = (*_SYSTEM, "LeadId", "ContactId", "HasResponded", "FirstRespondedDate", "Status")
+        own = ("HasResponded", "FirstRespondedDate", *sorted(set(_CAMPAIGN_WORDS.values())))
 
         def match(row: Row) -> _Matched | None:
             # after a conversion both are filled, and the activity is the contact's
@@ -88,15 +93,11 @@ class Activities:
             sources = {**_CAMPAIGN_WORDS, **{a: _CAMPAIGN_WORDS.get(s, s) for a, s in rule.set.items()}}
             return self._attributes(sources, "campaign member", row)
 
-        words = set(_CAMPAIGN_WORDS.values())
-        yield from self._stream("campaign member", (*own, *sorted(words)), rules, match, attributes, window, resume)
+        yield from self._stream("campaign member", own, rules, match, attributes, window, resume)
 
     def _tasks(self, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         rules = self._fields.events_of(EventSource.TASK)
-        own = (
-            *_SYSTEM, "WhoId", "Type", "TaskSubtype", "IsClosed", "CompletedDateTime", "LastModifiedDate",
-            "CallDurationInSeconds",
-        )  # fmt: skip
+        own = ("Type", "TaskSubtype", "CompletedDateTime", "LastModifiedDate", "CallDurationInSeconds")
         # descriptions can be whole e-mails, so they are read only where our own tasks are known by nothing else
         mark = TASK_KEY if TASK_KEY in self._describes.fields("task") else "Description"
 
@@ -121,10 +122,7 @@ class Activities:
 
     def _events(self, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         rules = self._fields.events_of(EventSource.MEETING)
-        own = (
-            *_SYSTEM, "WhoId", "Type", "EventSubtype", "StartDateTime", "ActivityDate", "IsAllDayEvent", "IsChild",
-            "IsRecurrence",
-        )  # fmt: skip
+        own = ("Type", "EventSubtype", "StartDateTime", "ActivityDate", "IsAllDayEvent", "IsChild", "IsRecurrence")
 
         def match(row: Row) -> _Matched | None:
             who = _person(row.get("WhoId"))
@@ -163,7 +161,7 @@ class Activities:
         """
         known = self._describes.fields(object)
         named = [source for rule in rules for source in rule.set.values() if source in known]
-        columns = Columns(self._describes, object, (*own, *named))
+        columns = Columns(self._describes, object, (*own, *named), _SURE[object])
         take_back = window.lo is not None
         for page in changed_rows(self._client, columns, window, resume):
             found: list[Engagement] = []

@@ -134,6 +134,18 @@ class Client:
         patiently(self._signed_in, patience=self._patience, sleep=self._sleep, monotonic=self._monotonic)
         return self.identity
 
+    def ask_who(self) -> Identity:
+        """As `sign_in`; where that told no user, what ``userinfo`` says, if the token may ask it."""
+        if self.sign_in().user_id is None:
+            try:
+                said = self._read("sign in", lambda wire: wire.oauth2("userinfo"))
+            except (RunCannotContinue, UnexpectedAnswer):
+                return self.identity
+            user = said.get("user_id") if isinstance(said, dict) else None
+            if isinstance(user, str) and soql.is_id(user):
+                self.identity = Identity(org_id=self.identity.org_id, user_id=soql.id18(user))
+        return self.identity
+
     def close(self) -> None:
         if self._session is not None:
             self._session.close()

@@ -39,13 +39,19 @@ __all__ = ["READ", "Reader", "ref_of", "text_of", "value_at"]
 READ = 300
 """Most ids in one ``IN (...)``."""
 
-_SYSTEM = ("Id", "SystemModstamp", "CreatedDate", "IsDeleted", "OwnerId")
-_OWN: Mapping[str, tuple[str, ...]] = {
-    "lead": (*_SYSTEM, "MasterRecordId", "IsConverted", "ConvertedContactId"),
-    "contact": (*_SYSTEM, "MasterRecordId", "AccountId"),
-    "account": (*_SYSTEM, "MasterRecordId"),
+_WHERE_IT_IS: Mapping[str, tuple[str, ...]] = {
+    "lead": ("IsDeleted", "MasterRecordId", "IsConverted", "ConvertedContactId"),
+    "contact": ("IsDeleted", "MasterRecordId"),
+    "account": ("IsDeleted", "MasterRecordId"),
 }
-_WHERE_IT_IS = ("Id", "SystemModstamp", "IsDeleted", "MasterRecordId", "IsConverted", "ConvertedContactId")
+"""Fields that say whether a record still lives, and where."""
+
+_OWN: Mapping[str, tuple[str, ...]] = {
+    "lead": ("CreatedDate", "OwnerId"),
+    "contact": ("CreatedDate", "OwnerId", "AccountId"),
+    "account": ("CreatedDate", "OwnerId"),
+}
+"""What every record tells besides its mapped facts."""
 
 
 def ref_of(object: str, id: str) -> RecordRef:
@@ -90,7 +96,7 @@ class Reader:
 
     def people(self, object: str, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
         mapped, facts = self._fields.objects[object], self._facts_of(object)
-        email = next((f.property for f in mapped.facts if f.fact == "person.email" and f.property), "Email")
+        email = self._email(object)
 
         def record(row: Row, ref: RecordRef) -> PersonRecord:
             problems: list[RecordProblem] = []
@@ -149,7 +155,7 @@ class Reader:
         opportunities, changes.
         """
         counts = self.counts()
-        columns = Columns(self._describes, "opportunity", ("Id", "SystemModstamp", "AccountId"))
+        columns = Columns(self._describes, "opportunity", ("AccountId",))
         for page in changed_rows(self._client, columns, window, resume):
             newest: dict[str, str] = {}
             for row in page.rows:
@@ -181,7 +187,7 @@ class Reader:
     def _count(self, accounts: Sequence[str], counts: Sequence[tuple[str, CountRule]]) -> dict[str, dict[str, Scalar]]:
         """Account id -> fact -> number of matching opportunities, zeros included. Deleted ones do not count."""
         names = dict.fromkeys(name for _, rule in counts for name in rule.where)
-        columns = Columns(self._describes, "opportunity", ("Id", "AccountId", "IsDeleted", *names))
+        columns = Columns(self._describes, "opportunity", ("AccountId", *names))
         counted: dict[str, dict[str, Scalar]] = {id: {fact: 0 for fact, _ in counts} for id in accounts}
         matches = [(fact, [(name, fold(value)) for name, value in rule.where.items()]) for fact, rule in counts]
         for some in soql.chunks(accounts, READ, around=400):
@@ -221,8 +227,15 @@ class Reader:
         """The columns of a person's or account's object."""
         if object not in self._columns:
             mapped = self._fields.objects[object]
-            self._columns[object] = Columns(self._describes, object, (*_OWN[object], *mapped.properties()))
+            sure = (*_WHERE_IT_IS[object], *_OWN[object])
+            address = () if object == "account" else (self._email(object),)
+            self._columns[object] = Columns(self._describes, object, (*address, *mapped.properties()), sure)
         return self._columns[object]
+
+    def _email(self, object: str) -> str:
+        """The property with a person's address."""
+        mapped = self._fields.objects[object].facts
+        return next((f.property for f in mapped if f.fact == "person.email" and f.property), "Email")
 
     def problems(self) -> tuple[str, ...]:
         """What the configuration names and this user cannot see, in sentences."""
@@ -305,7 +318,7 @@ class Reader:
         object = refs[0].object
         if any(ref.object != object for ref in refs):
             raise ValueError("records are read one object at a time")
-        columns = Columns(self._describes, object, (*_WHERE_IT_IS, *fields))
+        columns = Columns(self._describes, object, fields, _WHERE_IT_IS.get(object, ("IsDeleted",)))
         found: dict[str, Row] = {}
         ids = list(dict.fromkeys(soql.id18(ref.id) for ref in refs if soql.is_id(ref.id)))
         around = len(soql.address(soql.select(columns.shown, api_name(object), "Id IN ()")))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.errors import RunCannotContinue, UnexpectedAnswer
+from connectors.errors import OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
 from connectors.records import Crm, FieldKind, FieldSchema, SchemaChange, WantedField
 from connectors.salesforce import soql
 from connectors.salesforce.client import Client
@@ -131,11 +131,24 @@ class Describes:
 
     def _described(self, object: str) -> Mapping[str, Any]:
         if object not in self._raw:
-            answer = self._client.get(f"sobjects/{api_name(object)}/describe", kind="describe")
+            answer = self._ask(object)
             if not isinstance(answer, dict) or not isinstance(answer.get("fields"), list):
                 raise UnexpectedAnswer(Crm.SALESFORCE, f"the describe of {api_name(object)} has no fields.", status=200)
             self._raw[object] = {field["name"]: field for field in answer["fields"]}
         return self._raw[object]
+
+    def _ask(self, object: str) -> Any:
+        try:
+            return self._client.get(f"sobjects/{api_name(object)}/describe", kind="describe")
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            raise RunCannotContinue(
+                Crm.SALESFORCE,
+                f"the object {api_name(object)} does not exist in this org, or the integration user may not see it.",
+                advice="Give the user read access to it, or leave it out of fields.yaml.",
+                credentials=True,
+            ) from None
 
 
 def _reference(path: str) -> str | None:
@@ -155,7 +168,7 @@ def field_schema(raw: Mapping[str, Any]) -> FieldSchema:
     return FieldSchema(
         name=raw["name"],
         kind=kind,
-        writable=bool(raw.get("updateable")),
+        writable=bool(raw.get("updateable", True)),
         length=raw.get("length") or None,
         options=tuple(v["value"] for v in values if v.get("active", True)) if kind is FieldKind.PICKLIST else None,
         unique=bool(raw.get("unique")),
@@ -240,7 +253,10 @@ class SchemaMaker:
     def _create(self, field: WantedField) -> str:
         """Create one field; the word for what was done."""
         try:
-            self._post_field(field, field.unique)
+            try:
+                self._post_field(field, field.unique)
+            except OutcomeUnknown:
+                self._post_field(field, field.unique)  # whether the first did it, the second is told
         except (Refused, NotPossible) as refused:
             if refused.refusal.code in ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE"):
                 return "granted"  # it exists, hidden by field-level security
@@ -335,11 +351,15 @@ class SchemaMaker:
             return self._expect_success(
                 self._client.send("POST", f"sobjects/{object}", body, kind="schema"), f"creating {object}"
             )
-        except Refused as refused:
-            if not refused.refusal.code.startswith("DUPLICATE"):
-                raise
+        except OutcomeUnknown as unknown:
             found = self._client.rows(query, kind="schema")
-            return str(found[0]["Id"]) if found else ""
+            if not found:
+                raise RetryLater(Crm.SALESFORCE, unknown.problem, advice="Run setup again.") from unknown
+        except Refused as refused:
+            found = self._client.rows(query, kind="schema") if refused.refusal.code.startswith("DUPLICATE") else []
+            if not found:
+                raise
+        return str(found[0]["Id"])
 
     def _trust_describe_only(self, fields: Sequence[WantedField], changes: dict[tuple[str, str], SchemaChange]) -> None:
         for object in dict.fromkeys(field.object for field in fields):

@@ -60,6 +60,8 @@ class TaskMaker:
 
     def create(self, drafts: Sequence[TaskDraft]) -> tuple[WriteOutcome, ...]:
         """One outcome for each draft, in order; ``ref`` is the draft's person, ``id`` the task's."""
+        if drafts and not self._describes.fetched("task"):
+            self._describes.forget("task")  # how a task is named must not hang on a schema kept from before the setup
         by_key = {draft.key: draft for draft in reversed(drafts)}  # of two drafts with one key, the first is made
         outcomes: dict[str, WriteOutcome] = {}
         todo = list(by_key.values())

@@ -22,6 +22,9 @@ __all__ = ["Columns", "RowPage", "changed_rows"]
 
 Row = Mapping[str, Any]
 
+_KEY = ("Id", "SystemModstamp")
+"""What rows are read by: without these two there is nothing to read, and no query leaves them out."""
+
 _QUOTED = re.compile(r"'([A-Za-z]\w*(?:\.\w+)*)'")
 
 
@@ -36,15 +39,16 @@ class Columns:
 
     One hidden field in a SELECT fails the whole query, so the describe decides, and where the describe was kept from
     an earlier day, the refusal does. ``hidden`` names what was left out.
+
+    ``sure`` are fields that every org has, asked for whatever the describe says: without them a merge or a conversion
+    would go unseen.
     """
 
-    def __init__(self, describes: Describes, object: str, wanted: Sequence[str]) -> None:
+    def __init__(self, describes: Describes, object: str, wanted: Sequence[str], sure: Sequence[str] = ()) -> None:
         self.object = object
-        names = list(dict.fromkeys(wanted))
-        shown, hidden = describes.visible(object, names)
-        # without these two nothing can be read at all; a refusal that names them says it best
-        self.shown = [name for name in names if name in shown or name in ("Id", "SystemModstamp")]
-        self.hidden = [name for name in hidden if name not in ("Id", "SystemModstamp")]
+        self.shown, self.hidden = describes.visible(object, list(dict.fromkeys(wanted)))
+        self.shown = list(dict.fromkeys((*_KEY, *sure, *self.shown)))
+        self.hidden = [name for name in self.hidden if name not in self.shown]
 
     def drop(self, refused: NotPossible) -> bool:
         """Leave out the columns that an INVALID_FIELD names; False when it names none of ours."""
@@ -52,7 +56,7 @@ class Columns:
         named = [
             column
             for column in self.shown
-            if column not in ("Id", "SystemModstamp")
+            if column not in _KEY
             and (column.casefold() in said or any(part.casefold() in said for part in column.split(".")))
         ]
         self.shown = [column for column in self.shown if column not in named]

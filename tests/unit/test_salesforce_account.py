@@ -1,0 +1,122 @@
+"""Proving the credentials and naming the org, whatever the user may not see."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import responses
+
+from connectors.errors import RunCannotContinue, UnexpectedAnswer
+from connectors.fields import CrmMap, FactField, ObjectMap
+from connectors.records import Crm
+from connectors.retry import Patience
+from connectors.salesforce import SalesforceConnector, SalesforceSettings, Session
+
+HOME = "https://acme.my.salesforce.com"
+DATA = f"{HOME}/services/data/v59.0"
+ORG = "00D5g0000000001EAA"
+FIELDS = CrmMap(
+    crm=Crm.SALESFORCE,
+    objects={"lead": ObjectMap(object="lead", facts=(FactField(fact="person.title", property="Title"),))},
+)
+DESCRIBE = {"fields": [{"name": "Title", "type": "string", "updateable": True}]}
+LIMITS = {"DailyApiRequests": {"Max": 15000, "Remaining": 14998}}
+
+
+def connector(session_id: str = f"{ORG[:15]}!token") -> SalesforceConnector:
+    settings = SalesforceSettings(base_url=HOME, auth=Session(session_id=session_id))
+    return SalesforceConnector(settings, FIELDS, patience=Patience(attempts=1), sleep=lambda seconds: None)
+
+
+@pytest.fixture
+def wire() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
+def page(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {"totalSize": len(rows), "done": True, "records": list(rows)}
+
+
+def test_limits_and_one_query_are_enough(wire: responses.RequestsMock) -> None:
+    wire.get(f"{DATA}/limits/", json=LIMITS)
+    wire.get(f"{DATA}/query/", json=page({"Id": ORG, "Name": "Acme", "TimeZoneSidKey": "Europe/Berlin"}))
+    wire.get(f"{DATA}/sobjects/Lead/describe", json=DESCRIBE)
+    info = connector().check()
+    assert (info.id, info.name, info.timezone, info.problems) == (ORG, "Acme", "Europe/Berlin", ())
+
+
+def test_without_view_setup_a_describe_is_the_proof(wire: responses.RequestsMock) -> None:
+    wire.get(f"{DATA}/limits/", json=[{"errorCode": "INSUFFICIENT_ACCESS", "message": "View Setup"}], status=403)
+    wire.get(f"{DATA}/sobjects/Lead/describe", json=DESCRIBE)
+    wire.get(f"{DATA}/query/", json=[{"errorCode": "INVALID_TYPE", "message": "Organization"}], status=400)
+    info = connector().check()
+    assert (info.id, info.name, info.timezone) == (ORG, "acme.my.salesforce.com", "UTC")
+
+
+def test_the_org_itself_says_its_id_where_the_token_does_not(wire: responses.RequestsMock) -> None:
+    wire.get(f"{DATA}/limits/", json=LIMITS)
+    wire.get(f"{DATA}/query/", json=page({"Id": ORG[:15]}))
+    wire.get(f"{DATA}/sobjects/Lead/describe", json=DESCRIBE)
+    assert connector("opaque").check().id == ORG
+
+
+def test_an_org_nobody_can_name_is_an_error(wire: responses.RequestsMock) -> None:
+    wire.get(f"{DATA}/limits/", json=LIMITS)
+    wire.get(f"{DATA}/query/", json=page())
+    with pytest.raises(UnexpectedAnswer, match="which org"):
+        connector("opaque").check()
+
+
+def test_a_user_without_the_api_is_told_so(wire: responses.RequestsMock) -> None:
+    wire.get(f"{DATA}/limits/", json=[{"errorCode": "API_DISABLED_FOR_ORG", "message": "no"}], status=403)
+    with pytest.raises(RunCannotContinue, match="API Enabled") as refused:
+        connector().check()
+    assert refused.value.credentials
+
+
+def test_an_object_out_of_sight_is_named(wire: responses.RequestsMock) -> None:
+    wire.get(f"{DATA}/sobjects/Lead/describe", json=[{"errorCode": "NOT_FOUND", "message": "x"}], status=404)
+    with pytest.raises(RunCannotContinue, match="object Lead does not exist"):
+        connector().describe("lead")
+
+
+@pytest.mark.parametrize(
+    ("answer", "ours"),
+    [
+        ({"json": {"user_id": "0055g0000000002AAA", "organization_id": ORG}}, True),
+        ({"json": [{"errorCode": "NOT_FOUND", "message": ""}], "status": 404}, False),
+        ({"body": "Bad_OAuth_Token", "status": 403}, False),
+        ({"body": "<html>", "content_type": "text/html"}, False),
+    ],
+)
+def test_whose_a_given_session_is_is_asked_once_and_may_stay_open(
+    wire: responses.RequestsMock, answer: dict[str, Any], ours: bool
+) -> None:
+    wire.get(f"{HOME}/services/oauth2/userinfo", **answer)
+    wire.get(f"{DATA}/query/", json=page({"Id": "0055g0000000002AAA", "Username": "sync@acme.com", "IsActive": True}))
+    wire.get(f"{DATA}/query/", json=page())
+    wire.get(f"{DATA}/query/", json=page({"Id": "0055g0000000002AAA", "Username": "sync@acme.com", "IsActive": True}))
+    wire.get(f"{DATA}/query/", json=page())
+    one = connector()
+    assert [owner.integration for owner in one.owners()] == [ours]
+    assert [owner.integration for owner in one.owners()] == [ours]
+    assert one.calls["sign in"] == 1
+
+
+def test_the_clock_is_the_servers(wire: responses.RequestsMock) -> None:
+    wire.get(f"{DATA}/limits/", json=LIMITS, headers={"Date": "Wed, 25 Nov 2026 12:00:00 GMT"})
+    assert connector().now().isoformat() == "2026-11-25T12:00:00+00:00"
+
+
+def test_nothing_is_imported_or_opened_before_the_first_call() -> None:
+    """`mqlsync --help` must not pay for the package."""
+    code = "import connectors.salesforce, sys; print({'simple_salesforce', 'requests'} & set(sys.modules))"
+    root = Path(__file__).parents[2]
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert said.stdout.strip() == "set()"

@@ -1,0 +1,167 @@
+"""Reading a window to its end, whatever the server does to cursors, pages and patience."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.errors import RetryLater, RunCannotContinue, UnexpectedAnswer
+from connectors.records import FieldKind, FieldSchema, Window
+from connectors.salesforce import soql
+from connectors.salesforce.refusals import NotPossible, Problem, Refused
+from connectors.salesforce.schema import Describes
+from connectors.salesforce.windows import Columns, changed_rows
+
+AT = datetime(2026, 5, 6, tzinfo=UTC)
+KNOWN = {
+    "lead": {
+        name: FieldSchema(name=name, kind=FieldKind.TEXT, writable=True)
+        for name in ("Id", "SystemModstamp", "Email", "Title", "OwnerId")
+    }
+}
+
+_LOWER = re.compile(r"SystemModstamp >= (\S+)")
+_UPPER = re.compile(r"SystemModstamp <= (\S+)")
+_AFTER = re.compile(r"SystemModstamp > (\S+) OR .* Id > '(\w+)'")
+
+
+def row(second: int, number: int) -> dict[str, Any]:
+    stamp = (AT + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    return {"Id": f"00Q5g00000{number:05d}EAA", "SystemModstamp": stamp}
+
+
+class Org:
+    """Answers the queries of one window from a list of rows, a few a page, and misbehaves as told.
+
+    slow       a query that spans more seconds than this times out
+    loses      cursors (by number, from 1) that are gone when asked for
+    """
+
+    def __init__(
+        self, rows: list[dict[str, Any]], page: int, *, slow: float | None = None, loses: set[int] | None = None
+    ):
+        self.rows = sorted(rows, key=lambda r: (r["SystemModstamp"], r["Id"]))
+        self.page = page
+        self.slow = slow
+        self.loses = loses or set()
+        self.cursors: list[list[dict[str, Any]]] = []
+        self.asked: list[str] = []
+        self.hidden: set[str] = set()
+
+    def query(self, text: str, *, kind: str, deleted: bool) -> Mapping[str, Any]:
+        assert deleted
+        self.asked.append(text)
+        for name in self.hidden:
+            if re.search(rf"\b{name}\b", text.partition(" FROM ")[0]):
+                problem = Problem(code="INVALID_FIELD", message=f"No such column '{name}' on entity 'Lead'")
+                raise NotPossible(problem, status=400)
+        lower, upper, after = _LOWER.search(text), _UPPER.search(text), _AFTER.search(text)
+        assert upper is not None
+        hi = soql.instant(upper[1])
+        lo = soql.instant(after[1]) if after else soql.instant(lower[1]) if lower else datetime(1999, 1, 1, tzinfo=UTC)
+        if self.slow is not None and (hi - lo).total_seconds() > self.slow:
+            raise Refused(Problem(code="QUERY_TIMEOUT"), status=400)
+        found = [r for r in self.rows if lo <= soql.instant(r["SystemModstamp"]) <= hi]
+        if after:
+            found = [r for r in found if (soql.instant(r["SystemModstamp"]), r["Id"]) > (lo, after[2])]
+        return self._answer(found)
+
+    def more(self, url: str, *, kind: str) -> Mapping[str, Any]:
+        number = int(url)
+        if number in self.loses:
+            raise Refused(Problem(code="INVALID_QUERY_LOCATOR"), status=400)
+        return self._answer(self.cursors[number - 1])
+
+    def _answer(self, found: list[dict[str, Any]]) -> Mapping[str, Any]:
+        head, rest = found[: self.page], found[self.page :]
+        if not rest:
+            return {"records": head, "done": True}
+        self.cursors.append(rest)
+        return {"records": head, "done": False, "nextRecordsUrl": str(len(self.cursors))}
+
+
+def read(org: Org, window: Window, resume: str | None = None, wanted: tuple[str, ...] = ()) -> list[Any]:
+    columns = Columns(Describes(org, KNOWN), "lead", ("Id", "SystemModstamp", *wanted))  # type: ignore[arg-type]  # a stand-in
+    return list(changed_rows(org, columns, window, resume))  # type: ignore[arg-type]  # a stand-in
+
+
+WHOLE = Window(lo=None, hi=AT + timedelta(hours=1))
+
+
+@given(
+    seconds=st.lists(st.integers(min_value=0, max_value=6), max_size=40),
+    page=st.integers(min_value=1, max_value=7),
+    loses=st.sets(st.integers(min_value=1, max_value=6), max_size=3),
+    stop=st.integers(min_value=0, max_value=10),
+)
+def test_no_row_is_lost_whatever_breaks_and_wherever_the_process_ends(
+    seconds: list[int], page: int, loses: set[int], stop: int
+) -> None:
+    """Equal stamps, cursors lost on the way, a restart after any page: every row is read."""
+    rows = [row(second, number) for number, second in enumerate(seconds)]
+    first = read(Org(rows, page, loses=loses), WHOLE)
+    read_before = first[: min(stop, len(first) - 1)]
+    resume = read_before[-1].resume if read_before else None
+    seen = [r["Id"] for p in read_before for r in p.rows]
+    seen += [r["Id"] for p in read(Org(rows, page), WHOLE, resume) for r in p.rows]
+    assert sorted(seen) == sorted(r["Id"] for r in rows)
+    assert [p.resume is None for p in first] == [False] * (len(first) - 1) + [True]
+
+
+def test_an_empty_window_is_one_call_and_one_empty_page() -> None:
+    org = Org([], 10)
+    [page] = read(org, WHOLE)
+    assert (page.rows, page.resume, len(org.asked)) == ([], None, 1)
+
+
+def test_a_query_that_takes_too_long_is_cut_in_two_by_time() -> None:
+    rows = [row(second, second) for second in range(0, 64, 4)]
+    org = Org(rows, 100, slow=20)
+    pages = read(org, Window(lo=AT, hi=AT + timedelta(seconds=64)))
+    assert {r["Id"] for p in pages for r in p.rows} == {r["Id"] for r in rows}
+    assert pages[-1].resume is None
+    assert all(p.resume is not None for p in pages[:-1])
+
+
+def test_one_second_that_takes_too_long_is_for_later() -> None:
+    with pytest.raises(RetryLater, match="within one second"):
+        read(Org([], 10, slow=-1), Window(lo=AT, hi=AT + timedelta(seconds=9)))
+
+
+def test_a_cursor_that_is_lost_without_progress_is_an_error_not_a_loop() -> None:
+    class Empty(Org):
+        def _answer(self, found: list[dict[str, Any]]) -> Mapping[str, Any]:
+            return {"records": [], "done": False, "nextRecordsUrl": "1"}
+
+    org = Empty([row(0, 1)], 2, loses={1})
+    with pytest.raises(UnexpectedAnswer):
+        read(org, WHOLE)
+    assert len(org.asked) == 2
+
+
+def test_a_field_that_went_out_of_sight_is_left_out_and_the_window_read() -> None:
+    org = Org([row(0, 1)], 10)
+    org.hidden = {"Title"}
+    columns = Columns(Describes(org, KNOWN), "lead", ("Id", "SystemModstamp", "Email", "Title", "Nope__c"))  # type: ignore[arg-type]  # a stand-in
+    [page] = changed_rows(org, columns, WHOLE, None)  # type: ignore[arg-type]  # a stand-in
+    assert len(page.rows) == 1
+    assert columns.shown == ["Id", "SystemModstamp", "Email"]
+    assert columns.hidden == ["Nope__c", "Title"]
+
+
+def test_a_refusal_that_names_none_of_our_fields_is_shown() -> None:
+    org = Org([], 10)
+    org.hidden = {"SystemModstamp"}
+    with pytest.raises(NotPossible):
+        read(org, WHOLE)
+
+
+def test_a_resume_point_of_something_else_is_refused() -> None:
+    with pytest.raises(RunCannotContinue, match="resume point"):
+        read(Org([], 10), WHOLE, "after=1234")
