@@ -23,6 +23,9 @@ __all__ = ["Done", "Input", "Missing", "NoAnswer", "NotSent", "Result", "Turned"
 _CARRIED_BY_ALL = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE"})
 """Refusals that hit every input that sets the property, whatever the value."""
 
+_PASSING = frozenset({"INTERNAL_ERROR", "RATE_LIMITS", "SERVICE_UNAVAILABLE", "TIMEOUT", "LOCKED"})
+"""Categories that say nothing against an input. Whether it was carried out stays open."""
+
 _ONE_TRY = Patience(attempts=1, first_wait=0.0, longest_wait=0.0)
 
 
@@ -53,10 +56,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turned:
-    """Refused, and would be refused again. ``absent``: because there is no such record."""
+    """Refused. ``absent``: there is no such record. ``passing``: HubSpot itself failed, nothing is wrong with it."""
 
     problem: Problem
     absent: bool = False
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +125,11 @@ def _not_sent(parts: Sequence[Sequence[Input]], error: ConnectorError) -> dict[s
 
 
 def _turned(refused: Refused) -> Turned:
-    return Turned(problem=refused.refusal, absent=_absent(refused.refusal) or refused.status == 404)
+    return _refusal(refused.refusal, absent=refused.status == 404)
+
+
+def _refusal(problem: Problem, *, absent: bool = False) -> Turned:
+    return Turned(problem=problem, absent=absent or _absent(problem), passing=problem.category in _PASSING)
 
 
 def _absent(problem: Problem) -> bool:
@@ -188,7 +196,7 @@ def _settled(part: Sequence[Input], status: int, body: bytes) -> dict[str, Resul
         named = named or [by_id[id] for id in problem.named("ids", "id", "objectId") if id in by_id]
         if not named and len(part) == 1:
             named = [part[0].trace]
-        results |= {trace: Turned(problem=problem, absent=_absent(problem)) for trace in named}
+        results |= {trace: _refusal(problem) for trace in named}
     for record in answer.results:
         trace = record.objectWriteTraceId if record.objectWriteTraceId in traces else by_id.get(record.id)
         if trace is None:

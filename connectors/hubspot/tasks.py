@@ -225,6 +225,8 @@ def _outcome(draft: TaskDraft, result: Result, there: str | None, person: ReadBa
             return Redirected(ref=ref, to=person.to, reason=person.reason)
         case Turned() if isinstance(person, Gone):
             return Redirected(ref=ref, to=None, reason=person.reason)
+        case Turned(problem=problem, passing=True):
+            return Unknown(ref=ref, reason=f"HubSpot failed at this task: {problem.what()}")
         case Turned(problem=problem):
             return rejected(ref, problem, {"hubspot_owner_id": draft.owner, TASK_KEY.name: draft.key})
         case Missing(status=status):

@@ -98,8 +98,8 @@ def _outcome(patch: Patch, result: Result, now: ReadBack | None) -> WriteOutcome
             return Redirected(ref=ref, to=now.to, reason=now.reason)
         case Turned(absent=True) | Missing() if isinstance(now, Gone):
             return Redirected(ref=ref, to=None, reason=now.reason)
-        case Turned(problem=problem, absent=absent):
-            return rejected(ref, problem, patch.fields, retry=absent)
+        case Turned(problem=problem, absent=absent, passing=passing):
+            return rejected(ref, problem, patch.fields, retry=absent or passing)
         case Missing(status=status):
             return Unknown(ref=ref, reason=f"HTTP {status} names this record neither as done nor as refused")
         case NoAnswer(reason=reason):
