@@ -16,7 +16,7 @@ simple-salesforce and requests are imported with the first call, not with this p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 
 from connectors.errors import UnexpectedAnswer
@@ -77,7 +77,7 @@ class SalesforceConnector:
     fields: the Salesforce half of fields.yaml, knowing which properties are written
     patience: how often and how long one call may be tried
     sleep, monotonic: the two clocks of waiting, in seconds
-    schemas: describes kept from earlier (object -> field -> schema); they spare a call each
+    schemas: object -> field -> schema, kept between connectors by whoever wants to; they spare a call each
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class SalesforceConnector:
         patience: Patience,
         sleep: Callable[[float], object] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
-        schemas: Mapping[str, Mapping[str, FieldSchema]] | None = None,
+        schemas: MutableMapping[str, Mapping[str, FieldSchema]] | None = None,
     ) -> None:
         self._settings = settings
         self._fields = fields
         self._client = Client(settings, patience=patience, sleep=sleep, monotonic=monotonic)
-        self._describes = Describes(self._client, schemas or {})
+        self._describes = Describes(self._client, {} if schemas is None else schemas)
         self._reader = Reader(self._client, self._describes, fields)
         self._activities = Activities(self._client, self._describes, fields)
         self._writer = Writer(self._client, self._describes, self._reader.read, sleep)

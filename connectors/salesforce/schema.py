@@ -7,7 +7,7 @@ that can be read or written, so only a describe is trusted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,11 +78,11 @@ class Picklist:
 
 
 class Describes:
-    """Describes, each fetched once. ``known`` are schemas kept from an earlier run; they spare the call."""
+    """Describes, each fetched once. ``known`` holds the schemas; what an earlier run has put there spares the call."""
 
-    def __init__(self, client: Client, known: Mapping[str, Mapping[str, FieldSchema]]) -> None:
+    def __init__(self, client: Client, known: MutableMapping[str, Mapping[str, FieldSchema]]) -> None:
         self._client = client
-        self._fields: dict[str, Mapping[str, FieldSchema]] = dict(known)
+        self._fields = known
         self._raw: dict[str, Mapping[str, Any]] = {}
 
     def fields(self, object: str) -> Mapping[str, FieldSchema]:

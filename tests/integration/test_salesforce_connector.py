@@ -559,13 +559,13 @@ def test_a_user_who_may_not_customise_is_told_what_is_missing(scene: Scene) -> N
 
 
 def test_a_schema_kept_from_yesterday_spares_the_describe(scene: Scene) -> None:
-    kept = {name: scene.sf.describe(name) for name in ("lead", "contact", "account")}
-    other = SalesforceConnector(
-        SalesforceSettings(base_url=scene.box.url, auth=Session(session_id=scene.org.session_id())),
-        FIELDS,
-        patience=Patience(attempts=1),
-        schemas=kept,
-    )
+    kept: dict[str, Any] = {}
+    settings = SalesforceSettings(base_url=scene.box.url, auth=Session(session_id=scene.org.session_id()))
+    first = SalesforceConnector(settings, FIELDS, patience=Patience(attempts=1), schemas=kept)
+    first.check()
+    first.close()
+    assert set(kept) == {"lead", "contact", "account"}
+    other = SalesforceConnector(settings, FIELDS, patience=Patience(attempts=1), schemas=kept)
     lead = scene.lead(Email="l@corp.example")
     pages = list(other.people(stream(StreamKind.PEOPLE, "lead"), scene.window(), None))
     assert [one.ref for page in pages for one in page.rows] == [lead]

@@ -87,7 +87,7 @@ class Org:
 
 
 def read(org: Org, window: Window, resume: str | None = None, wanted: tuple[str, ...] = ()) -> list[Any]:
-    columns = Columns(Describes(org, KNOWN), "lead", ("Id", "SystemModstamp", *wanted))  # type: ignore[arg-type]  # a stand-in
+    columns = Columns(Describes(org, dict(KNOWN)), "lead", ("Id", "SystemModstamp", *wanted))  # type: ignore[arg-type]  # a stand-in
     return list(changed_rows(org, columns, window, resume))  # type: ignore[arg-type]  # a stand-in
 
 
@@ -148,7 +148,7 @@ def test_a_cursor_that_is_lost_without_progress_is_an_error_not_a_loop() -> None
 def test_a_field_that_went_out_of_sight_is_left_out_and_the_window_read() -> None:
     org = Org([row(0, 1)], 10)
     org.hidden = {"Title"}
-    columns = Columns(Describes(org, KNOWN), "lead", ("Id", "SystemModstamp", "Email", "Title", "Nope__c"))  # type: ignore[arg-type]  # a stand-in
+    columns = Columns(Describes(org, dict(KNOWN)), "lead", ("Id", "SystemModstamp", "Email", "Title", "Nope__c"))  # type: ignore[arg-type]  # a stand-in
     [page] = changed_rows(org, columns, WHOLE, None)  # type: ignore[arg-type]  # a stand-in
     assert len(page.rows) == 1
     assert columns.shown == ["Id", "SystemModstamp", "Email"]
