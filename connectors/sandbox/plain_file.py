@@ -19,7 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from connectors.sandbox.box import Sandbox
-from connectors.sandbox.hubspot_schema import Property
+from connectors.sandbox.salesforce_values import Refused
 
 __all__ = ["ColumnMapError", "load"]
 
@@ -59,6 +59,7 @@ class _ColumnMap:
     reps: Mapping[str, str]
     queues: Mapping[str, str]
     fields: Mapping[str, Mapping[str, str]]
+    fields_line: int
     records: Sequence[tuple[str, Mapping[str, _Value]]]
 
 
@@ -81,7 +82,10 @@ def load(box: Sandbox, csv_path: Path, columns_path: Path) -> int:
     rows = _rows(csv_path, columns_path, plan)
     _hire(box, plan)
     for object, fields in plan.fields.items():
-        _make_fields(box, object, fields)
+        try:
+            _make_fields(box, object, fields)
+        except (ValueError, Refused) as refused:
+            raise ColumnMapError([f"{columns_path}:{plan.fields_line}: fields of {object}: {refused}"]) from refused
     for row in rows:
         for object, values in plan.records:
             properties = {name: said for name, value in values.items() if (said := _said(value, row.cells)) is not None}
@@ -115,22 +119,11 @@ def _hire(box: Sandbox, plan: _ColumnMap) -> None:
 
 
 def _make_fields(box: Sandbox, object: str, fields: Mapping[str, str]) -> None:
-    """Custom properties, visible to whoever signs in."""
+    """Custom properties, visible to whoever signs in. ValueError or Refused when one is there already."""
     crm, _, kind = object.partition(" ")
     if crm == "hubspot":
-        table = box.hubspot.table(kind)
         for name, type in fields.items():
-            box.hubspot.define(
-                table,
-                Property(
-                    name=name,
-                    label=name,
-                    type={"text": "string"}.get(type, type),
-                    field_type=type,
-                    group="contactinformation",
-                    standard=False,
-                ),
-            )
+            box.hubspot.add_property(kind, name, {"text": "string"}.get(type, type))
         return
     granted = box.salesforce.add("PermissionSet", {"Name": f"Plain_File_{kind}", "Label": f"Plain file {kind}"})
     box.salesforce.add("PermissionSetAssignment", {"PermissionSetId": granted, "AssigneeId": box.salesforce.user_id})
@@ -216,6 +209,7 @@ class _Reader:
             reps=self._texts(top.get("reps"), "reps"),
             queues=self._texts(top.get("queues"), "queues"),
             fields=self._fields(top.get("fields")),
+            fields_line=_line(top.get("fields")),
             records=[self._record(one) for one in self._list(top.get("records"), "records")],
         )
         if not plan.records:
@@ -239,12 +233,13 @@ class _Reader:
         return object, {name: self._value(name, one) for name, one in properties.items()}
 
     def _value(self, name: str, node: Node) -> _Value:
-        line = node.start_mark.line + 1
         if isinstance(node, ScalarNode):
-            return _Value(text=self._text(node, name), values={}, line=line)
+            return _Value(text=self._text(node, name), values={}, line=_line(node))
         keys = self._mapping(node, name, ("column", "values"))
         column = self._text(keys.get("column") or node, f"column of {name}")
-        return _Value(text=f"{{{column}}}", values=self._texts(keys.get("values"), f"values of {name}"), line=line)
+        return _Value(
+            text=f"{{{column}}}", values=self._texts(keys.get("values"), f"values of {name}"), line=_line(node)
+        )
 
     def _instant(self, node: Node | None) -> datetime:
         text = self._text(node, "created")
@@ -302,8 +297,12 @@ class _Reader:
         return text
 
     def _problem(self, node: Node | None, message: str) -> None:
-        line = node.start_mark.line + 1 if node is not None else 1
-        self._problems.append(f"{self._path}:{line}: {message}")
+        self._problems.append(f"{self._path}:{_line(node)}: {message}")
+
+
+def _line(node: Node | None) -> int:
+    """The line a node begins on; 1 for what is not there."""
+    return 1 if node is None else int(node.start_mark.line) + 1
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -96,7 +96,7 @@ def test_reps_and_queues_exist_in_both_crms(box: Sandbox, files: tuple[Path, Pat
 
 def test_a_missing_column_is_named_with_its_line_and_the_nearest_one(box: Sandbox, files: tuple[Path, Path]) -> None:
     leads, columns = files
-    columns.write_text(MAP.replace("{column: Lead Origin}", "{column: Lead Orign}"), encoding="utf-8")
+    columns.write_text(MAP.replace("{column: Lead Origin}", "{column: Lead Orign}", 1), encoding="utf-8")
     with pytest.raises(ColumnMapError) as caught:
         load(box, leads, columns)
     assert caught.value.problems == (
@@ -135,6 +135,22 @@ def test_a_mistake_in_the_map_is_told_with_its_line(
     with pytest.raises(ColumnMapError) as caught:
         load(box, leads, columns)
     assert any(p.startswith(f"{columns}:{line}: ") and message in p for p in caught.value.problems), caught.value
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "message"),
+    [
+        ("lead_origin: text", "lastname: text", "fields of hubspot contact: .*lastname"),
+        ("Origin__c: text", "Origin: text", "fields of salesforce Lead: "),
+    ],
+)
+def test_a_custom_property_that_cannot_be_made_is_refused(
+    box: Sandbox, files: tuple[Path, Path], wrong: str, right: str, message: str
+) -> None:
+    leads, columns = files
+    columns.write_text(MAP.replace(wrong, right, 1), encoding="utf-8")
+    with pytest.raises(ColumnMapError, match=rf"columns\.yaml:\d+: {message}"):
+        load(box, leads, columns)
 
 
 def test_all_mistakes_are_told_at_once(box: Sandbox, files: tuple[Path, Path]) -> None:
