@@ -349,14 +349,12 @@ class Reader:
             raise
         return answer
 
-    def by_property(self, object: str, property: str, values: Sequence[str], *, archived: bool) -> list[Record]:
-        """Records whose unique ``property`` is one of these."""
+    def by_property(self, object: str, property: str, values: Sequence[str]) -> list[Record]:
+        """Live records whose unique ``property`` is one of these."""
         return [
             row
             for start in range(0, len(values), BATCH)
-            for row in self._batch(
-                object, values[start : start + BATCH], (property,), by=property, archived=archived
-            ).results
+            for row in self._batch(object, values[start : start + BATCH], (property,), by=property).results
         ]
 
     def by_ids(self, object: str, ids: Sequence[str], properties: Sequence[str], *, archived: bool) -> list[Record]:
@@ -366,6 +364,18 @@ class Reader:
             for start in range(0, len(ids), BATCH)
             for row in self._batch(object, ids[start : start + BATCH], properties, archived=archived).results
         ]
+
+    def deleted(self, object: str, properties: Sequence[str], *, pages: int) -> Iterator[Record]:
+        """What lies in the bin (90 days), at most so many pages of it: there is no filter, and no search."""
+        query = [("limit", str(BATCH)), ("archived", "true"), *(("properties", name) for name in properties)]
+        after: str | None = None
+        for _ in range(pages):
+            here = [*query, ("after", after)] if after else query
+            page = self._client.read("list", "GET", self._client.objects(object), read=record_page, query=here)
+            yield from page.rows
+            if page.after is None or page.after == after:
+                return
+            after = page.after
 
     # -- forms -----------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,10 @@ _TASK_TO_CONTACT = 204
 _DUE_AT = time(9, 0, tzinfo=UTC)
 _BODY = "hs_task_body"
 
+_BIN_PAGES = 100
+"""Ten thousand tasks deleted in ninety days. Past that a task that was sent without an answer and deleted by its rep
+before the next run could be made a second time."""
+
 
 class _Target(msgspec.Struct, frozen=True):
     toObjectId: str | int  # noqa: N815  # HubSpot's name
@@ -132,26 +136,28 @@ class Tasks:
 
     def _there(self, drafts: Sequence[TaskDraft], *, unique: bool) -> dict[str, str]:
         """Key -> task id of those that exist, also where a rep has deleted the task since."""
-        return self._by_key(drafts) if unique else self._by_marker(drafts)
+        found = self._by_key(drafts) if unique else self._by_marker(drafts)
+        return found | self._in_bin([d for d in drafts if d.attempted and d.key not in found], unique=unique)
 
     def _by_key(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for archived in (False, True):
-            keys = [draft.key for draft in drafts if draft.key not in found]
-            if keys:
-                rows = self._reader.by_property("task", TASK_KEY.name, keys, archived=archived)
-                found |= {key: row.id for row in rows if (key := row.properties.get(TASK_KEY.name))}
-        return found
+        rows = self._reader.by_property("task", TASK_KEY.name, [draft.key for draft in drafts])
+        return {key: row.id for row in rows if (key := row.properties.get(TASK_KEY.name))}
 
     def _by_marker(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
-        tasks = self._tasks_of({draft.person.id for draft in drafts})
+        tasks = sorted(self._tasks_of({draft.person.id for draft in drafts}))
+        live = self._reader.by_ids("task", tasks, (_BODY,), archived=False)
+        rest = sorted(set(tasks) - {row.id for row in live})
+        rows = live + self._reader.by_ids("task", rest, (_BODY,), archived=True)
+        return {draft.key: row.id for row in rows for draft in drafts if _is(row, draft, unique=False)}
+
+    def _in_bin(self, drafts: Sequence[TaskDraft], *, unique: bool) -> dict[str, str]:
+        """A deleted task keeps neither its unique value nor, as a rule, its associations: only the bin has it."""
         found: dict[str, str] = {}
-        unseen = sorted(tasks)
-        for archived in (False, True):
-            rows = self._reader.by_ids("task", unseen, (_BODY,), archived=archived) if unseen else []
-            for row in rows:
-                found |= {draft.key: row.id for draft in drafts if _is(row, draft, unique=False)}
-            unseen = sorted(set(unseen) - {row.id for row in rows})
+        if drafts:
+            for row in self._reader.deleted("task", (TASK_KEY.name, _BODY), pages=_BIN_PAGES):
+                found |= {draft.key: row.id for draft in drafts if _is(row, draft, unique=unique)}
+                if len(found) == len(drafts):
+                    break
         return found
 
     def _tasks_of(self, people: Iterable[str]) -> set[str]:
