@@ -1,0 +1,329 @@
+"""fields.yaml as types: which CRM property is which fact, which CRM activity is which event, whom to believe.
+
+Without the file the mapping of the template that `init` writes is used.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from connectors.fields import Convert, CountRule, CrmMap, EventRule, EventSource, FactField, FieldMap, ObjectMap
+from connectors.records import Crm
+from scoring.document import Entry, Kind, Node, PolicyInvalid, Problem, Source, Unreadable, did_you_mean, read_document
+from scoring.facts import EVENT_KINDS, FACTS, SENIORITIES, Fact, FactType, custom_fact
+from scoring.phrases import lacks
+from scoring.tables import fold
+from scoring.version import content_hash
+from sync.init import templates
+
+__all__ = ["Mapping", "SeniorityTable", "load_mapping"]
+
+SeniorityTable = tuple[tuple[str, tuple[str, ...]], ...]
+"""Lines of (seniority, phrases) in the order they are tested; empty for the built-in table."""
+
+_OBJECTS = {Crm.HUBSPOT: ("contact", "company"), Crm.SALESFORCE: ("lead", "contact", "account")}
+_COMPANIES = ("company", "account")
+_SOURCES = {
+    Crm.HUBSPOT: (EventSource.FORM, EventSource.COUNTER),
+    Crm.SALESFORCE: (EventSource.CAMPAIGN, EventSource.TASK, EventSource.MEETING),
+}
+_LATER_SOURCES = {Crm.HUBSPOT: ("email_event", "meeting"), Crm.SALESFORCE: ()}
+_SOURCE_KEYS = {EventSource.CAMPAIGN: ("status",), EventSource.COUNTER: ("date", "first_read")}
+_PREFER = (
+    "salesforce unless blank",
+    "hubspot unless blank",
+    "newest",
+    "either true",
+    "most restrictive",
+)
+_TYPES = ("text", "number", "boolean", "date", "list")
+_CONVERTS = tuple(str(c) for c in Convert if c is not Convert.PLAIN)
+_CONVERTED = {
+    Convert.COUNTRY: (FactType.COUNTRY,),
+    Convert.LANGUAGE: (FactType.TEXT,),
+    Convert.DOMAIN: (FactType.DOMAIN,),
+    Convert.OWNER: (FactType.OWNER,),
+    Convert.IS_SET: (FactType.BOOLEAN,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """What fields.yaml says.
+
+    map        both CRMs' halves; a CRM the file does not mention has no objects
+    prefer     fact, or ``default`` -> the rule by which one of several values is chosen
+    seniority  the file's own table, empty when it has none
+    custom     the facts beyond the built-in ones
+    hash       content hash; part of the policy's version
+    """
+
+    map: FieldMap
+    prefer: collections.abc.Mapping[str, str] = field(default_factory=dict)
+    seniority: SeniorityTable = ()
+    custom: collections.abc.Mapping[str, Fact] = field(default_factory=dict)
+    hash: str = ""
+
+    def facts_by_property(self) -> dict[tuple[str, str], dict[str, str]]:
+        """(CRM, object) -> property -> the first fact it is read as."""
+        read: dict[tuple[str, str], dict[str, str]] = {}
+        for crm, one in self.map.crms.items():
+            for name, object in one.objects.items():
+                for fact in object.facts:
+                    if fact.property is not None:
+                        read.setdefault((crm, name), {}).setdefault(fact.property, fact.fact)
+        return read
+
+
+def load_mapping(source: Source | None) -> tuple[Mapping, list[Problem]]:
+    """The mapping and the warnings about it; ``source`` None is the built-in one.
+
+    Raises
+    ------
+    PolicyInvalid: every error of the file
+    """
+    if source is None:
+        source = Source("fields.yaml", (templates() / "fields.yaml").read_bytes())
+    root = read_document(source.content, source.name)
+    reader = _Reader()
+    mapping = reader.mapping(root)
+    root.report_empty()
+    if any(not p.warning for p in root.problems):
+        raise PolicyInvalid(p for p in root.problems if not p.warning)
+    return mapping, [p for p in root.problems if p.warning]
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads one file. ``custom`` grows with every custom fact that is mapped."""
+
+    custom: dict[str, Fact] = field(default_factory=dict)
+
+    def mapping(self, root: Node) -> Mapping:
+        found = root.fields("version", "hubspot", "salesforce", "prefer", "seniority", required=("version",))
+        if "version" in found and found["version"].text() not in ("", "1"):
+            found["version"].error(f"'{found['version'].value}': the version of this language is 1")
+        crms = {crm: self._crm(found.get(crm), crm) for crm in Crm}
+        if root.kind is Kind.MAPPING and not any(crm in found for crm in Crm):
+            root.error("neither hubspot nor salesforce is mapped: nothing would be read")
+        prefer = self._prefer(found["prefer"]) if "prefer" in found else {}
+        seniority = _seniority(found["seniority"]) if "seniority" in found else ()
+        custom = dict(sorted(self.custom.items()))
+        return Mapping(
+            map=FieldMap(crms=crms),
+            prefer=prefer,
+            seniority=seniority,
+            custom=custom,
+            hash=content_hash(crms, prefer, seniority, custom),
+        )
+
+    def _crm(self, node: Node | None, crm: Crm) -> CrmMap:
+        if node is None:
+            return CrmMap(crm=crm, objects={name: ObjectMap(object=name, facts=()) for name in _OBJECTS[crm]})
+        found = node.fields(*_OBJECTS[crm], "events", later=("sales_state", "review"), what="object")
+        objects = {name: self._object(found.get(name), name, crm) for name in _OBJECTS[crm]}
+        events = _events(found["events"], crm) if "events" in found else ()
+        return CrmMap(crm=crm, objects=objects, events=events)
+
+    def _object(self, node: Node | None, name: str, crm: Crm) -> ObjectMap:
+        facts = [made for e in node.pairs() if (made := self._fact(e, name, crm))] if node is not None else []
+        return ObjectMap(object=name, facts=tuple(facts))
+
+    def _fact(self, entry: Entry, object: str, crm: Crm) -> FactField | None:
+        try:
+            known = _known_fact(entry.key, object)
+        except Unreadable as why:
+            entry.name.error(str(why))
+            return None
+        if entry.node.kind is Kind.TEXT:
+            made = FactField(fact=entry.key, property=entry.node.read(_property, ""))
+            self._typed(entry, known, made)
+            return made
+        if entry.node.kind is Kind.MAPPING and entry.node.get("count") is not None:
+            return self._count(entry, known, object, crm)
+        found = entry.node.fields("property", "as", "values", "true_when", "type", required=("property",))
+        ways = [key for key in ("as", "values", "true_when") if key in found]
+        if len(ways) > 1:
+            found[ways[1]].error(f"either '{ways[0]}' or '{ways[1]}', not both")
+        made = FactField(
+            fact=entry.key,
+            property=found["property"].read(_property, "") if "property" in found else "",
+            convert=Convert(found["as"].choice(_CONVERTS)) if "as" in found else Convert.PLAIN,
+            values=_values(found["values"], known) if "values" in found else {},
+            true_when=_texts(found["true_when"]) if "true_when" in found else (),
+            type=found["type"].choice(_TYPES, "type") if "type" in found else None,
+        )
+        self._typed(entry, known, made)
+        return made
+
+    def _count(self, entry: Entry, known: Fact | None, object: str, crm: Crm) -> FactField:
+        found = entry.node.fields("count", "where", required=("count",))
+        if crm is not Crm.SALESFORCE or object not in _COMPANIES:
+            entry.node.error("related records are counted for Salesforce accounts only", at=entry.name)
+        where = {e.key: e.node.text() for e in found["where"].pairs()} if "where" in found else {}
+        for pair in found["where"].entries if "where" in found else ():
+            pair.name.read(_property, "")
+        made = FactField(
+            fact=entry.key, count=CountRule(object=found["count"].read(_property, ""), where=where), type="number"
+        )
+        self._typed(entry, known, made)
+        return made
+
+    def _typed(self, entry: Entry, known: Fact | None, made: FactField) -> None:
+        """The declared reading must give what the fact holds; a custom fact takes its type from the reading."""
+        if known is None:
+            fact = custom_fact(entry.key, _custom_type(made))
+            first = self.custom.setdefault(entry.key, fact)
+            if first.type is not fact.type:
+                entry.name.error(f"this is {fact.type} here and {first.type} elsewhere: give both the same type")
+            return
+        if made.type is not None and made.count is None:
+            entry.node.error(f"'type' is for custom facts: {known.name} is {known.type}", at=entry.node.get("type"))
+        if made.convert is not Convert.PLAIN and known.type not in _CONVERTED[made.convert]:
+            entry.node.error(f"'as: {made.convert}' does not make {known.type}", at=entry.node.get("as"))
+        if made.true_when and known.type is not FactType.BOOLEAN:
+            entry.node.error(f"'true_when' does not make {known.type}", at=entry.node.get("true_when"))
+        if made.count is not None and known.type is not FactType.NUMBER:
+            entry.node.error(f"a count does not make {known.type}", at=entry.node.get("count"))
+        if known.type is FactType.OWNER and made.convert is not Convert.OWNER:
+            entry.node.error(f"an owner is read with {{property: {made.property}, as: owner}}")
+
+    def _prefer(self, node: Node) -> dict[str, str]:
+        names = {*FACTS, *self.custom}
+        prefer: dict[str, str] = {}
+        for entry in node.pairs():
+            if entry.key != "default" and entry.key not in names:
+                near = did_you_mean(entry.key, ("default", *sorted(names)))
+                node.error(f"unknown field '{entry.key}'{near}", at=entry.name)
+            prefer[entry.key] = entry.node.choice(_PREFER, "rule")
+        return prefer
+
+
+def _known_fact(key: str, object: str) -> Fact | None:
+    """The built-in fact, None for a custom one; `Unreadable` when the object cannot have it."""
+    custom = re.fullmatch(r"(person|company)\.custom\.[a-z][a-z0-9_]*", key)
+    if object in _COMPANIES and not key.startswith("company.") and (custom or key in FACTS):
+        raise Unreadable(f"'{key}' is no fact of a company")
+    if custom:
+        return None
+    if key.startswith(("person.custom.", "company.custom.")):
+        raise Unreadable(f"'{key}': a custom name is lower-case words joined by _")
+    fact = FACTS.get(key)
+    if fact is None:
+        raise Unreadable(f"unknown field '{key}'{did_you_mean(key, [f.name for f in FACTS.values() if not f.derived])}")
+    if fact.derived:
+        raise Unreadable(f"'{key}' is derived from other facts and cannot be mapped")
+    return fact
+
+
+def _custom_type(made: FactField) -> FactType:
+    if made.true_when or made.convert is Convert.IS_SET:
+        return FactType.BOOLEAN
+    if made.convert is not Convert.PLAIN:
+        return _CONVERTED[made.convert][0]
+    return FactType(made.type or "text")
+
+
+def _property(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text):
+        raise Unreadable(f"'{text}' is not the name of a property")
+    return text
+
+
+def _texts(node: Node) -> tuple[str, ...]:
+    if node.kind is Kind.LIST and not node.items:
+        node.error("an empty list never matches")
+    return tuple(item.text() for item in node.each())
+
+
+def _values(node: Node, known: Fact | None) -> dict[str, str]:
+    """CRM value -> ours. Ours must be a value of the fact where those are closed."""
+    closed = (*known.values, *known.extra) if known is not None else ()
+    values: dict[str, str] = {}
+    for entry in node.pairs():
+        ours = entry.node.text()
+        if closed and ours and fold(ours) not in closed:
+            entry.node.error(f"'{ours}' is not one of {', '.join(closed)}{did_you_mean(fold(ours), closed)}")
+        values[entry.key] = ours
+    return values
+
+
+# -- events ------------------------------------------------------------------------------------------------------
+
+
+def _events(node: Node, crm: Crm) -> tuple[EventRule, ...]:
+    rules: list[EventRule] = []
+    for item in node.each():
+        rule = _event(item, crm)
+        if rule is None:
+            continue
+        taken = next((r for r in rules if r.source is rule.source and _takes(r, rule)), None)
+        if taken is not None:
+            item.warn(f"W01: this line can never be reached: '{taken.key or 'otherwise'}' above it takes all of it")
+        rules.append(rule)
+    return tuple(rules)
+
+
+def _takes(above: EventRule, rule: EventRule) -> bool:
+    if above.source is EventSource.COUNTER:
+        return False
+    key = above.key is None or (rule.key is not None and fold(above.key) == fold(rule.key))
+    return key and (not above.statuses or (bool(rule.statuses) and set(rule.statuses) <= set(above.statuses)))
+
+
+def _event(node: Node, crm: Crm) -> EventRule | None:
+    sources, later = _SOURCES[crm], _LATER_SOURCES[crm]
+    keys = [e for e in node.pairs() if e.key in sources]
+    waiting = [e for e in node.entries if e.key in later]
+    if len(keys) != 1:
+        if waiting:
+            waiting[0].name.error(f"'{waiting[0].key}' is not supported by this version yet")
+        elif node.kind is Kind.MAPPING:
+            unknown = next((e for e in node.entries if e.key not in ("event", "set", "status", "date")), None)
+            near = did_you_mean(unknown.key, sources) if unknown is not None and not keys else ""
+            node.error(f"a line begins with one of {', '.join(sources)}{near}")
+        return None
+    source = EventSource(keys[0].key)
+    found = node.fields(source, "event", "set", *_SOURCE_KEYS.get(source, ()), required=("event",))
+    kind = found["event"].read(_kind, "") if "event" in found else ""
+    key = found[source].text()
+    if source is EventSource.COUNTER:
+        found[source].read(_property, "")
+    return EventRule(
+        source=source,
+        key=None if key == "otherwise" and source is not EventSource.COUNTER else key,
+        kind=kind,
+        statuses=_texts(found["status"]) if "status" in found else (),
+        set=_set(found["set"], kind) if "set" in found else {},
+        date=found["date"].read(_property, "") if "date" in found else None,
+        count_first="first_read" not in found or found["first_read"].choice(("ignore",)) != "ignore",
+    )
+
+
+def _kind(text: str) -> str:
+    if text not in EVENT_KINDS:
+        raise Unreadable(f"unknown event '{text}'{did_you_mean(text, EVENT_KINDS)}")
+    return text
+
+
+def _set(node: Node, kind: str) -> dict[str, str]:
+    attributes: dict[str, str] = {}
+    for entry in node.pairs():
+        lacking = lacks(entry.key, (kind,)) if kind else None
+        if lacking is not None:
+            node.error(lacking, at=entry.name)
+        attributes[entry.key] = entry.node.text()
+    return attributes
+
+
+def _seniority(node: Node) -> SeniorityTable:
+    lines: list[tuple[str, tuple[str, ...]]] = []
+    for entry in node.pairs():
+        if entry.key not in SENIORITIES:
+            entry.name.error(f"unknown seniority{did_you_mean(entry.key, SENIORITIES)}")
+        phrases: Sequence[str] = entry.node.text().split(" or ")
+        lines.append((entry.key, tuple(fold(phrase) for phrase in phrases if fold(phrase))))
+    return tuple(lines)
