@@ -70,7 +70,7 @@ def is_free_mail(domain: str, free_mail: frozenset[str] | None = None) -> bool:
 
 
 def email_is_valid(email: str) -> bool:
-    """Syntax only: nothing is looked up, and a domain nobody can have (``.invalid``, ``.test``) is as good as another."""
+    """Syntax only: nothing is looked up, and a domain nobody can have (``.test``) is as good as another."""
     domain = email_domain(email)
     if domain is None or "." not in domain:
         return False

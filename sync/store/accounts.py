@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from connectors.normalise import email as normal_email
-from connectors.records import AccountInfo, Crm, Owner, RecordRef, Stream, Window
+from connectors.records import AccountInfo, Crm, Owner, OwnerKind, RecordRef, Stream, Window
 from sync.resolve import PEOPLE_OBJECTS
 from sync.store import outbox, schema
 from sync.store.db import StoreError
 from sync.store.refs import COMPANY_OBJECT, SaveCounts, dirty_employees, mark_dirty, parts
 
-__all__ = ["Cursor", "load_cursor", "pin_account", "pinned_accounts", "save_owners", "save_window"]
+__all__ = ["Cursor", "load_cursor", "load_owners", "pin_account", "pinned_accounts", "save_owners", "save_window"]
 
 
 def pin_account(tx: Connection, account: AccountInfo, *, at: datetime) -> None:
@@ -122,6 +122,25 @@ def save_owners(tx: Connection, crm: Crm, owners: Sequence[Owner], *, seen_at: d
     counts.changed += len(vanished)
     _dirty_owned(tx, crm, renamed)
     return counts
+
+
+def load_owners(tx: Connection) -> tuple[Owner, ...]:
+    """Every user and queue of both CRMs, as last listed."""
+    found = tx.execute(select(schema.owner).order_by(schema.owner.c.conn, schema.owner.c.id))
+    return tuple(
+        Owner(
+            crm=Crm(row.conn),
+            id=row.id,
+            kind=OwnerKind(row.kind),
+            email=row.email,
+            name=row.name,
+            active=row.active,
+            label=row.label,
+            objects=tuple(row.objects),
+            integration=row.integration,
+        )
+        for row in found
+    )
 
 
 def _dirty_owned(tx: Connection, crm: Crm, owners: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from sync.resolve import PEOPLE_OBJECTS, Identity, Link, Method, ResolvedPerson,
 from sync.store import outbox, schema
 from sync.store.refs import COMPANY_OBJECT, aliases_of, by_object, follow_aliases, here, parts
 
-__all__ = ["ResolveCounts", "load_owner_names", "load_sources", "resolve_touched", "settle_dirty"]
+__all__ = ["ResolveCounts", "any_touched", "load_owner_names", "load_sources", "resolve_touched", "settle_dirty"]
 
 BATCH = 2000
 """Touched records whose clusters are in memory at once."""
@@ -322,12 +322,27 @@ def settle_dirty(tx: Connection, person_ids: Iterable[str]) -> None:
         tx.execute(update(schema.person).where(schema.person.c.person_id.in_(part)).values(dirty=None))
 
 
+def any_touched(tx: Connection) -> bool:
+    """Something that decides must be looked at again: a record to resolve, or a person to score."""
+    touched = select(schema.record.c.id).where(schema.record.c.touched).limit(1)
+    dirty = select(schema.person.c.person_id).where(schema.person.c.dirty.is_not(None)).limit(1)
+    return tx.execute(touched).first() is not None or tx.execute(dirty).first() is not None
+
+
 def person_ids(
-    tx: Connection, which: ColumnElement[bool] | None, *, after: str, below: str | None, limit: int
+    tx: Connection,
+    which: ColumnElement[bool] | None,
+    *,
+    start: str,
+    below: str | None,
+    after: str | None,
+    limit: int,
 ) -> list[str]:
-    """The next ids in order, above ``after`` and under ``below``, of people who fit."""
+    """The next ids, in order, of people who fit: from ``start``, above ``after``, below ``below``."""
     p = schema.person.c.person_id
-    asked = select(p).where(p > after).order_by(p).limit(limit)
+    asked = select(p).where(p >= start).order_by(p).limit(limit)
+    if after is not None:
+        asked = asked.where(p > after)
     if below is not None:
         asked = asked.where(p < below)
     if which is not None:

@@ -241,6 +241,7 @@ def save_people(
                 seen_at,
             )
         page.take(row, before)
+        page.counts.problems += _new_problems(record.problems, before)
         if before is not None and _edited(row.current, before.current, written.get(ref, {})):
             page.dirty.setdefault("edited", []).append(ref)
     _write_page(tx, page)
@@ -313,6 +314,11 @@ def _person_row(
 
 def _problems(problems: Sequence[RecordProblem]) -> str:
     return to_json(sorted([p.field, p.reason] for p in problems))
+
+
+def _new_problems(problems: Sequence[RecordProblem], before: RecordRow | None) -> list[RecordProblem]:
+    known = _read(before.problems) if before else []
+    return [p for p in problems if [p.field, p.reason] not in known]
 
 
 def _without_our_values(
@@ -512,6 +518,8 @@ def save_companies(tx: Connection, records: Sequence[CompanyRecord], *, seen_at:
             page.counts.unchanged += 1
             continue
         page.take(row, before)
+        if record is not None:
+            page.counts.problems += _new_problems(record.problems, before)
     changed = [ref for refs in page.dirty.values() for ref in refs] + [row.ref for row in page.appeared]
     changed += [to for to, _ in page.aliases.values()]
     page.dirty.clear()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, and_, select, update
 
-from connectors.records import Crm, RecordRef
+from connectors.records import Crm, RecordProblem, RecordRef
 from sync.store import schema
 
 __all__ = [
@@ -32,17 +32,33 @@ PART = 900
 
 @dataclass(slots=True)
 class SaveCounts:
-    """What became of the rows of a page. ``older``: the stored version was newer, nothing was taken."""
+    """What became of the rows of a page.
+
+    older     the stored version was newer, nothing was taken
+    events    engagement that counters showed
+    problems  values that could not be used, of records that did not have this problem before
+    """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     older: int = 0
     events: int = 0
+    problems: list[RecordProblem] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
         return self.new + self.changed + self.unchanged + self.older
+
+    def plus(self, other: SaveCounts) -> SaveCounts:
+        """Both together, without the problems."""
+        return SaveCounts(
+            new=self.new + other.new,
+            changed=self.changed + other.changed,
+            unchanged=self.unchanged + other.unchanged,
+            older=self.older + other.older,
+            events=self.events + other.events,
+        )
 
 
 def parts(values: Sequence[Any], size: int = PART) -> Iterator[Sequence[Any]]:
