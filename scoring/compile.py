@@ -328,14 +328,14 @@ class _Pass:
         aggregates = [(f"a{index}", value) for index, value in enumerate(self._aggregates.values())]
         return (
             sql.select([("person_id", sql.column("person_id", "h")), *aggregates])
-            .from_(hits.subquery("h"))
-            .join(exp.to_table("fades"), join_type="cross")
-            .group_by(sql.column("person_id", "h"))
+            .from_(hits.subquery("h", copy=False), copy=False)
+            .join(sql.table("fades"), join_type="cross", copy=False)
+            .group_by(sql.column("person_id", "h"), copy=False)
         )
 
 
 def _count() -> Expression:
-    return exp.cast(sql.column("count", "e"), "BIGINT")
+    return sql.cast(sql.column("count", "e"), "BIGINT")
 
 
 def _live(events: Iterable[_Since], on: date, columns: Iterable[tuple[str, Expression | None]]) -> exp.Select:
@@ -344,10 +344,10 @@ def _live(events: Iterable[_Since], on: date, columns: Iterable[tuple[str, Expre
     kinds = sorted(set().union(*(_kinds(one.match) for one in wanted)))
     return (
         sql.select((name, value or sql.column(name, "e")) for name, value in columns)
-        .from_(exp.alias_(exp.to_table("events"), "e", table=True))
-        .where(_between(sql.column("day", "e"), min(one.start for one in wanted), on))
-        .where(_among(sql.column("kind", "e"), kinds))
-        .where(exp.Not(this=sql.column("deleted", "e")))
+        .from_(sql.table("events", "e"), copy=False)
+        .where(_between(sql.column("day", "e"), min(one.start for one in wanted), on), copy=False)
+        .where(_among(sql.column("kind", "e"), kinds), copy=False)
+        .where(exp.Not(this=sql.column("deleted", "e")), copy=False)
     )
 
 
@@ -361,8 +361,8 @@ def _key(count: Count, on: date, table: str) -> Expression:
             shifted = exp.Add(this=sql.age(day, on), expression=sql.num(6 - on.weekday()))
             return exp.IntDiv(this=exp.Paren(this=shifted), expression=sql.num(7))
         case CountMode.ONCE_PER_MONTH:
-            year = exp.Mul(this=exp.cast(exp.Year(this=day), "BIGINT"), expression=sql.num(12))
-            return exp.Add(this=year, expression=exp.cast(exp.Month(this=day.copy()), "BIGINT"))
+            year = exp.Mul(this=sql.cast(exp.Year(this=day), "BIGINT"), expression=sql.num(12))
+            return exp.Add(this=year, expression=sql.cast(exp.Month(this=day.copy()), "BIGINT"))
         case CountMode.ONCE_PER | CountMode.DISTINCT:
             if count.attribute is None:
                 raise ValueError(f"'{count.mode}' needs an attribute")
@@ -415,13 +415,13 @@ class _Keyed:
             )
         key = _key(self._count, self._on, "e")
         grouped = _live(self._newest, self._on, [("person_id", None), ("key", key), *newest]).group_by(
-            sql.column("person_id", "e"), key.copy()
+            sql.column("person_id", "e"), key.copy(), copy=False
         )
         return (
             sql.select([("person_id", sql.column("person_id", "g")), *self._sums.items()])
-            .from_(grouped.subquery("g"))
-            .join(exp.to_table("fades"), join_type="cross")
-            .group_by(sql.column("person_id", "g"))
+            .from_(grouped.subquery("g", copy=False), copy=False)
+            .join(sql.table("fades"), join_type="cross", copy=False)
+            .group_by(sql.column("person_id", "g"), copy=False)
         )
 
 
@@ -501,8 +501,8 @@ def _pick(counted: _Counted, on: date, fades: _Fades, *, whole_order: bool) -> e
             marks.append(("values", sql.sum_over(_if_since(counted, rule.count, on, value), [person])))
             tests.append(exp.GTE(this=sql.column("values", "r"), expression=sql.num(rule.count.n)))
             nth = sql.over(exp.RowNumber(), [person.copy(), sql.column("key", "c")], order)
-            candidates = exp.Select(expressions=[exp.Star(), exp.alias_(nth, "nth_of_value", quoted=True)]).from_(
-                candidates.subquery("c")
+            candidates = exp.Select(expressions=[exp.Star(), sql.named(nth, "nth_of_value")]).from_(
+                candidates.subquery("c", copy=False), copy=False
             )
         case CountMode.ONCE_PER_DAY | CountMode.ONCE_PER_WEEK | CountMode.ONCE_PER_MONTH | CountMode.ONCE_PER:
             first_of = [person, sql.column("key", "c")]
@@ -515,7 +515,7 @@ def _pick(counted: _Counted, on: date, fades: _Fades, *, whole_order: bool) -> e
         tests.append(sql.equals(sql.column("nth", "r"), sql.num(1)))
 
     occurrences = sql.column("count", "r") if rule.count.mode is CountMode.EVERY else sql.num(1)
-    ranked = exp.Select(expressions=[exp.Star(), *(exp.alias_(mark, name, quoted=True) for name, mark in marks)])
+    ranked = exp.Select(expressions=[exp.Star(), *(sql.named(mark, name) for name, mark in marks)])
     return (
         sql.select(
             [
@@ -525,9 +525,9 @@ def _pick(counted: _Counted, on: date, fades: _Fades, *, whole_order: bool) -> e
                 ("worth", fades.worth(rule.micro, rule.fade, sql.column("day", "r"), counted.start)),
             ]
         )
-        .from_(ranked.from_(candidates.subquery("c")).subquery("r"))
-        .join(exp.to_table("fades"), join_type="cross")
-        .where(sql.both(tests))
+        .from_(ranked.from_(candidates.subquery("c", copy=False), copy=False).subquery("r", copy=False), copy=False)
+        .join(sql.table("fades"), join_type="cross", copy=False)
+        .where(sql.both(tests), copy=False)
     )
 
 
@@ -538,13 +538,12 @@ def _candidates(counted: _Counted, on: date, names: Sequence[str]) -> exp.Select
     columns = [*((name, None) for name in names), ("count", _count())]
     if keyed:
         columns.append(("key", _key(rule.count, on, "e")))
-    events = _live([counted.since], on, columns).where(_matches(rule.match, on))
+    events = _live([counted.since], on, columns).where(_matches(rule.match, on), copy=False)
     if rule.when == All():
         return events
     return events.join(
-        exp.alias_(exp.to_table("people"), "p", table=True),
-        on=sql.equals(sql.column("person_id", "p"), sql.column("person_id", "e")),
-    ).where(_Conditions(on=on, table="p").expression(rule.when))
+        sql.table("people", "p"), on=sql.equals(sql.column("person_id", "p"), sql.column("person_id", "e")), copy=False
+    ).where(_Conditions(on=on, table="p").expression(rule.when), copy=False)
 
 
 def _if_since(counted: _Counted, count: Count, on: date, value: Expression) -> Expression:
@@ -586,9 +585,9 @@ class _Picked:
             )
         return (
             sql.select(columns)
-            .from_(self._by_day().subquery("d"))
-            .join(exp.to_table("fades"), join_type="cross")
-            .group_by(sql.column("person_id", "d"))
+            .from_(self._by_day().subquery("d", copy=False), copy=False)
+            .join(sql.table("fades"), join_type="cross", copy=False)
+            .group_by(sql.column("person_id", "d"), copy=False)
         )
 
     def _by_day(self) -> exp.Select:
@@ -610,8 +609,8 @@ class _Picked:
                     ("shared", worth("shared")),
                 ]
             )
-            .from_(rows.subquery("s"))
-            .group_by(*(key.copy() for key in keys))
+            .from_(rows.subquery("s", copy=False), copy=False)
+            .group_by(*(key.copy() for key in keys), copy=False)
         )
 
     def _shared(self) -> exp.Select:
@@ -620,8 +619,8 @@ class _Picked:
         sharing = [counted for counted in self._rules if counted.shares_max]
         star: list[Expression] = [exp.Star()]
         if not sharing:
-            return exp.Select(expressions=[*star, exp.alias_(sql.column("kept", "t"), "shared")]).from_(
-                kept.subquery("t")
+            return exp.Select(expressions=[*star, sql.named(sql.column("kept", "t"), "shared")]).from_(
+                kept.subquery("t", copy=False), copy=False
             )
         item = sql.column("item", "t")
         group = sql.case([(sql.equals(item.copy(), sql.num(c.index)), sql.num(c.group)) for c in sharing], sql.num(-1))
@@ -632,7 +631,9 @@ class _Picked:
             (*sql.NEWEST_FIRST, ("item", False)),
             before=True,
         )
-        before = exp.Select(expressions=[*star, exp.alias_(spent, "spent")]).from_(kept.subquery("t"))
+        before = exp.Select(expressions=[*star, sql.named(spent, "spent")]).from_(
+            kept.subquery("t", copy=False), copy=False
+        )
         fits = []
         for counted in sharing:
             left = exp.Sub(this=sql.num(counted.shared_max or 0), expression=sql.or_zero(sql.column("spent", "u")))
@@ -642,7 +643,9 @@ class _Picked:
             own = sql.equals(sql.column("item", "u"), sql.num(counted.index))
             fits.append((own, sql.least(sql.column("kept", "u"), room)))
         shared = sql.case(fits, sql.column("kept", "u"))
-        return exp.Select(expressions=[*star, exp.alias_(shared, "shared")]).from_(before.subquery("u"))
+        return exp.Select(expressions=[*star, sql.named(shared, "shared")]).from_(
+            before.subquery("u", copy=False), copy=False
+        )
 
     def _kept(self) -> exp.Select:
         """With the occurrences that are left by the rules' own ``cap: newest``."""
@@ -651,8 +654,8 @@ class _Picked:
         capped = [counted for counted in self._rules if counted.most is not None]
         star: list[Expression] = [exp.Star()]
         if not capped:
-            return exp.Select(expressions=[*star, exp.alias_(sql.column("occurrences", "o"), "kept")]).from_(
-                picks.subquery("o")
+            return exp.Select(expressions=[*star, sql.named(sql.column("occurrences", "o"), "kept")]).from_(
+                picks.subquery("o", copy=False), copy=False
             )
         order = sql.NEWEST_FIRST if whole_order else sql.NEWEST_FIRST[:1]
         earlier = sql.sum_over(
@@ -661,19 +664,23 @@ class _Picked:
             order,
             before=True,
         )
-        before = exp.Select(expressions=[*star, exp.alias_(earlier, "earlier")]).from_(picks.subquery("o"))
+        before = exp.Select(expressions=[*star, sql.named(earlier, "earlier")]).from_(
+            picks.subquery("o", copy=False), copy=False
+        )
         fits = []
         for counted in capped:
             room = exp.Sub(this=sql.num(counted.most or 0), expression=sql.or_zero(sql.column("earlier", "v")))
             own = sql.equals(sql.column("item", "v"), sql.num(counted.index))
             fits.append((own, sql.greatest(sql.least(sql.column("occurrences", "v"), room), sql.num(0))))
         kept = sql.case(fits, sql.column("occurrences", "v"))
-        return exp.Select(expressions=[*star, exp.alias_(kept, "kept")]).from_(before.subquery("v"))
+        return exp.Select(expressions=[*star, sql.named(kept, "kept")]).from_(
+            before.subquery("v", copy=False), copy=False
+        )
 
 
 def _union(selects: Iterable[exp.Select]) -> exp.Query:
     first, *rest = selects
-    return exp.union(first, *rest, distinct=False) if rest else first
+    return exp.union(first, *rest, distinct=False, copy=False) if rest else first
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------
@@ -818,13 +825,13 @@ class _Query:
     def _months(self, last: Expression) -> Expression:
         """Whole calendar months since ``last``: by the months' numbers, one less before its day comes."""
         number = exp.Add(
-            this=exp.Mul(this=exp.cast(exp.Year(this=last), "BIGINT"), expression=sql.num(12)),
-            expression=exp.cast(exp.Month(this=last.copy()), "BIGINT"),
+            this=exp.Mul(this=sql.cast(exp.Year(this=last), "BIGINT"), expression=sql.num(12)),
+            expression=sql.cast(exp.Month(this=last.copy()), "BIGINT"),
         )
         months = exp.Sub(this=sql.num(self.on.year * 12 + self.on.month), expression=exp.Paren(this=number))
         if self.on.day == monthrange(self.on.year, self.on.month)[1]:  # the last day stands for all that would follow
             return months
-        late = exp.GT(this=exp.cast(exp.Day(this=last.copy()), "BIGINT"), expression=sql.num(self.on.day))
+        late = exp.GT(this=sql.cast(exp.Day(this=last.copy()), "BIGINT"), expression=sql.num(self.on.day))
         return exp.Sub(
             this=exp.Paren(this=months), expression=exp.Paren(this=sql.case([(late, sql.num(1))], sql.num(0)))
         )
@@ -877,15 +884,17 @@ class _Query:
         rows = self._base()
         for number, columns in enumerate(steps):
             name = f"s{number}"
-            new = [exp.alias_(value, column, quoted=True) for column, value in columns]
+            new = [sql.named(value, column) for column, value in columns]
             before = exp.Column(this=exp.Star(), table=exp.to_identifier(name))
-            rows = exp.Select(expressions=[before, *new]).from_(rows.subquery(name))
+            rows = exp.Select(expressions=[before, *new]).from_(rows.subquery(name, copy=False), copy=False)
             if number == 0:
-                rows = rows.join(exp.to_table("fades"), join_type="cross")
+                rows = rows.join(sql.table("fades"), join_type="cross", copy=False)
         result = self._result()
         between = [column for columns in steps[:8] for column, _ in columns]
         detail = sql.select([*result, *((column, sql.column(column)) for column in between)])
-        return sql.select(result).from_(rows.subquery("z")), detail.from_(rows.copy().subquery("z"))
+        return sql.select(result).from_(rows.subquery("z", copy=False), copy=False), detail.from_(
+            rows.subquery("z", copy=False), copy=False
+        )
 
     def _base(self) -> exp.Select:
         """People with their model and what their events come to."""
@@ -903,14 +912,14 @@ class _Query:
         ]
         people = exp.Column(this=exp.Star(), table=exp.to_identifier("p"))
         model_index = sql.case(choices, sql.num(len(self.policy.models) - 1))
-        base = exp.Select(expressions=[people, exp.alias_(model_index, "model#", quoted=True)]).from_(
-            exp.alias_(exp.to_table("people"), "p", table=True)
+        base = exp.Select(expressions=[people, sql.named(model_index, "model#")]).from_(
+            sql.table("people", "p"), copy=False
         )
         for name, part in parts:
             taken = [column.alias for column in part.expressions if column.alias != "person_id"]
-            base = base.select(*(exp.alias_(sql.column(column, name), column, quoted=True) for column in taken))
+            base = base.select(*(sql.named(sql.column(column, name), column) for column in taken), copy=False)
             same = sql.equals(sql.column("person_id", name), sql.column("person_id", "p"))
-            base = base.join(part.subquery(name), on=same, join_type="left")
+            base = base.join(part.subquery(name, copy=False), on=same, join_type="left", copy=False)
         return base
 
     def _items(self) -> list[_Column]:
@@ -1091,7 +1100,7 @@ class _Query:
         suppress = [(person.expression(line.test), sql.text(line.name)) for line in self.policy.suppress]
         hand_raise = self.pass_.newest(_Since(self.policy.hand_raise, self.start(default, None)))
         return [
-            ("suppressed#", sql.case(suppress, exp.cast(exp.null(), "TEXT"))),
+            ("suppressed#", sql.case(suppress, sql.cast(exp.null(), "TEXT"))),
             ("lines#", self._by_model(lines)),
             ("hand_raise#", hand_raise),
         ]
@@ -1139,7 +1148,7 @@ class _Query:
 def _band(bands: Bands | None, points: Expression) -> Expression:
     """The label of whole points; below the last bound the last label."""
     if bands is None:
-        return exp.cast(exp.null(), "TEXT")
+        return sql.cast(exp.null(), "TEXT")
     *upper, last = zip(bands.labels, bands.bounds, strict=True)
     tests = [
         (exp.GTE(this=points.copy(), expression=sql.num(bound)), sql.text(label))
@@ -1176,14 +1185,16 @@ def compile_policy(policy: Policy, day: date) -> Compiled:
 def newest(table: str, key: str, columns: Iterable[str], *, dedup: bool, only: bool) -> exp.Select:
     """The rows of ``table`` that count: of each ``key`` the one with the greatest seq, of the people in ``only``."""
     names = sorted(columns)
-    rows = sql.select((name, sql.column(name)) for name in {*names, "seq"}).from_(exp.to_table(table))
+    rows = sql.select((name, sql.column(name)) for name in {*names, "seq"}).from_(sql.table(table), copy=False)
     if dedup:
         nth = sql.over(exp.RowNumber(), [sql.column(key)], (("seq", True),))
-        rows = rows.select(exp.alias_(nth, "nth", quoted=True))
-    result = sql.select((name, sql.column(name, "n")) for name in names).from_(rows.subquery("n"))
+        rows = rows.select(sql.named(nth, "nth"), copy=False)
+    result = sql.select((name, sql.column(name, "n")) for name in names).from_(
+        rows.subquery("n", copy=False), copy=False
+    )
     if dedup:
-        result = result.where(sql.equals(sql.column("nth", "n"), sql.num(1)))
+        result = result.where(sql.equals(sql.column("nth", "n"), sql.num(1)), copy=False)
     if only:
-        chosen = exp.select("person_id").from_("only_people")
-        result = result.where(exp.In(this=sql.column("person_id", "n"), query=chosen.subquery()))
+        chosen = exp.select("person_id", copy=False).from_("only_people", copy=False)
+        result = result.where(exp.In(this=sql.column("person_id", "n"), query=chosen.subquery(copy=False)), copy=False)
     return result

@@ -9,6 +9,7 @@ from __future__ import annotations
 from calendar import monthrange
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 
 from scoring.conditions import Fade, FadeMode, Span, Unit
 
@@ -61,17 +62,28 @@ def _steps(span: Span, age: int, day: date) -> int:
             return months_between(day - timedelta(days=age), day) // span.n
 
 
+@lru_cache(maxsize=4096)
+def _half_life(days: int, rest: int) -> Decimal:
+    """2 to the power of -``rest`` / ``days``."""
+    return _DIGITS.power(Decimal(2), _DIGITS.divide(Decimal(-rest), Decimal(days)))
+
+
+@lru_cache(maxsize=4096)
+def _compounded(percent: int, steps: int) -> Decimal:
+    return _DIGITS.power(1 - percent / _WHOLE, steps) if steps else Decimal(1)
+
+
 def _factor(fade: Fade, age: int, day: date) -> Decimal:
     match fade.mode:
         case FadeMode.NONE:
             return Decimal(1)
         case FadeMode.HALF_LIFE:
-            return _DIGITS.power(Decimal(2), _DIGITS.divide(Decimal(-age), Decimal(fade.span.n)))
+            halvings, rest = divmod(age, fade.span.n)
+            return _DIGITS.divide(_half_life(fade.span.n, rest), Decimal(2**halvings))
         case FadeMode.LINEAR:
             return max(Decimal(0), 1 - fade.percent * _steps(fade.span, age, day) / _WHOLE)
         case FadeMode.COMPOUND:
-            steps = _steps(fade.span, age, day)
-            return _DIGITS.power(1 - fade.percent / _WHOLE, steps) if steps else Decimal(1)
+            return _compounded(fade.percent, _steps(fade.span, age, day))
         case FadeMode.EXPIRE:
             return Decimal(_steps(fade.span, age, day) < 1)
 

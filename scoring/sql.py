@@ -17,6 +17,7 @@ __all__ = [
     "age",
     "both",
     "case",
+    "cast",
     "clamp",
     "column",
     "day",
@@ -25,12 +26,14 @@ __all__ = [
     "floor_divide",
     "greatest",
     "least",
+    "named",
     "num",
     "or_zero",
     "over",
     "rounded_share",
     "select",
     "sum_over",
+    "table",
     "text",
     "total",
     "truth",
@@ -45,17 +48,31 @@ def column(name: str, table: str | None = None) -> exp.Expression:
     return exp.column(name, table=table, quoted=True)
 
 
+def cast(value: exp.Expression, to: str) -> exp.Expression:
+    return exp.Cast(this=value, to=exp.DataType(this=exp.DataType.Type[to]))
+
+
+def named(value: exp.Expression, name: str) -> exp.Expression:
+    return exp.Alias(this=value, alias=exp.to_identifier(name, quoted=True))
+
+
+def table(name: str, alias: str | None = None) -> exp.Expression:
+    return exp.Table(
+        this=exp.to_identifier(name), alias=exp.TableAlias(this=exp.to_identifier(alias)) if alias else None
+    )
+
+
 def num(value: int) -> exp.Expression:
     """A 64-bit integer."""
-    return exp.cast(exp.Literal.number(value), "BIGINT")
+    return cast(exp.Literal.number(value), "BIGINT")
 
 
 def text(value: str) -> exp.Expression:
-    return exp.cast(exp.Literal.string(value), "TEXT")
+    return cast(exp.Literal.string(value), "TEXT")
 
 
 def day(value: date) -> exp.Expression:
-    return exp.cast(exp.Literal.string(value.isoformat()), "DATE")
+    return cast(exp.Literal.string(value.isoformat()), "DATE")
 
 
 def truth(value: bool) -> exp.Expression:
@@ -96,11 +113,13 @@ def case(
 
 def greatest(*values: exp.Expression) -> exp.Expression:
     """The greatest that is not NULL."""
-    return values[0] if len(values) == 1 else exp.Greatest(this=values[0], expressions=list(values[1:]))
+    return (
+        values[0] if len(values) == 1 else exp.Greatest(this=values[0], expressions=list(values[1:]), ignore_nulls=True)
+    )
 
 
 def least(*values: exp.Expression) -> exp.Expression:
-    return values[0] if len(values) == 1 else exp.Least(this=values[0], expressions=list(values[1:]))
+    return values[0] if len(values) == 1 else exp.Least(this=values[0], expressions=list(values[1:]), ignore_nulls=True)
 
 
 def clamp(value: exp.Expression, low: int | None, high: int | None) -> exp.Expression:
@@ -121,7 +140,7 @@ def total(values: Iterable[exp.Expression]) -> exp.Expression:
 
 def whole_sum(value: exp.Expression) -> exp.Expression:
     """The 64-bit sum over rows (DuckDB would widen it)."""
-    return exp.cast(exp.Sum(this=value), "BIGINT")
+    return cast(exp.Sum(this=value), "BIGINT")
 
 
 def age(column_: exp.Expression, on: date) -> exp.Expression:
@@ -159,7 +178,7 @@ def sum_over(
     before: bool = False,
 ) -> exp.Expression:
     """The 64-bit sum over a window, see `over`."""
-    return exp.cast(over(exp.Sum(this=value), partition, order, before=before), "BIGINT")
+    return cast(over(exp.Sum(this=value), partition, order, before=before), "BIGINT")
 
 
 def over(
@@ -187,4 +206,4 @@ def over(
 
 
 def select(columns: Iterable[tuple[str, exp.Expression]]) -> exp.Select:
-    return exp.Select(expressions=[exp.alias_(value, name, quoted=True) for name, value in columns])
+    return exp.Select(expressions=[named(value, name) for name, value in columns])
