@@ -382,7 +382,7 @@ class _Warmth(StrEnum):
     NONE = "none"
 
 
-_ORDINARY = ((_Warmth.HOT, 5), (_Warmth.WARM, 11), (_Warmth.LUKEWARM, 26), (_Warmth.COLD, 40), (_Warmth.NONE, 18))
+_ORDINARY = ((_Warmth.HOT, 8), (_Warmth.WARM, 12), (_Warmth.LUKEWARM, 26), (_Warmth.COLD, 36), (_Warmth.NONE, 18))
 _REMARKABLE = ((_Warmth.HOT, 35), (_Warmth.WARM, 25), (_Warmth.LUKEWARM, 20), (_Warmth.COLD, 20))
 _HELD_BACK = frozenset(
     {Kind.CUSTOMER, Kind.OPEN_OPPORTUNITY, Kind.WITH_SALES, Kind.COMPETITOR, Kind.STUDENT, Kind.UNSUBSCRIBED}
