@@ -60,12 +60,14 @@ def ref_of(object: str, id: str) -> RecordRef:
 
 def text_of(value: Scalar | None) -> str | None:
     """A field's value as text: numbers without a trailing ``.0``, booleans ``true`` and ``false``, blank as None."""
-    return None if value is None or value == "" else as_text(value)
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str) else as_text(value)
 
 
 def value_at(row: Row, path: str) -> Any:
     """A field of a row, also through a relationship (``Campaign.Name``); None where the parent is missing."""
-    if "." not in path:
+    if path in row or "." not in path:
         return row.get(path)
     here: Any = row
     for part in path.split("."):
@@ -358,7 +360,7 @@ def _moved_to(object: str, row: Row) -> RecordRef | None:
 def _read_facts(facts: Sequence[_Fact], row: Row, ref: RecordRef, problems: list[RecordProblem]) -> dict[str, Scalar]:
     read: dict[str, Scalar] = {}
     for fact in facts:
-        raw = row.get(fact.property) if "." not in fact.property else value_at(row, fact.property)
+        raw = value_at(row, fact.property)
         if raw is None:
             continue
         try:

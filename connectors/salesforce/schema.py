@@ -36,6 +36,8 @@ TASK_KEY = "MQL_Task_Key__c"
 
 PERMISSION_SET = "mqlsync"
 
+_NOT_POSSIBLE = "not possible"
+
 _KINDS: Mapping[str, FieldKind] = {
     "string": FieldKind.TEXT,
     "textarea": FieldKind.TEXT,
@@ -179,10 +181,16 @@ def field_schema(raw: Mapping[str, Any]) -> FieldSchema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Missing:
-    """A wanted field that the describe does not show, or shows without the right to edit."""
+    """What a wanted field lacks: it is not shown, not editable, or a restricted picklist without some ``options``."""
 
     field: WantedField
     shown: bool
+    options: tuple[str, ...] = ()
+
+    @property
+    def what(self) -> str:
+        """The word for making it."""
+        return "created" if not self.shown else "options added" if self.options else "granted"
 
 
 class SchemaMaker:
@@ -202,29 +210,23 @@ class SchemaMaker:
         ``user_id``: the user to make the fields visible to, None when not known.
         """
         fields = _with_task_key(wanted)
-        for object in dict.fromkeys(field.object for field in fields):
-            self._describes.forget(object)
+        self._look_again(fields)
         missing = [m for m in map(self._missing, fields) if m is not None]
-        changes = {(f.object, f.name): SchemaChange(object=f.object, name=f.name, what="present") for f in fields}
+        done = {(f.object, f.name): "present" for f in fields}
         for one in missing:
-            what = "granted" if one.shown else "created"
-            if not dry_run and not one.shown:
-                what = self._create(one.field)
-            changes[one.field.object, one.field.name] = SchemaChange(
-                object=one.field.object, name=one.field.name, what=what
-            )
-        to_grant = [m.field for m in missing if not _impossible(changes[m.field.object, m.field.name])]
-        if to_grant and not dry_run:
-            self._grant(to_grant, user_id)
-            self._trust_describe_only(to_grant, changes)
-        return tuple(changes.values())
+            done[one.field.object, one.field.name] = one.what if dry_run else self._make(one)
+        if not dry_run:
+            possible = [m.field for m in missing if not done[m.field.object, m.field.name].startswith(_NOT_POSSIBLE)]
+            self._make_visible(possible, user_id, done)
+        return tuple(SchemaChange(object=object, name=name, what=what) for (object, name), what in done.items())
 
     def _missing(self, field: WantedField) -> _Missing | None:
         shown = self._describes.fields(field.object).get(field.name)
         if shown is None:
             return _Missing(field=field, shown=False)
         self._must_fit(field, shown)
-        return None if shown.writable else _Missing(field=field, shown=True)
+        options = self._lacking(field)
+        return None if shown.writable and not options else _Missing(field=field, shown=True, options=options)
 
     def _must_fit(self, field: WantedField, shown: FieldSchema) -> None:
         where = f"{api_name(field.object)}.{field.name}"
@@ -240,15 +242,43 @@ class SchemaMaker:
                 f"{where} holds {shown.length} characters, but {field.length} are needed; nothing was changed.",
                 advice="Make it longer in Salesforce Setup.",
             )
+
+    def _lacking(self, field: WantedField) -> tuple[str, ...]:
+        """The wanted values that a restricted picklist would refuse. Others take any value."""
         picklist = self._describes.picklist(field.object, field.name)
-        if field.kind is FieldKind.PICKLIST and picklist is not None and picklist.restricted:
-            lacking = [option for option in field.options if option not in picklist.options]
-            if lacking:
-                raise RunCannotContinue(
-                    Crm.SALESFORCE,
-                    f"{where} lacks the values {', '.join(lacking)}; nothing was changed.",
-                    advice="Add them to the picklist in Salesforce Setup (API names exactly as here), active.",
-                )
+        if picklist is None or not picklist.restricted:
+            return ()
+        return tuple(option for option in field.options if option not in picklist.options)
+
+    def _make(self, missing: _Missing) -> str:
+        """Do what can be done by metadata; the word for it. Visibility comes after."""
+        if not missing.shown:
+            return self._create(missing.field)
+        if missing.options:
+            self._add_options(missing.field, missing.options)
+        return missing.what
+
+    def _add_options(self, field: WantedField, options: Sequence[str]) -> None:
+        """Add values to a field's own picklist. One that is shared (a global value set) is left to a person."""
+        where = f"{api_name(field.object)}.{field.name}"
+        name = soql.literal(field.name.removesuffix("__c"))
+        condition = f"TableEnumOrId = {soql.literal(api_name(field.object))} AND DeveloperName = {name}"
+        query = soql.address(soql.select(["Id", "Metadata"], "CustomField", condition))
+        try:
+            found = self._client.get(f"tooling/query/?q={query}", kind="schema")
+            id, metadata = found["records"][0]["Id"], found["records"][0]["Metadata"]
+            values = metadata["valueSet"]["valueSetDefinition"]["value"]
+            new = [{"fullName": o, "label": o, "default": False} for o in options]
+            definition = {**metadata["valueSet"]["valueSetDefinition"], "value": [*values, *new]}
+            body = {"Metadata": {**metadata, "valueSet": {**metadata["valueSet"], "valueSetDefinition": definition}}}
+            self._client.send("PATCH", f"tooling/sobjects/CustomField/{id}", body, kind="schema")
+        except (Refused, NotPossible, KeyError, IndexError, TypeError) as refused:
+            why = f" ({refused.refusal.code})" if isinstance(refused, Refused | NotPossible) else ""
+            raise RunCannotContinue(
+                Crm.SALESFORCE,
+                f"{where} lacks the values {', '.join(options)}, and they cannot be added from here{why}.",
+                advice="Add them to the picklist in Salesforce Setup (API names exactly as here), active.",
+            ) from None
 
     def _create(self, field: WantedField) -> str:
         """Create one field; the word for what was done."""
@@ -272,7 +302,7 @@ class SchemaMaker:
         except (Refused, NotPossible) as refused:
             if refused.refusal.code in ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE"):
                 return "granted"
-            return f"not possible ({refused.refusal.code or 'refused'}): tasks carry a marker instead"
+            return f"{_NOT_POSSIBLE} ({refused.refusal.code or 'refused'}): tasks carry a marker instead"
         return "created"
 
     def _post_field(self, field: WantedField, unique: bool) -> None:
@@ -361,30 +391,39 @@ class SchemaMaker:
                 raise
         return str(found[0]["Id"])
 
-    def _trust_describe_only(self, fields: Sequence[WantedField], changes: dict[tuple[str, str], SchemaChange]) -> None:
-        for object in dict.fromkeys(field.object for field in fields):
-            self._describes.forget(object)
-        hidden = []
-        for field in fields:
-            shown = self._describes.fields(field.object).get(field.name)
-            if shown is not None:
-                self._must_fit(field, shown)
-            elif field.name == TASK_KEY:
-                what = "created, but not visible: tasks carry a marker instead"
-                changes[field.object, field.name] = SchemaChange(object=field.object, name=field.name, what=what)
-            else:
-                hidden.append(f"{api_name(field.object)}.{field.name}")
-        if hidden:
+    def _make_visible(
+        self, fields: Sequence[WantedField], user_id: str | None, done: dict[tuple[str, str], str]
+    ) -> None:
+        """Grant what the describe does not show as editable; what it does not show then either is not there for us."""
+        hidden = self._hidden(fields)
+        if not hidden:
+            return
+        why = ""
+        try:
+            self._grant(hidden, user_id)
+        except (Refused, NotPossible) as refused:
+            why = f" Granting it failed: {refused.problem}"
+        hidden = self._hidden(hidden)
+        for field in hidden:
+            if field.name == TASK_KEY:
+                done[field.object, field.name] = f"{_NOT_POSSIBLE}, it stays hidden: tasks carry a marker instead"
+        named = [f"{api_name(field.object)}.{field.name}" for field in hidden if field.name != TASK_KEY]
+        if named:
             raise RunCannotContinue(
                 Crm.SALESFORCE,
-                f"the fields {', '.join(hidden)} exist, but this user cannot see them.",
+                f"{', '.join(named)} exist, but this user cannot see and edit them.{why}",
                 advice=f'Assign the permission set "{PERMISSION_SET}" to the integration user, then run setup again.',
                 credentials=True,
             )
 
+    def _hidden(self, fields: Sequence[WantedField]) -> list[WantedField]:
+        """Those of the fields that the org, asked anew, does not let this user edit. The others must fit."""
+        self._look_again(fields)
+        return [m.field for m in map(self._missing, fields) if m is not None]
 
-def _impossible(change: SchemaChange) -> bool:
-    return change.what.startswith("not possible")
+    def _look_again(self, fields: Sequence[WantedField]) -> None:
+        for object in dict.fromkeys(field.object for field in fields):
+            self._describes.forget(object)
 
 
 def _with_task_key(wanted: Sequence[WantedField]) -> tuple[WantedField, ...]:

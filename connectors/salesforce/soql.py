@@ -56,6 +56,8 @@ def moment(at: datetime) -> str:
 def instant(text: str) -> datetime:
     """``2024-05-06T07:08:09.000+0000`` (REST) or ``...Z`` (Bulk) as an aware UTC time. ValueError otherwise."""
     read = datetime.fromisoformat(text)
+    if read.tzinfo is UTC:  # as nearly always: an offset of +0000 is read as UTC itself
+        return read
     return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
 
 

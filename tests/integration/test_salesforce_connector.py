@@ -534,12 +534,6 @@ def test_a_field_that_exists_out_of_sight_is_granted(scene: Scene) -> None:
             "is a string, but number is needed",
         ),
         (WantedField(object="lead", name="Title", label="x", kind=FieldKind.TEXT, length=200), "holds 128 characters"),
-        (
-            WantedField(
-                object="lead", name="MQL_Status__c", label="x", kind=FieldKind.PICKLIST, options=("MQL", "Paused")
-            ),
-            "lacks the values Paused",
-        ),
     ],
 )
 def test_what_exists_and_does_not_fit_stops_setup_before_anything_is_made(
@@ -550,6 +544,28 @@ def test_what_exists_and_does_not_fit_stops_setup_before_anything_is_made(
     with pytest.raises(RunCannotContinue, match=complaint):
         scene.sf.ensure_schema((new, wanted))
     assert "MQL_New__c" not in scene.connector().describe("lead")
+
+
+def test_a_restricted_picklist_gets_the_values_it_lacks(scene: Scene) -> None:
+    scene.sf.ensure_schema(WANTED)
+    more = WantedField(
+        object="lead", name="MQL_Status__c", label="x", kind=FieldKind.PICKLIST, options=("MQL", "Paused")
+    )
+    assert [c.what for c in scene.sf.ensure_schema([more], dry_run=True)] == ["options added", "present"]
+    assert scene.sf.describe("lead")["MQL_Status__c"].options == ("MQL", "Recycled")
+    assert [c.what for c in scene.sf.ensure_schema([more])] == ["options added", "present"]
+    assert scene.sf.describe("lead")["MQL_Status__c"].options == ("MQL", "Recycled", "Paused")
+    assert [c.what for c in scene.sf.ensure_schema([more])] == ["present", "present"]
+
+
+def test_values_that_cannot_be_added_are_named(scene: Scene) -> None:
+    scene.sf.ensure_schema(WANTED)
+    scene.org.customize_application = False
+    more = WantedField(
+        object="lead", name="MQL_Status__c", label="x", kind=FieldKind.PICKLIST, options=("MQL", "Paused")
+    )
+    with pytest.raises(RunCannotContinue, match="lacks the values Paused, and they cannot be added"):
+        scene.sf.ensure_schema([more])
 
 
 def test_a_user_who_may_not_customise_is_told_what_is_missing(scene: Scene) -> None:
