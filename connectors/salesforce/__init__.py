@@ -163,12 +163,12 @@ class SalesforceConnector:
         return self._describes.fields(object)
 
     def streams(self) -> tuple[Stream, ...]:
-        """Users, queues, accounts and their opportunities, leads, contacts, then what activities fields.yaml names."""
+        """Users and queues, accounts and their opportunities, leads, contacts, then the activities with a rule."""
 
         def stream(kind: StreamKind, name: str) -> Stream:
             return Stream(crm=Crm.SALESFORCE, kind=kind, name=name)
 
-        named = [stream(StreamKind.OWNERS, "user"), stream(StreamKind.OWNERS, "queue")]
+        named = [stream(StreamKind.OWNERS, "owners")]
         if "account" in self._fields.objects:
             named.append(stream(StreamKind.COMPANIES, "account"))
         if self._reader.counts():
