@@ -66,6 +66,8 @@ __all__ = [
     "all_of",
     "any_of",
     "kinds_of",
+    "lacks",
+    "negated",
     "parse_condition",
     "parse_count",
     "parse_fade",
@@ -661,8 +663,21 @@ def _or(values: Iterable[str]) -> str:
     return " or ".join(v.strip() for v in values)
 
 
+def negated(condition: Condition) -> Condition | None:
+    """The test of a ``not`` phrase, which is "known, and not the test"; None for anything else."""
+    match condition:
+        case All((Known(name), Not(test))) if getattr(test, "field", None) == name:
+            return test
+        case _:
+            return None
+
+
 def say(condition: Condition) -> str:
     """A condition in the words of the policy language: ``person.country: de or nl, company.employees: from 200``."""
+    test = negated(condition)
+    if test is not None:
+        field, _, said = say(test).partition(": ")
+        return f"{field}: not {said}"
     match condition:
         case All(of):
             return ", ".join(say(c) for c in of) if of else "always"
