@@ -282,7 +282,10 @@ class WantedField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaChange:
-    """What `ensure_schema` did, or would do, for one thing. ``what``: created, options added, granted, present."""
+    """What `ensure_schema` did, or would do, for one thing.
+
+    ``what``: created, options added, granted, present; for the task key also ``not possible`` and what is done instead.
+    """
 
     object: str
     name: str

@@ -133,7 +133,7 @@ class HubSpotConnector:
     def ensure_schema(self, wanted: Sequence[WantedField], *, dry_run: bool = False) -> tuple[SchemaChange, ...]:
         """Properties in a group ``mqlsync``, and the unique key of tasks.
 
-        The key's change is ``refused`` where the portal takes no unique property on tasks; they carry a marker then.
+        The key's change is ``not possible ...`` where the portal takes no unique property on tasks.
         RunCannotContinue names a property that exists with another type.
         """
         return self._schema.ensure(wanted, dry_run=dry_run)

@@ -81,6 +81,9 @@ _ACCEPTED: Mapping[FieldKind, frozenset[str]] = {
 
 LONGEST_TEXT = 65_536
 
+NOT_POSSIBLE = "not possible: tasks carry a marker instead"
+"""What became of the task key where it is refused."""
+
 
 def field_schema(name: str, property: _Property) -> FieldSchema:
     kind = _kind(property)
@@ -148,7 +151,7 @@ class Schema:
         except RunCannotContinue as refused:
             if refused.quota or object != TASK_KEY.object:
                 raise
-            return [SchemaChange(object=object, name=want.name, what="refused") for want in wanted]
+            return [SchemaChange(object=object, name=want.name, what=NOT_POSSIBLE) for want in wanted]
         for want in wanted:
             _check_type(want, there.get(want.name))
         missing = [want for want in wanted if want.name not in there]
@@ -220,7 +223,7 @@ class Schema:
         except RunCannotContinue as refused:
             if refused.quota:
                 raise
-            return SchemaChange(object=want.object, name=want.name, what="refused")
+            return SchemaChange(object=want.object, name=want.name, what=NOT_POSSIBLE)
         return SchemaChange(object=want.object, name=want.name, what="created")
 
     def _complete(self, want: WantedField, found: _Property, *, dry_run: bool) -> SchemaChange:

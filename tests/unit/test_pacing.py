@@ -1,0 +1,130 @@
+"""Quota budgets on a clock that only moves when somebody waits."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.errors import RunCannotContinue
+from connectors.pacing import Budget, DayBudget
+from connectors.records import Crm
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def budget(watch: Watch, limit: int, seconds: float, slack: float = 0.0) -> Budget:
+    return Budget(limit, seconds, monotonic=watch.monotonic, sleep=watch.sleep, slack=slack)
+
+
+def test_calls_within_the_limit_do_not_wait() -> None:
+    watch = Watch()
+    five = budget(watch, 5, 1.0)
+    assert [five.acquire() for _ in range(5)] == [0.0] * 5
+    assert watch.slept == []
+
+
+def test_the_call_past_the_limit_waits_for_the_oldest_to_leave_the_window() -> None:
+    watch = Watch()
+    two = budget(watch, 2, 10.0)
+    two.acquire()
+    watch.now += 4.0
+    two.acquire()
+    assert two.acquire() == pytest.approx(6.0)
+    assert two.acquire() == pytest.approx(4.0)
+
+
+@given(
+    limit=st.integers(1, 6),
+    gaps=st.lists(st.floats(0.0, 3.0, allow_nan=False), min_size=1, max_size=40),
+)
+def test_no_window_ever_holds_more_than_the_limit(limit: int, gaps: list[float]) -> None:
+    watch = Watch()
+    one = budget(watch, limit, 2.0)
+    made: list[float] = []
+    for gap in gaps:
+        watch.now += gap
+        one.acquire()
+        made.append(watch.now)
+    assert all(made[n + limit] - made[n] >= 2.0 - 1e-9 for n in range(len(made) - limit))
+
+
+def test_slack_stretches_the_window() -> None:
+    watch = Watch()
+    one = budget(watch, 1, 1.0, slack=0.05)
+    one.acquire()
+    assert one.acquire() == pytest.approx(1.05)
+
+
+def test_a_refusal_stops_every_call_for_its_time() -> None:
+    watch = Watch()
+    five = budget(watch, 5, 1.0)
+    five.penalise(10.0)
+    assert five.acquire() == pytest.approx(10.0)
+    assert five.acquire() == 0.0
+
+
+def test_headers_that_know_of_other_callers_are_believed() -> None:
+    watch = Watch()
+    ten = budget(watch, 10, 10.0)
+    ten.acquire()
+    ten.saw(remaining=1)
+    assert ten.acquire() == 0.0
+    assert ten.acquire() == pytest.approx(10.0)
+
+
+def test_headers_that_promise_more_are_not() -> None:
+    watch = Watch()
+    two = budget(watch, 2, 10.0)
+    two.acquire()
+    two.saw(remaining=150, limit=190)
+    two.acquire()
+    assert two.acquire() == pytest.approx(10.0)
+
+
+def test_a_lower_limit_in_the_headers_is_taken_over() -> None:
+    watch = Watch()
+    many = budget(watch, 190, 10.0)
+    many.saw(remaining=3, limit=3)
+    assert [many.acquire() for _ in range(3)] == [0.0] * 3
+    assert many.acquire() == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [(0, 1.0), (-1, 1.0), (1, 0.0)])
+def test_a_budget_that_allows_nothing_is_refused(limit: int, seconds: float) -> None:
+    with pytest.raises(ValueError, match="budget"):
+        budget(Watch(), limit, seconds)
+
+
+def test_a_day_ends_the_run_when_it_is_used_up() -> None:
+    today = date(2026, 11, 25)
+    day = DayBudget(Crm.HUBSPOT, 2, today=lambda: today)
+    day.acquire()
+    day.acquire()
+    with pytest.raises(RunCannotContinue, match="2026-11-25") as raised:
+        day.acquire()
+    assert raised.value.quota
+    today = date(2026, 11, 26)
+    day.acquire()
+
+
+def test_a_day_believes_the_crm_when_less_is_left() -> None:
+    day = DayBudget(Crm.HUBSPOT, 1000, today=lambda: date(2026, 11, 25))
+    day.saw(900_000)
+    day.saw(1)
+    day.acquire()
+    with pytest.raises(RunCannotContinue):
+        day.acquire()
