@@ -84,7 +84,7 @@ class Client:
         self._session: requests.Session | None = None
         self._wire: Salesforce | None = None
         self._signing_in = threading.Lock()
-        self._last: requests.Response | None = None
+        self._heard = threading.local()
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -208,6 +208,16 @@ class Client:
             raise self._broken(error, write=write) from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._unreadable(write=write) from None
+
+    @property
+    def _last(self) -> requests.Response | None:
+        """This thread's newest answer; None while a request is on its way."""
+        last: requests.Response | None = getattr(self._heard, "answer", None)
+        return last
+
+    @_last.setter
+    def _last(self, answer: requests.Response | None) -> None:
+        self._heard.answer = answer
 
     def _may_call(self) -> None:
         why = self._day.spent()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -185,6 +186,18 @@ def test_a_session_that_ends_in_the_middle_of_a_window_costs_one_sign_in(scene: 
     scene.org.expire_sessions()
     rest = list(pages)
     assert len(first.rows) + sum(len(page.rows) for page in rest) == 4
+    assert scene.sf.calls["sign in"] == 2
+
+
+def test_an_ended_session_is_renewed_once_however_many_calls_meet_it(scene: Scene) -> None:
+    """The org ends the old session at each login, so two renewals side by side would chase each other."""
+    scene.org.single_session = True
+    scene.sf.check()
+    scene.org.expire_sessions()
+    leads = [scene.lead() for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda one: scene.sf.read([one], ["Email"])[one], leads))
+    assert all(isinstance(one, Found) for one in found)
     assert scene.sf.calls["sign in"] == 2
 
 
