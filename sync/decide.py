@@ -263,7 +263,13 @@ class Decider:
         facts = self.facts([p.person_id for p in people])
         candidates = [self._candidate(person, facts[person.person_id]) for person in people]
         assigned, after = assign(
-            candidates, self.policy.team, self.policy.routing, self.directory, counters, as_of=self.as_of
+            candidates,
+            self.policy.team,
+            self.policy.routing,
+            self.directory,
+            counters,
+            as_of=self.as_of,
+            timezone=self.policy.timezone,
         )
         decisions.save_counters(tx, {key: (c.assigned, c.last_at) for key, c in after.items()})
         by_id = {person.person_id: person for person in people}

@@ -18,17 +18,17 @@ from sqlalchemy import Connection
 
 from connectors.errors import ConnectorError, RetryLater, RunCannotContinue
 from connectors.port import Connector
-from connectors.records import Crm, RecordProblem, RecordRef
+from connectors.records import AccountInfo, Crm, RecordProblem, RecordRef
 from scoring.cards import Scorecard, cards
 from scoring.engine import Engine
 from scoring.policy import Policy, Result
-from sync.assign import OwnerDirectory
+from sync.assign import OwnerDirectory, takers
 from sync.decide import Decided, Decider
 from sync.log import get_logger
 from sync.mapping import Mapping as FieldsFile
 from sync.plan import Conflict
 from sync.pull import PullReport, pull
-from sync.settings import Settings, StageName
+from sync.settings import OwnerAuthority, Settings, StageName
 from sync.store import accounts, decisions, outbox, people, records, runs
 from sync.store.db import Store
 from sync.store.runs import HeldElsewhere, Holder, LeaseLost, RunState
@@ -160,6 +160,7 @@ class Runner:
     stop: Callable[[], bool] = lambda: False
     progress: Progress = lambda stage, done, of: None
     _fences: dict[str, int] = field(default_factory=dict)
+    _accounts: dict[Crm, AccountInfo] = field(default_factory=dict)
     _lost: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> RunReport:
@@ -188,6 +189,7 @@ class Runner:
         """Prove the credentials and pin the accounts before anything is taken or changed."""
         for connector in self.parts.connectors.values():
             account = connector.check()
+            self._accounts[account.crm] = account
             report.warnings += [f"{account.crm}: {problem}" for problem in account.problems]
             with self.parts.store.write() as tx:
                 accounts.pin_account(tx, account, at=self.parts.now())
@@ -270,6 +272,8 @@ class Runner:
             settle=self.parts.settings.pull.settle,
             overlap=self.parts.settings.pull.overlap,
             ours=self._ours(connector.crm),
+            mapping=self.parts.fields.hash,
+            account=self._accounts[connector.crm],
             stop=self._stopping,
             reached=self._pulled,
         )
@@ -464,11 +468,23 @@ def exit_code(error: ConnectorError) -> int:
 
 def owner_directory(tx: Connection, parts: Parts) -> OwnerDirectory:
     """Who can own what, as the CRMs said at the last pull."""
+    crms = parts.settings.crms
     return OwnerDirectory(
         owners=accounts.load_owners(tx),
         team=parts.policy.team,
-        crms=tuple(parts.connectors) or parts.settings.crms,
+        crms=crms,
+        takes=takers(parts.policy.write, deciding(parts.settings.owner_authority, crms)),
     )
+
+
+def deciding(authority: OwnerAuthority, crms: Sequence[Crm]) -> tuple[Crm, ...]:
+    """The connected CRMs that have a say in who owns a person, the weightier first."""
+    order = {
+        OwnerAuthority.HUBSPOT: (Crm.HUBSPOT,),
+        OwnerAuthority.SALESFORCE: (Crm.SALESFORCE,),
+        OwnerAuthority.BOTH: (Crm.SALESFORCE, Crm.HUBSPOT),
+    }[authority]
+    return tuple(crm for crm in order if crm in crms)
 
 
 def _results(policy: Policy) -> dict[tuple[Crm, str], dict[str, Result]]:

@@ -1,0 +1,233 @@
+"""Why a person stands where they stand: the stored arithmetic, the decision, the owner, and what the CRMs were told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from connectors.normalise import email as normal_email
+from connectors.records import RecordRef
+from scoring.cards import Scorecard, cards
+from scoring.explain import explain as score_lines
+from scoring.ledger import Ledger
+from scoring.qualify import MEANINGS, Status
+from sync.run import Parts
+from sync.store import decisions, schema
+from sync.store.decisions import PersonState
+from sync.store.outbox import acked_fields
+from sync.store.scorecards import Scorecards
+from sync.store.snapshot import bucket_of
+
+__all__ = ["Explanation", "NobodyFound", "explanation"]
+
+
+class NobodyFound(Exception):
+    """Nobody in the store answers to what was asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """``score`` is the ledger stored with the decision, or the wide row of the day where nothing changed since."""
+
+    person: PersonState
+    score: Ledger | Scorecard | None
+    decided_at: datetime | None
+    records: tuple[Mapping[str, Any], ...]
+    written: Mapping[RecordRef, Mapping[str, str | None]]
+    conflicts: tuple[Mapping[str, Any], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        person, episode, assignment = self.person, self.person.open_episode, self.person.assignment
+        return {
+            "person": {
+                "person_id": person.person_id,
+                "email": person.email,
+                "name": person.name,
+                "ambiguous": person.ambiguous,
+                "records": list(self.records),
+            },
+            "status": person.status,
+            "status_since": person.status_since,
+            "reason": person.reason,
+            "grade": person.grade,
+            "fit": person.fit,
+            "engagement": person.engagement,
+            "total": person.total,
+            "model": person.model,
+            "policy_version": person.policy_version,
+            "scored_day": person.scored_day,
+            "score": self._score_json(),
+            "episode": None
+            if episode is None
+            else {"n": episode.n, "line": episode.line, "opened_at": episode.opened_at, "adopted": episode.adopted},
+            "owner": None
+            if assignment is None
+            else {"owner": assignment.owner_key, "why": assignment.why, "trace": assignment.trace},
+            "written": {str(ref): dict(fields) for ref, fields in self.written.items()},
+            "conflicts": list(self.conflicts),
+        }
+
+    def _score_json(self) -> Mapping[str, Any] | None:
+        if isinstance(self.score, Ledger):
+            return self.score.to_json()
+        return None if self.score is None else msgspec.to_builtins(self.score)
+
+    def lines(self) -> Iterator[str]:
+        person = self.person
+        yield f"{person.name or person.email or 'A person without name and address'} ({person.person_id})"
+        for record in self.records:
+            yield f"  {record['record']}  {record['role']}, by {record['method']}"
+        yield ""
+        if person.ambiguous:
+            yield "Ambiguous: several records claim this person, so nothing is written. Merge the duplicates in the CRM."
+        if person.status is not None:
+            since = f" since {person.status_since:%Y-%m-%d}" if person.status_since else ""
+            yield f"Status {person.status}{since}: {MEANINGS[Status(person.status)]}"
+        if person.reason:
+            yield f"Reason: {person.reason}"
+        yield ""
+        if self.score is None:
+            yield "Not scored yet; the next run does it."
+        else:
+            yield from score_lines(self.score)
+        yield ""
+        yield from self._owner_lines()
+        yield from self._written_lines()
+
+    def _owner_lines(self) -> Iterator[str]:
+        episode, assignment = self.person.open_episode, self.person.assignment
+        if episode is None:
+            yield "No open episode: nobody was assigned."
+            return
+        found = "found in the CRM" if episode.adopted else f"opened by {episode.line}"
+        yield f"Episode {episode.n}, {found} on {episode.opened_at:%Y-%m-%d %H:%M} UTC"
+        if assignment is None:
+            yield "Owner: nobody was assigned"
+            return
+        yield f"Owner: {assignment.owner_key.partition(':')[2]}, by {assignment.why!r}"
+        yield from _trace_lines(assignment.trace)
+
+    def _written_lines(self) -> Iterator[str]:
+        for ref, fields in self.written.items():
+            if ref.object != "task":
+                shown = ", ".join(f"{name} = {value}" for name, value in sorted(fields.items()) if value is not None)
+                yield f"Confirmed by {ref.crm} for {ref.object} {ref.id}: {shown}"
+        for conflict in self.conflicts:
+            held = "left alone" if conflict["held"] else "written again"
+            yield f"{conflict['kind']}: {conflict['field']} is {conflict['theirs']!r} in {conflict['record']}; {held}"
+
+
+def _trace_lines(trace: Mapping[str, Any]) -> Iterator[str]:
+    """Each rule, and each rep of the pool that was drawn from."""
+    for rule in trace.get("rules", ()):
+        said = "true" if rule["true"] else f"false: {rule.get('false', '')}"
+        yield f"  rule {rule['rule']}: {said}"
+        drawn = rule.get("draw") or rule.get("pool")
+        if isinstance(drawn, Mapping):
+            for rep in drawn.get("reps", ()):
+                state = rep.get("skipped") or f"free, {rep.get('assigned')} so far at weight {rep.get('weight')}"
+                yield f"    {rep['rep']}: {state}"
+
+
+def explanation(parts: Parts, who: str) -> Explanation:
+    """Everything the store knows of why a person stands where they stand.
+
+    ``who``: an e-mail address (a secondary one too), a person id, or the id of a record in either CRM.
+
+    Raises
+    ------
+    NobodyFound: with what was looked for
+    """
+    with parts.store.read() as tx:
+        person_id = _find(tx, who)
+        person = decisions.load_people(tx, [person_id])[person_id]
+        links = tx.execute(select(schema.link).where(schema.link.c.person_id == person_id)).all()
+        stored = tx.execute(select(schema.decision).where(schema.decision.c.person_id == person_id)).first()
+        conflicts = tx.execute(
+            select(schema.conflict).where(
+                schema.conflict.c.person_id == person_id, schema.conflict.c.settled_at.is_(None)
+            )
+        ).all()
+        refs = [target.state.ref for target in person.targets]
+        written = acked_fields(tx, refs)
+    card = _card(parts, person)
+    ledger = _ledger(stored.body if stored is not None else None)
+    fits = ledger is not None and (
+        card is None or (ledger.day, ledger.version) == (card.layout.day, card.layout.version)
+    )
+    return Explanation(
+        person=person,
+        score=ledger if fits else card,
+        decided_at=stored.as_of if stored is not None else None,
+        records=tuple(
+            {"record": f"{row.conn}:{row.object}:{row.id}", "role": row.role, "method": row.method} for row in links
+        ),
+        written=written,
+        conflicts=tuple(
+            {
+                "kind": row.kind,
+                "record": f"{row.conn}:{row.object}:{row.id}",
+                "field": row.field,
+                "theirs": row.theirs,
+                "ours": row.ours,
+                "held": row.held,
+            }
+            for row in conflicts
+        ),
+    )
+
+
+def _find(tx: Connection, who: str) -> str:
+    link, address = schema.link, schema.record_email
+    lookups = [
+        select(schema.person.c.person_id).where(schema.person.c.person_id == who),
+        select(link.c.person_id)
+        .join(
+            address, (address.c.conn == link.c.conn) & (address.c.object == link.c.object) & (address.c.id == link.c.id)
+        )
+        .where(address.c.email == normal_email(who)),
+        select(link.c.person_id).where(link.c.id == who),
+    ]
+    for lookup in lookups:
+        found = sorted(set(tx.execute(lookup).scalars()))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise NobodyFound(f"{who!r} is {len(found)} people: {', '.join(found)}. Ask for one of these ids")
+    raise NobodyFound(
+        f"nobody here has {who!r} as address, person id or record id. Was the person pulled yet? See `status`"
+    )
+
+
+def _card(parts: Parts, person: PersonState) -> Scorecard | None:
+    """The wide row of the day the person was last scored."""
+    if person.scored_day is None:
+        return None
+    day = date.fromisoformat(person.scored_day)
+    folder = Scorecards(folder=parts.store.folder / "cards")
+    version = parts.policy.scoring_hash
+    for buckets in (1, 64):
+        bucket = bucket_of(person.person_id, buckets)
+        table = folder.read(version=version, day=day, bucket=bucket)
+        if table is None:
+            continue
+        row = table.filter(_is(person.person_id))
+        if row.num_rows:
+            return next(cards(row))
+    return None
+
+
+def _is(person_id: str) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.field("person_id") == person_id
+
+
+def _ledger(body: Mapping[str, Any] | None) -> Ledger | None:
+    stored = (body or {}).get("ledger")
+    return None if stored is None else msgspec.convert(stored, Ledger)
