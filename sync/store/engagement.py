@@ -16,7 +16,15 @@ from sync.store import schema
 from sync.store.db import PageStatement, to_json
 from sync.store.refs import SaveCounts, by_object, follow_aliases, here, mark_dirty, parts
 
-__all__ = ["EVENT_BODY", "counter_events", "insert_counter_events", "midnight", "place_waiting", "save_engagement"]
+__all__ = [
+    "EVENT_BODY",
+    "any_waiting",
+    "counter_events",
+    "insert_counter_events",
+    "midnight",
+    "place_waiting",
+    "save_engagement",
+]
 
 CLOCK_STEP = timedelta(seconds=1)
 """CRM clocks are read from a header that knows whole seconds; stamps of records know milliseconds."""
@@ -183,12 +191,15 @@ def _by_address(tx: Connection, wanted: Iterable[tuple[str, str]]) -> dict[tuple
     }
 
 
+def any_waiting(tx: Connection) -> bool:
+    """Whether there is any event without a record."""
+    return tx.execute(select(schema.event.c.seq).where(schema.event.c.id.is_(None)).limit(1)).first() is not None
+
+
 def place_waiting(tx: Connection, keys: Iterable[str], *, seen_at: datetime) -> None:
     """Events that waited for one of these (an address, or ``crm:object:id``) now belong to the record found for it."""
     e = schema.event.c
     asked = sorted(set(keys))
-    if not asked or tx.execute(select(e.seq).where(e.id.is_(None)).limit(1)).first() is None:
-        return
     waiting = [
         row
         for part in parts(asked)
@@ -282,6 +293,7 @@ def insert_counter_events(tx: Connection, deltas: Sequence[dict[str, Any]]) -> i
         if (delta["conn"], delta["source_id"]) in taken:
             # The counter fell and has grown to an earlier total again: another event, not the same one.
             delta["source_id"] += f":{delta['seen_at'].astimezone(UTC):%Y%m%dT%H%M%S%f}"
-    tx.execute(schema.event.insert(), deltas)
-    mark_dirty(tx, {RecordRef(crm=Crm(d["conn"]), object=d["object"], id=d["id"]) for d in deltas}, "engagement")
+    _NEW_EVENT.execute(
+        tx, [(*(to_json(d[n]) if n == "attributes" else d[n] for n in EVENT_BODY), d["seen_at"]) for d in deltas]
+    )
     return len(deltas)

@@ -28,7 +28,7 @@ from sync.resolve import PEOPLE_OBJECTS
 from sync.store import outbox, schema
 from sync.store.accounts import Cursor, load_cursor, pin_account, pinned_accounts, save_owners, save_window
 from sync.store.db import PageStatement, to_json
-from sync.store.engagement import counter_events, insert_counter_events, place_waiting, save_engagement
+from sync.store.engagement import any_waiting, counter_events, insert_counter_events, place_waiting, save_engagement
 from sync.store.refs import SaveCounts, aliases_of, by_object, dirty_employees, here, mark_dirty, parts
 
 __all__ = [
@@ -148,28 +148,24 @@ class _Page:
     history: list[dict[str, Any]] = field(default_factory=list)
     readdressed: list[RecordRow] = field(default_factory=list)
     rereferred: list[RecordRow] = field(default_factory=list)
-    appeared: list[RecordRow] = field(default_factory=list)
+    fresh: list[RecordRow] = field(default_factory=list)
     dirty: dict[str, list[RecordRef]] = field(default_factory=dict)
     aliases: dict[RecordRef, tuple[RecordRef, str]] = field(default_factory=dict)
     deltas: list[dict[str, Any]] = field(default_factory=list)
+    grown: list[RecordRef] = field(default_factory=list)
 
     def take(self, row: RecordRow, before: RecordRow | None) -> None:
         """Note what a new or changed row means for the tables beside it."""
         self.rows.append(row)
         if before is None:
             self.counts.new += 1
-        else:
-            self.counts.changed += 1
-        if before is None or (before.gone and not row.gone):
-            self.appeared.append(row)
-        if (before is None and not row.gone) or (
-            before is not None and (before.emails, before.gone) != (row.emails, row.gone)
-        ):
-            self.readdressed.append(row)
-        if before is None:
+            self.fresh.append(row)
             if row.cross_refs != "[]":
                 self.rereferred.append(row)
             return
+        self.counts.changed += 1
+        if (before.emails, before.gone) != (row.emails, row.gone):
+            self.readdressed.append(row)
         if before.cross_refs != row.cross_refs:
             self.rereferred.append(row)
         if before.input_hash != row.input_hash:
@@ -214,32 +210,41 @@ def save_people(
     newest = _newest(records)
     page.counts.unchanged += len(records) - len(newest)
     stored = _stored(tx, newest)
-    fresh = {ref: record for ref, record in newest.items() if ref not in stored or not _is_older(record, stored[ref])}
-    page.counts.older += len(newest) - len(fresh)
-    written = _written_by_us(tx, fresh, stored, ours)
-    merged = _newly_absorbed(tx, fresh.values())
-    counted = _stored(tx, [old for olds in merged.values() for old in olds])
-    for ref, record in fresh.items():
+    merged = _newly_absorbed(tx, newest.values())
+    moved: dict[RecordRef, RecordRow] = {}
+    for ref, record in newest.items():
         before = stored.get(ref)
-        row = _person_row(record, before, seen_at, ours, written.get(ref, {}))
+        if before is not None and _is_older(record, before):
+            page.counts.older += 1
+            continue
+        row = _person_row(record, before, record.facts, seen_at, touched=ref in merged)
+        if before is not None and row.says_the_same(before):
+            page.counts.unchanged += 1
+        else:
+            moved[ref] = row
+    written = _written_by_us(tx, moved, stored, ours)
+    for ref, values in written.items():
+        facts = _without_our_values(newest[ref], _read(stored[ref].facts), ours, values)
+        row = _person_row(newest[ref], stored[ref], facts, seen_at, touched=ref in merged)
+        if row.says_the_same(stored[ref]):
+            page.counts.unchanged += 1
+            del moved[ref]
+        else:
+            moved[ref] = row
+    counted = _stored(tx, [old for olds in merged.values() for old in olds])
+    for ref, row in moved.items():
+        record, before = newest[ref], stored.get(ref)
         if ref in merged:
-            row = row._replace(touched=True)
             page.aliases.update(dict.fromkeys(merged[ref], (ref, "merged")))
         if record.moved_to is not None and (before is None or before.moved_to != row.moved_to):
             page.aliases[ref] = (record.moved_to, "merged" if record.moved_to.object == ref.object else "converted")
-        if before is not None and row.says_the_same(before):
-            page.counts.unchanged += 1
-            continue
         # The survivor's totals now include those of the record merged into it, whose events are stored already.
         doubled = ref in merged and (before is not None or any(old in counted for old in merged[ref]))
-        if not record.gone and not doubled:
-            page.deltas += counter_events(
-                ref,
-                record.counters,
-                _read(before.counters) if before else {},
-                before.seen_at if before else None,
-                seen_at,
-            )
+        if record.counters and not record.gone and not doubled:
+            base, read_before = ({}, None) if before is None else (_read(before.counters), before.seen_at)
+            if grown := counter_events(ref, record.counters, base, read_before, seen_at):
+                page.deltas += grown
+                page.grown.append(ref)
         page.take(row, before)
         page.counts.problems += _new_problems(record.problems, before)
         if before is not None and _edited(row.current, before.current, written.get(ref, {})):
@@ -247,68 +252,59 @@ def save_people(
     _write_page(tx, page)
     _absorb(tx, page)
     page.counts.events = insert_counter_events(tx, page.deltas)
-    arrived = [row for row in [*page.appeared, *page.readdressed] if not row.gone]
-    awaited = [str(row.ref) for row in arrived] + [str(ref) for ref in page.aliases]
-    place_waiting(tx, [*awaited, *(a for row in arrived for a in _read(row.emails))], seen_at=seen_at)
+    mark_dirty(tx, [ref for ref in page.grown if ref in stored], "engagement")
+    if any_waiting(tx):
+        arrived = [row for row in [*page.fresh, *page.readdressed] if not row.gone]
+        awaited = [str(ref) for ref in (*(row.ref for row in arrived), *page.aliases)]
+        place_waiting(tx, [*awaited, *(a for row in arrived for a in _read(row.emails))], seen_at=seen_at)
     return page.counts
 
 
 def _person_row(
-    record: PersonRecord,
-    before: RecordRow | None,
-    seen_at: datetime,
-    ours: Mapping[str, str],
-    written: Mapping[str, frozenset[str | None]],
+    record: PersonRecord, before: RecordRow | None, facts: Mapping[str, Any], seen_at: datetime, *, touched: bool
 ) -> RecordRow:
+    """The row of a record; ``before`` is the one stored, ``facts`` are those to believe."""
     ref = record.ref
-    facts: Mapping[str, Any] = record.facts
-    if written:
-        facts = _without_our_values(record, _read(before.facts) if before else {}, ours, written)
-    addresses = list(dict.fromkeys(a for text in record.emails if (a := normal_email(text))))
-    emails, company = to_json(addresses), record.company.id if record.company else None
-    email = addresses[0] if addresses else None
-    counters = {c.property: c.total for c in record.counters}
-    refs = sorted([str(r.crm), r.object, r.id] for r in record.cross_refs)
-    row = RecordRow(
-        conn=ref.crm,
-        object=ref.object,
-        id=ref.id,
-        email_norm=email,
-        emails=emails,
-        facts=to_json(facts),
-        current=to_json(record.current),
-        counters=to_json(counters),
-        cross_refs=to_json(refs),
-        owner=record.owner,
-        company_id=company,
-        input_hash=_input_hash(facts, emails, company, record.gone),
-        version=record.version,
-        modified_at=record.modified_at,
-        created_at=record.created_at,
-        gone=record.gone,
-        moved_to=f"{record.moved_to.object}:{record.moved_to.id}" if record.moved_to else None,
-        problems=_problems(record.problems),
-        inputs_at=record.modified_at,
-        touched=True,
-        seen_at=seen_at,
-    )
+    if before is not None and record.gone and not record.facts:
+        return _tombstone(before, record.moved_to, seen_at, record=record)
+    emails, email, addresses = "[]", None, []
+    if record.emails:
+        addresses = list(dict.fromkeys(a for text in record.emails if (a := normal_email(text))))
+        emails, email = to_json(addresses), addresses[0] if addresses else None
+    company = record.company.id if record.company else None
+    refs = to_json(sorted([str(r.crm), r.object, r.id] for r in record.cross_refs)) if record.cross_refs else "[]"
+    moved_to = f"{record.moved_to.object}:{record.moved_to.id}" if record.moved_to else None
+    hash = _input_hash(facts, emails, company, record.gone)
+    inputs_at = record.modified_at
     if before is None:
-        return row
-    if record.gone and not record.facts:
-        # A tombstone says nothing of what the record was; what is known of it stays for the history and for reports.
-        row = before._replace(
-            gone=True,
-            moved_to=row.moved_to or before.moved_to,
-            version=row.version,
-            modified_at=max(row.modified_at, before.modified_at),
-            input_hash=_input_hash(_read(before.facts), before.emails, before.company_id, True),
-            seen_at=seen_at,
-        )
-    moved = row.input_hash != before.input_hash
-    identity = (row.emails, row.cross_refs, row.gone, row.moved_to)
-    known = (before.emails, before.cross_refs, before.gone, before.moved_to)
-    return row._replace(
-        inputs_at=row.modified_at if moved else before.inputs_at, touched=before.touched or identity != known
+        touched = True
+    else:
+        if hash == before.input_hash:
+            inputs_at = before.inputs_at
+        known = (before.emails, before.cross_refs, before.gone, before.moved_to)
+        touched = touched or before.touched or known != (emails, refs, record.gone, moved_to)
+    return RecordRow(
+        ref.crm.value,
+        ref.object,
+        ref.id,
+        email,
+        emails,
+        to_json(facts),
+        to_json(record.current),
+        to_json({c.property: c.total for c in record.counters}) if record.counters else "{}",
+        refs,
+        record.owner,
+        company,
+        hash,
+        record.version,
+        record.modified_at,
+        record.created_at,
+        record.gone,
+        moved_to,
+        _problems(record.problems) if record.problems else "[]",
+        inputs_at,
+        touched,
+        seen_at,
     )
 
 
@@ -354,22 +350,15 @@ def _edited(now: str, before: str, written: Mapping[str, frozenset[str | None]])
 
 
 def _written_by_us(
-    tx: Connection,
-    fresh: Mapping[RecordRef, PersonRecord],
-    stored: Mapping[RecordRef, RecordRow],
-    ours: Mapping[str, str],
+    tx: Connection, moved: Mapping[RecordRef, RecordRow], stored: Mapping[RecordRef, RecordRow], ours: Mapping[str, str]
 ) -> dict[RecordRef, dict[str, frozenset[str | None]]]:
     """For records where a property we write has moved: every value of it that came, or may have come, from us."""
-    moved = [
-        ref
-        for ref, record in fresh.items()
-        if ref in stored and (to_json(record.current) != stored[ref].current or _fact_moved(record, stored[ref], ours))
-    ]
+    asked = [ref for ref, row in moved.items() if ref in stored and _may_be_ours(row, stored[ref], ours)]
     values: dict[RecordRef, dict[str, set[str | None]]] = {}
-    for ref, fields in outbox.acked_fields(tx, moved).items():
+    for ref, fields in outbox.acked_fields(tx, asked).items():
         for prop, value in fields.items():
             values.setdefault(ref, {}).setdefault(prop, set()).add(blank_is_none(value))
-    for (conn, object), ids in by_object(moved).items():
+    for (conn, object), ids in by_object(asked).items():
         for part in parts(ids):
             sent = select(schema.outbox.c.id, schema.outbox.c.sent).where(here(schema.outbox, conn, object, part))
             for row in tx.execute(sent):
@@ -380,12 +369,14 @@ def _written_by_us(
     return {ref: {p: frozenset(v) for p, v in of.items()} for ref, of in values.items()}
 
 
-def _fact_moved(record: PersonRecord, stored: RecordRow, ours: Mapping[str, str]) -> bool:
-    """A fact that may be of our making differs: our value is the same as at the last read, the fact never took it."""
-    if not any(prop in record.current for prop in ours.values()):
+def _may_be_ours(row: RecordRow, before: RecordRow, ours: Mapping[str, str]) -> bool:
+    """A property we write moved, or a fact read from one differs: it may never have taken a value of ours."""
+    if row.current != before.current:
+        return True
+    if not ours or row.facts == before.facts:
         return False
-    before = _read(stored.facts)
-    return any(record.facts.get(fact) != before.get(fact) for fact in ours)
+    now, then = _read(row.facts), _read(before.facts)
+    return any(now.get(fact) != then.get(fact) for fact in ours)
 
 
 def _newly_absorbed(tx: Connection, records: Iterable[PersonRecord]) -> dict[RecordRef, list[RecordRef]]:
@@ -405,35 +396,31 @@ def _write_page(tx: Connection, page: _Page) -> None:
     _SAVE_RECORD.execute(tx, page.rows)
     if page.history:
         tx.execute(schema.record_history.insert(), page.history)
-    _save_addresses(tx, page.readdressed)
+    _forget_addresses(tx, page.readdressed)
+    rows = [row for row in (*page.fresh, *page.readdressed) if not row.gone]
+    _NEW_EMAIL.execute(tx, [(a, r.conn, r.object, r.id) for r in rows for a in _read(r.emails)])
     _save_cross_refs(tx, page.rereferred)
     for why, refs in page.dirty.items():
         mark_dirty(tx, refs, why)
 
 
 _NEW_EMAIL = PageStatement(sqlite.insert(schema.record_email), ("email", "conn", "object", "id"))
+_NEW_CROSS_REF = PageStatement(
+    sqlite.insert(schema.cross_ref), ("conn", "object", "id", "to_conn", "to_object", "to_id")
+)
 
 
-def _save_addresses(tx: Connection, rows: Sequence[RecordRow]) -> None:
+def _forget_addresses(tx: Connection, rows: Sequence[RecordRow]) -> None:
     for (conn, object), ids in by_object(row.ref for row in rows).items():
         for part in parts(ids):
             tx.execute(delete(schema.record_email).where(here(schema.record_email, conn, object, part)))
-    fresh = [(a, row.conn, row.object, row.id) for row in rows if not row.gone for a in _read(row.emails)]
-    _NEW_EMAIL.execute(tx, fresh)
 
 
 def _save_cross_refs(tx: Connection, rows: Sequence[RecordRow]) -> None:
     for (conn, object), ids in by_object(row.ref for row in rows).items():
         for part in parts(ids):
             tx.execute(delete(schema.cross_ref).where(here(schema.cross_ref, conn, object, part)))
-    names = ("conn", "object", "id", "to_conn", "to_object", "to_id")
-    fresh = [
-        dict(zip(names, (row.conn, row.object, row.id, *to), strict=True))
-        for row in rows
-        for to in _read(row.cross_refs)
-    ]
-    if fresh:
-        tx.execute(schema.cross_ref.insert(), fresh)
+    _NEW_CROSS_REF.execute(tx, [(r.conn, r.object, r.id, *to) for r in rows for to in _read(r.cross_refs)])
 
 
 def _absorb(tx: Connection, page: _Page) -> None:
@@ -461,14 +448,23 @@ def _absorb(tx: Connection, page: _Page) -> None:
     _write_page(tx, buried)
 
 
-def _tombstone(before: RecordRow, to: RecordRef | None, seen_at: datetime) -> RecordRow:
-    return before._replace(
+def _tombstone(
+    before: RecordRow, to: RecordRef | None, seen_at: datetime, *, record: PersonRecord | None = None
+) -> RecordRow:
+    """The row of a record that is gone. What is known of it stays: for the history, and for what it passes on.
+
+    ``record``: what the CRM says of it, None when it vanished without a word.
+    """
+    row = before._replace(
         gone=True,
-        moved_to=f"{to.object}:{to.id}" if to else None,
+        moved_to=f"{to.object}:{to.id}" if to else before.moved_to,
         input_hash=_input_hash(_read(before.facts), before.emails, before.company_id, True),
-        touched=before.object in PEOPLE_OBJECTS[before.conn],
         seen_at=seen_at,
     )
+    if record is not None:
+        row = row._replace(version=record.version, modified_at=max(record.modified_at, before.modified_at))
+    news = (row.gone, row.moved_to) != (before.gone, before.moved_to)
+    return row._replace(touched=before.touched or (news and before.object in PEOPLE_OBJECTS[before.conn]))
 
 
 def mark_moved(tx: Connection, ref: RecordRef, to: RecordRef | None, *, reason: str, at: datetime) -> bool:
@@ -520,7 +516,7 @@ def save_companies(tx: Connection, records: Sequence[CompanyRecord], *, seen_at:
         page.take(row, before)
         if record is not None:
             page.counts.problems += _new_problems(record.problems, before)
-    changed = [ref for refs in page.dirty.values() for ref in refs] + [row.ref for row in page.appeared]
+    changed = [ref for refs in page.dirty.values() for ref in refs] + [row.ref for row in page.fresh]
     changed += [to for to, _ in page.aliases.values()]
     page.dirty.clear()
     _write_page(tx, page)
