@@ -541,14 +541,15 @@ class _Builder:
 
     def _entry(self, event: Event, path: str, depth: int) -> Entry:
         name = self._node(event, path, depth + 1)
+        key = name.value.strip() if name.kind is Kind.TEXT else ""
+        inner = f"{path}.{key}" if path else key
+        name = replace(name, path=inner)
         if name.kind is not Kind.TEXT:
             name.error("a key is a text")
         elif name.value == "<<" and isinstance(event, ScalarEvent) and not event.style:
             name.error("merge keys (<<) are not allowed")
-        key = name.value.strip() if name.kind is Kind.TEXT else ""
-        inner = f"{path}.{key}" if path else key
         following = next(self.events)
         value = self._node(following, inner, depth + 1)
         if value.kind is Kind.EMPTY and isinstance(following, ScalarEvent):
             value = replace(value, line=name.line, col=name.col)
-        return Entry(key=key, name=replace(name, path=inner), node=value)
+        return Entry(key=key, name=name, node=value)
