@@ -275,6 +275,11 @@ def _page(title: str) -> str:
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
 
+def _too_long() -> Response:
+    """What the edge of both CRMs says to a URI beyond its limit."""
+    return Response(414, _page("Bad Message 414"), content_type=HTML)
+
+
 def _phrase(status: int) -> str:
     return _PHRASES.get(status, "Unknown")
 
@@ -312,7 +317,7 @@ class _Connection(socketserver.StreamRequestHandler):
         body = self._body(headers)
         request = Request(method, path, parse_qs(query, keep_blank_values=True) if query else {}, headers, body)
         try:
-            response = self.server.app.answer(request) if len(target) <= LONGEST_TARGET else Response(414)
+            response = self.server.app.answer(request) if len(target) <= LONGEST_TARGET else _too_long()
         except Cut:
             return False
         keep = version != "HTTP/1.0" and headers.get("connection", "").lower() != "close"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -161,6 +163,32 @@ def test_wrong_keys_are_refused_with_oauths_words(
 def test_username_and_password_log_in_by_oauth(org: SalesforceOrg, http: requests.Session) -> None:
     sf = connect(org, http, username=org.username, password=org.password)
     assert sf.query("SELECT COUNT() FROM User")["totalSize"] == 3
+
+
+@pytest.mark.parametrize(
+    ("claims", "error"),
+    [
+        ({}, None),
+        ({"iss": "other"}, "invalid_client_id"),
+        ({"sub": "nobody@sandbox.example"}, "invalid_grant"),
+        ({"aud": ""}, "invalid_grant"),
+    ],
+)
+def test_a_jwt_needs_the_right_issuer_and_subject(
+    box: Sandbox, http: requests.Session, claims: dict[str, str], error: str | None
+) -> None:
+    org = box.salesforce
+    own = {"iss": org.consumer_key, "sub": org.username, "aud": "https://login.salesforce.com"} | claims
+    middle = base64.urlsafe_b64encode(json.dumps(own).encode()).rstrip(b"=").decode()
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": f"e30.{middle}.c2ln"}
+    body = http.post(f"{box.url}/services/oauth2/token", data=form).json()
+    assert body.get("error") == error
+    assert ("access_token" in body) is (error is None)
+
+
+def test_a_login_may_name_another_instance(org: SalesforceOrg, http: requests.Session) -> None:
+    org.instance_url = "https://elsewhere.my.salesforce.com"
+    assert connect(org, http).sf_instance == "elsewhere.my.salesforce.com"
 
 
 def test_an_unknown_grant_is_refused(box: Sandbox, http: requests.Session) -> None:
