@@ -37,6 +37,8 @@ class LedgerEvent:
 class LedgerRule:
     """A rule or table. ``counted`` = the sum of its events, or its points; ``micro`` = ``counted`` - all of ``lost``.
 
+    ``occurrences`` are those that ``cap: newest`` left; ``points`` is one unfaded occurrence, or what a table gave.
+
     ``lost`` by cap: ``max_per_day``, ``cap newest``, ``max``, ``min`` (negative: given). ``fired``: it gave something,
     be it 0.
     """
@@ -180,7 +182,7 @@ class _Rows:
             reason=group.name if isinstance(item, Table) else item.reason,
             fired=fired,
             points=points,
-            occurrences=sum(event.occurrences for event in events) or self._value("n", number),
+            occurrences=self._value("n", number),
             counted=raw,
             lost=_losses(lost),
             micro=value,
