@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 from connectors.port import Connector
 from connectors.records import Crm, FieldSchema
@@ -401,34 +401,40 @@ def open_parts(
 
     ``online`` False makes no connectors: for commands that only look at the store.
     """
-    store = Store.open(_store_url(loaded))
-    run_name = uuid.uuid4().hex[:12]
-    log.configure(level=level, key=_log_key(store), secrets=loaded.settings.secrets)
-    now = lambda: datetime.now(UTC)  # noqa: E731  # the clock, named once
-    with store.read() as tx:
-        schemas = {crm: load_schemas(tx, crm, since=now() - SCHEMA_KEPT) for crm in Crm}
-    connectors = _connectors(loaded, schemas, patience=patience or Patience(), sleep=sleep) if online else {}
-    parts = Parts(
-        settings=loaded.settings,
-        policy=loaded.policy,
-        fields=loaded.fields,
-        store=store,
-        connectors=connectors,
-        engine=DuckDbEngine(),
-        now=now,
-        sleep=sleep,
-        new_id=lambda: f"r_{uuid.uuid4().hex[:8]}",
-        holder=runs.this_process(run_name),
-        reached=reached,
-    )
-    try:
+    with ExitStack() as open_things:
+        store = Store.open(_store_url(loaded))
+        open_things.callback(store.close)
+        log.configure(level=level, key=_log_key(store.folder), secrets=loaded.settings.secrets)
         with store.write() as tx:
-            forget_schemas(tx, before=now() - SCHEMA_KEPT)
-        yield Opened(loaded=loaded, parts=parts, schemas=schemas)
-    finally:
+            forget_schemas(tx, before=_now() - SCHEMA_KEPT)
+            schemas = {crm: load_schemas(tx, crm) for crm in Crm}
+        connectors: dict[Crm, Connector] = {}
+        if online:
+            connectors = _connectors(loaded, schemas, patience=patience or Patience(), sleep=sleep)
         for connector in connectors.values():
-            connector.close()
-        store.close()
+            open_things.callback(connector.close)
+        parts = Parts(
+            settings=loaded.settings,
+            policy=loaded.policy,
+            fields=loaded.fields,
+            store=store,
+            connectors=connectors,
+            engine=open_things.enter_context(DuckDbEngine()),
+            now=_now,
+            sleep=sleep,
+            new_id=_new_id,
+            holder=runs.this_process(_new_id()),
+            reached=reached,
+        )
+        yield Opened(loaded=loaded, parts=parts, schemas=schemas)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return f"r_{uuid.uuid4().hex[:8]}"
 
 
 def _store_url(loaded: Loaded) -> str:
@@ -440,6 +446,13 @@ def _store_url(loaded: Loaded) -> str:
     return url
 
 
-def _log_key(store: Store) -> bytes:
-    """The key of this installation's log hashes: lines of one store can be joined, those of two cannot."""
-    return hashlib.sha256(urlsplit(store.url).path.encode()).digest()[:32]
+def _log_key(folder: Path) -> bytes:
+    """The key of this installation's log hashes: random, readable by its owner only, made when there is none."""
+    path = folder / "log.key"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        beside = path.with_suffix(f".{os.getpid()}")
+        beside.touch(mode=0o600)
+        beside.write_bytes(secrets.token_bytes(32))
+        beside.replace(path)
+    return path.read_bytes()

@@ -84,7 +84,7 @@ class Explanation:
             yield f"  {record['record']}  {record['role']}, by {record['method']}"
         yield ""
         if person.ambiguous:
-            yield "Ambiguous: several records claim this person, so nothing is written. Merge the duplicates in the CRM."
+            yield "Ambiguous: several records claim this person, so nothing is written. Merge them in the CRM."
         if person.status is not None:
             since = f" since {person.status_since:%Y-%m-%d}" if person.status_since else ""
             yield f"Status {person.status}{since}: {MEANINGS[Status(person.status)]}"
@@ -194,7 +194,7 @@ def _find(tx: Connection, who: str) -> str:
         select(link.c.person_id).where(link.c.id == who),
     ]
     for lookup in lookups:
-        found = sorted(set(tx.execute(lookup).scalars()))
+        found: list[str] = sorted(set(tx.execute(lookup).scalars()))
         if len(found) == 1:
             return found[0]
         if found:

@@ -16,11 +16,9 @@ from sync.store.outbox import upsert
 __all__ = ["forget_schemas", "load_schemas", "save_schemas"]
 
 
-def load_schemas(tx: Connection, crm: Crm, *, since: datetime) -> dict[str, Mapping[str, FieldSchema]]:
-    """Object -> property -> description, of what was fetched after ``since``."""
-    kept = select(schema.schema_cache).where(
-        schema.schema_cache.c.conn == crm, schema.schema_cache.c.fetched_at > since
-    )
+def load_schemas(tx: Connection, crm: Crm) -> dict[str, Mapping[str, FieldSchema]]:
+    """Object -> property -> description, of what is kept."""
+    kept = select(schema.schema_cache).where(schema.schema_cache.c.conn == crm)
     return {row.object: {name: _field(body) for name, body in row.body.items()} for row in tx.execute(kept)}
 
 
