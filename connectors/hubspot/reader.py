@@ -598,8 +598,11 @@ def _created(ref: RecordRef, row: Record, problems: list[RecordProblem]) -> date
 def _emails(primary: str | None, more: str | None) -> tuple[str, ...]:
     if not more:
         return (primary.strip(),) if primary and not primary.isspace() else ()
-    every = [address.strip() for address in (primary or "", *more.split(";"))]
-    return tuple({email(address): address for address in reversed(every) if address}.values())[::-1]
+    found: dict[str | None, str] = {}
+    for address in (primary or "", *more.split(";")):
+        if bare := address.strip():
+            found.setdefault(email(bare), bare)
+    return tuple(found.values())
 
 
 def _cross_refs(

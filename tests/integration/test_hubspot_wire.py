@@ -1,0 +1,1113 @@
+"""The HubSpot connector against a server that says whatever a test wants it to say."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from connectors.errors import RetryLater, RunCannotContinue, UnexpectedAnswer
+from connectors.fields import Convert, CrmMap, EventRule, EventSource, FactField, ObjectMap
+from connectors.hubspot import HubSpotConnector, HubSpotSettings, OAuth
+from connectors.records import (
+    Counter,
+    Crm,
+    FieldKind,
+    FieldSchema,
+    Gone,
+    Moved,
+    Patch,
+    RecordRef,
+    Redirected,
+    Rejected,
+    Stream,
+    StreamKind,
+    TaskDraft,
+    Unchanged,
+    Unknown,
+    Window,
+    Written,
+)
+from connectors.retry import Patience
+
+HI = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+LO = datetime(2026, 11, 25, 11, 0, tzinfo=UTC)
+PEOPLE = Stream(crm=Crm.HUBSPOT, kind=StreamKind.PEOPLE, name="contact")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    body: Any
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Say:
+    """``body``: bytes as they are, anything else as JSON. ``hang_up``: close without a word."""
+
+    status: int = 200
+    body: Any = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hang_up: bool = False
+
+
+Script = Callable[[Asked], Say]
+
+
+class Wire:
+    """A loopback server. ``script`` answers; ``asked`` is what came in."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.script: Script = lambda asked: Say(status=500)
+        wire = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                at = urlsplit(self.path)
+                text = raw.decode()
+                form = "urlencoded" in (self.headers.get("Content-Type") or "")
+                asked = Asked(
+                    method=self.command,
+                    path=at.path,
+                    query=parse_qs(at.query),
+                    body=parse_qs(text) if form else json.loads(text) if text else None,
+                    headers=dict(self.headers),
+                )
+                wire.asked.append(asked)
+                say = wire.script(asked)
+                if say.hang_up:
+                    self.close_connection = True
+                    return
+                content = say.body if isinstance(say.body, bytes) else json.dumps(say.body).encode()
+                self.send_response(say.status)
+                for name, value in {"Content-Type": "application/json", **say.headers}.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PATCH = answer  # noqa: N815
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self._thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self._thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    made = Wire()
+    yield made
+    made.close()
+
+
+CONTACT = (
+    FactField(fact="person.title", property="jobtitle"),
+    FactField(fact="person.country", property="country", convert=Convert.COUNTRY),
+    FactField(fact="person.page_views", property="views"),
+)
+FIELDS = CrmMap(
+    crm=Crm.HUBSPOT,
+    objects={"contact": ObjectMap(object="contact", facts=CONTACT, written=("mql_score",))},
+    events=(
+        EventRule(source=EventSource.FORM, key="Request a demo", kind="demo_request", set={"form": "demo"}),
+        EventRule(source=EventSource.FORM, key="guid-2", kind="form_submit"),
+        EventRule(source=EventSource.COUNTER, key="clicks", kind="email_click", date="last_click"),
+    ),
+)
+
+
+def schema(**kinds: FieldKind) -> dict[str, FieldSchema]:
+    return {name: FieldSchema(name=name, kind=kind, writable=True) for name, kind in kinds.items()}
+
+
+KNOWN = schema(
+    jobtitle=FieldKind.TEXT,
+    country=FieldKind.TEXT,
+    views=FieldKind.NUMBER,
+    mql_score=FieldKind.NUMBER,
+    clicks=FieldKind.NUMBER,
+    last_click=FieldKind.DATETIME,
+    salesforceleadid=FieldKind.TEXT,
+    salesforcecontactid=FieldKind.TEXT,
+)
+UNIQUE_KEY = {"mqlsync_task_key": FieldSchema(name="mqlsync_task_key", kind=FieldKind.TEXT, writable=True, unique=True)}
+
+
+@dataclass
+class Bench:
+    wire: Wire
+    slept: list[float] = field(default_factory=list)
+    opened: list[HubSpotConnector] = field(default_factory=list)
+    now: float = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def connector(
+        self,
+        *,
+        url: str = "",
+        token: Any = "secret-token",
+        fields: CrmMap = FIELDS,
+        unique: bool = False,
+        **settings: Any,
+    ) -> HubSpotConnector:
+        made = HubSpotConnector(
+            HubSpotSettings(base_url=url or self.wire.url, token=token, **settings),
+            fields,
+            patience=Patience(attempts=3, first_wait=0.5, jitter=0.0),
+            sleep=self.sleep,
+            monotonic=lambda: self.now,
+            schemas={"contact": KNOWN, "task": UNIQUE_KEY if unique else {}},
+        )
+        self.opened.append(made)
+        return made
+
+
+@pytest.fixture
+def bench(wire: Wire) -> Iterator[Bench]:
+    made = Bench(wire=wire)
+    yield made
+    for one in made.opened:
+        one.close()
+
+
+def answers(*says: Say) -> Script:
+    """One after the other; the last one for ever."""
+    left = list(says)
+    return lambda asked: left.pop(0) if len(left) > 1 else left[0]
+
+
+def record(id: str, **properties: str | None) -> dict[str, Any]:
+    stamp = "2026-11-25T11:30:00.000Z"
+    return {
+        "id": id,
+        "properties": {"lastmodifieddate": stamp, **properties},
+        "createdAt": stamp,
+        "updatedAt": stamp,
+        "archived": False,
+    }
+
+
+def rows(*records: dict[str, Any], after: str | None = None) -> Say:
+    return Say(body={"results": list(records)} | ({"paging": {"next": {"after": after}}} if after else {}))
+
+
+EMPTY = rows()
+
+
+def read_all(connector: HubSpotConnector, *, lo: datetime | None = LO, resume: str | None = None) -> list[Any]:
+    return list(connector.people(PEOPLE, Window(lo=lo, hi=HI), resume))
+
+
+def ref(id: str) -> RecordRef:
+    return RecordRef(crm=Crm.HUBSPOT, object="contact", id=id)
+
+
+def patches(count: int, **fields: str | None) -> list[Patch]:
+    return [Patch(ref=ref(str(n)), fields=dict(fields) or {"mql_score": "5"}, trace=f"trace-{n}") for n in range(count)]
+
+
+# -- settings ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.hubapi.com",
+        "http://10.0.0.1:80",
+        "http://localhost.evil.example",
+        "http://127.0.0.1.nip.io",
+        "http://[::2]",
+        "ftp://127.0.0.1",
+        "api.hubapi.com",
+        "https://api.hubapi.com/crm",
+        "https://user@api.hubapi.com",
+    ],
+)
+def test_only_https_or_loopback_is_spoken_to(url: str) -> None:
+    with pytest.raises(ValueError, match="base_url"):
+        HubSpotSettings(base_url=url, token="x")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://api.hubapi.com", "http://127.0.0.1:1", "http://127.8.9.1", "http://[::1]:5", "http://localhost:8080/"],
+)
+def test_https_and_loopback_are(url: str) -> None:
+    assert not HubSpotSettings(base_url=url, token="x").host.endswith("/")
+
+
+def test_secrets_are_in_no_repr() -> None:
+    oauth = OAuth(client_id="id", client_secret="s3cret", refresh_token="r3fresh")
+    shown = repr(HubSpotSettings(base_url="https://x.example", token=oauth)) + repr(oauth)
+    shown += repr(HubSpotSettings(base_url="https://x.example", token="t0ken"))
+    assert not any(secret in shown for secret in ("s3cret", "r3fresh", "t0ken"))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"api_version": "v2"}, {"per_day": 0}, {"search_per_second": -1}, {"timeout": (0.0, 1.0)}]
+)
+def test_settings_that_cannot_work_are_named(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        HubSpotSettings(base_url="https://x.example", token="x", **wrong)
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+def test_a_window_is_walked_by_id_until_a_page_is_empty(bench: Bench) -> None:
+    bench.wire.script = answers(rows(record("9"), record("10")), rows(record("2000000000000")), EMPTY)
+    pages = read_all(bench.connector())
+    assert [page.resume for page in pages] == ["10", "2000000000000", None]
+    bodies = [asked.body for asked in bench.wire.asked]
+    span = {
+        "propertyName": "lastmodifieddate",
+        "operator": "BETWEEN",
+        "value": str(int(LO.timestamp() * 1000)),
+        "highValue": str(int(HI.timestamp() * 1000)),
+    }
+    after_ten = {"propertyName": "hs_object_id", "operator": "GT", "value": "10"}
+    assert bodies[0]["filterGroups"] == [{"filters": [span]}]
+    assert bodies[1]["filterGroups"] == [{"filters": [span, after_ten]}]
+    assert all("after" not in body and body["limit"] == 200 for body in bodies)
+    assert {"hs_merged_object_ids", "salesforceleadid", "clicks", "last_click"} <= set(bodies[0]["properties"])
+
+
+def test_a_search_that_ignores_the_keyset_is_stopped(bench: Bench) -> None:
+    bench.wire.script = answers(rows(record("1"), record("2")))
+    with pytest.raises(UnexpectedAnswer, match="circle"):
+        read_all(bench.connector())
+
+
+def test_a_list_that_repeats_its_cursor_is_stopped(bench: Bench) -> None:
+    bench.wire.script = answers(rows(record("1"), after="x"))
+    with pytest.raises(UnexpectedAnswer, match="circle"):
+        read_all(bench.connector(), lo=None)
+
+
+def test_an_empty_page_in_the_middle_does_not_end_a_list(bench: Bench) -> None:
+    bench.wire.script = answers(rows(record("1"), after="a"), rows(after="b"), rows(record("2")))
+    pages = read_all(bench.connector(), lo=None)
+    assert [row.ref.id for page in pages for row in page.rows] == ["1", "2"]
+    assert [page.resume for page in pages] == ["a", "b", None]
+
+
+def test_a_cursor_of_an_earlier_run_that_is_refused_starts_the_list_again(bench: Bench) -> None:
+    bench.wire.script = answers(Say(status=400, body={"category": "VALIDATION_ERROR"}), rows(record("1")))
+    pages = read_all(bench.connector(), lo=None, resume="stale")
+    assert [row.ref.id for page in pages for row in page.rows] == ["1"]
+    assert "after" not in bench.wire.asked[1].query
+
+
+def test_properties_that_do_not_fit_an_address_are_read_by_batch(bench: Bench) -> None:
+    names = [f"a_property_with_a_long_name_{n:04}" for n in range(300)]
+    facts = tuple(FactField(fact=f"person.custom.{name}", property=name) for name in names)
+    wide = CrmMap(crm=Crm.HUBSPOT, objects={"contact": ObjectMap(object="contact", facts=facts)})
+    connector = HubSpotConnector(
+        HubSpotSettings(base_url=bench.wire.url, token="x"),
+        wide,
+        schemas={"contact": schema(**dict.fromkeys(names, FieldKind.TEXT))},
+    )
+    bench.opened.append(connector)
+    bench.wire.script = answers(rows({"id": "1"}), rows(record("1", **{names[0]: "x"})))
+    (page,) = read_all(connector, lo=None)
+    assert page.rows[0].facts == {f"person.custom.{names[0]}": "x"}
+    assert [asked.path.rpartition("/")[2] for asked in bench.wire.asked] == ["contacts", "read"]
+    assert bench.wire.asked[1].body["inputs"] == [{"id": "1"}]
+
+
+def test_an_address_a_proxy_finds_too_long_is_shortened_in_the_same_way(bench: Bench) -> None:
+    bench.wire.script = answers(Say(status=414, body=b"<html>"), rows({"id": "1"}), rows(record("1", jobtitle="CTO")))
+    (page,) = read_all(bench.connector(), lo=None)
+    assert page.rows[0].facts["person.title"] == "CTO"
+
+
+def test_one_bad_value_costs_that_value_and_one_bad_row_that_row(bench: Bench) -> None:
+    no_stamp = record("3") | {"updatedAt": None}
+    no_stamp["properties"] = {"lastmodifieddate": "yesterday"}
+    bench.wire.script = answers(
+        rows(
+            record("1", jobtitle="CTO", country="Atlantis", views="lots", clicks="4", last_click="never"),
+            {"properties": {}},
+            no_stamp,
+            {
+                "id": 4,
+                "properties": {"jobtitle": True, "views": 7, "lastmodifieddate": "1764070200000"},
+                "createdAt": "",
+            },
+            {"id": "5", "properties": {"jobtitle": {"a": 1}}},
+        ),
+        EMPTY,
+    )
+    page, _ = read_all(bench.connector())
+    assert [row.ref.id for row in page.rows] == ["1", "4"]
+    assert page.rows[0].facts == {"person.title": "CTO"}
+    assert sorted(problem.field for problem in page.rows[0].problems) == ["country", "last_click", "views"]
+    assert page.rows[0].counters == (Counter(property="clicks", kind="email_click", total=4, last_at=None),)
+    assert page.rows[1].facts == {"person.title": "true", "person.page_views": 7}
+    assert {problem.ref.id for problem in page.problems} == {"", "3", "5"}
+    assert page.resume == "5"
+
+
+def test_a_contact_tells_who_it_absorbed_and_who_it_is_elsewhere(bench: Bench) -> None:
+    bench.wire.script = answers(
+        rows(
+            record(
+                "30",
+                email=" Ana@Example.com",
+                hs_additional_emails="b@example.com;ANA@example.com; c@example.com",
+                hs_merged_object_ids="10;20",
+                hs_calculated_merged_vids="20:1700000000000;25:1700000000001;30:1",
+                salesforceleadid="00Q5g00000AbCdE",
+                salesforcecontactid="nonsense",
+                associatedcompanyid="7",
+                hubspot_owner_id="41",
+                clicks="3",
+                last_click="1764070200000",
+                mql_score="",
+            )
+        ),
+        EMPTY,
+    )
+    page, _ = read_all(bench.connector())
+    (ana,) = page.rows
+    assert ana.emails == ("Ana@Example.com", "b@example.com", "c@example.com")
+    assert [one.id for one in ana.absorbed] == ["10", "20", "25"]
+    assert ana.cross_refs == (RecordRef(crm=Crm.SALESFORCE, object="lead", id="00Q5g00000AbCdEEAV"),)
+    assert [problem.field for problem in ana.problems] == ["salesforcecontactid"]
+    assert (ana.company, ana.owner, ana.current) == (
+        RecordRef(crm=Crm.HUBSPOT, object="company", id="7"),
+        "41",
+        {"mql_score": None},
+    )
+    assert ana.counters[0].total == 3
+    assert ana.counters[0].last_at == datetime(2025, 11, 25, 11, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "content", [b"<html>maintenance</html>", b"{}", b'{"results": null}', b'{"results": [{"id"', b"", b"\xff\xfe"]
+)
+def test_an_answer_that_is_no_page_is_never_taken_for_an_empty_one(bench: Bench, content: bytes) -> None:
+    bench.wire.script = answers(Say(body=content))
+    with pytest.raises(UnexpectedAnswer):
+        read_all(bench.connector())
+    assert len(bench.wire.asked) == 3
+
+
+def test_trouble_on_the_way_is_waited_out(bench: Bench) -> None:
+    bench.wire.script = answers(Say(status=502, body=b"\xff<html>"), Say(hang_up=True), EMPTY)
+    assert len(read_all(bench.connector())) == 1
+    assert bench.slept == [0.5, 1.0]
+
+
+def test_a_redirect_is_not_followed(bench: Bench) -> None:
+    """The token must not travel to an address nobody configured."""
+    bench.wire.script = answers(Say(status=302, headers={"Location": f"{bench.wire.url}/elsewhere"}))
+    with pytest.raises(UnexpectedAnswer, match="302"):
+        read_all(bench.connector())
+    assert len(bench.wire.asked) == 1
+
+
+def test_a_server_that_never_answers_costs_the_timeout_only(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        connector = bench.connector(url=url, timeout=(1.0, 0.05))
+        with pytest.raises(RetryLater, match="ReadTimeout"):
+            read_all(connector)
+        (outcome,) = connector.apply(patches(1))
+    assert isinstance(outcome, Unknown)
+    assert connector.calls == {"search": 3, "batch_update": 1}
+
+
+def test_a_server_that_is_not_there_has_done_nothing(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    connector = bench.connector(url=url)
+    with pytest.raises(RetryLater):
+        connector.apply(patches(2))
+    assert connector.calls == {"batch_update": 3}
+
+
+@pytest.mark.parametrize(
+    ("policy", "header", "waits"),
+    [("SECONDLY", None, [1.0]), ("TEN_SECONDLY_ROLLING", None, [10.0]), ("SECONDLY", "3", [3.0]), ("", None, [10.0])],
+)
+def test_a_429_waits_as_long_as_its_policy(bench: Bench, policy: str, header: str | None, waits: list[float]) -> None:
+    body = {"status": "error", "errorType": "RATE_LIMIT", "category": "RATE_LIMITS", "policyName": policy}
+    bench.wire.script = answers(Say(status=429, body=body, headers={"Retry-After": header} if header else {}), EMPTY)
+    read_all(bench.connector())
+    assert bench.slept == waits
+
+
+def test_the_end_of_the_days_quota_is_not_waited_for(bench: Bench) -> None:
+    bench.wire.script = answers(Say(status=429, body={"policyName": "DAILY"}))
+    with pytest.raises(RunCannotContinue) as raised:
+        read_all(bench.connector())
+    assert raised.value.quota
+    assert bench.slept == []
+
+
+def test_headers_say_when_the_day_is_over(bench: Bench) -> None:
+    bench.wire.script = answers(Say(body={"results": []}, headers={"X-HubSpot-RateLimit-Daily-Remaining": "0"}))
+    connector = bench.connector()
+    with pytest.raises(RunCannotContinue) as raised:
+        connector.owners()
+    assert raised.value.quota
+    assert len(bench.wire.asked) == 1
+
+
+def test_an_account_that_moves_ends_the_run_at_once(bench: Bench) -> None:
+    bench.wire.script = answers(Say(status=477, headers={"Retry-After": "21600"}))
+    with pytest.raises(RetryLater) as raised:
+        read_all(bench.connector())
+    assert raised.value.after == 21600.0
+    assert bench.slept == []
+
+
+def test_searches_keep_their_own_pace(bench: Bench) -> None:
+    bench.wire.script = answers(*(rows(record(str(n))) for n in range(12)), EMPTY)
+    read_all(bench.connector(search_per_second=5))
+    assert len(bench.wire.asked) == 13
+    assert sum(bench.slept) == pytest.approx(2 * 1.05)
+
+
+@pytest.mark.parametrize("version", ["v3", "2026-03"])
+def test_one_switch_moves_every_path(bench: Bench, version: Any) -> None:
+    bench.wire.script = answers(rows())
+    connector = bench.connector(api_version=version, fields=CrmMap(crm=Crm.HUBSPOT, objects=FIELDS.objects))
+    read_all(connector)
+    read_all(connector, lo=None)
+    connector.owners()
+    paths = {asked.path for asked in bench.wire.asked}
+    dated = {"/crm/objects/2026-03/contacts/search", "/crm/objects/2026-03/contacts", "/crm/owners/2026-03"}
+    plain = {"/crm/v3/objects/contacts/search", "/crm/v3/objects/contacts", "/crm/v3/owners"}
+    assert paths == (plain if version == "v3" else dated)
+
+
+# -- signing in ----------------------------------------------------------------------------------------------------
+
+
+def test_a_fixed_token_that_is_refused_ends_the_run(bench: Bench) -> None:
+    bench.wire.script = answers(Say(status=401, body={"category": "INVALID_AUTHENTICATION"}))
+    with pytest.raises(RunCannotContinue) as raised:
+        read_all(bench.connector())
+    assert raised.value.credentials
+    assert "secret-token" not in str(raised.value)
+    assert len(bench.wire.asked) == 1
+    assert bench.wire.asked[0].headers["Authorization"] == "Bearer secret-token"
+
+
+def test_a_token_that_was_rotated_is_fetched_again(bench: Bench) -> None:
+    tokens = iter(["old", "new"])
+    bench.wire.script = lambda asked: EMPTY if asked.headers["Authorization"] == "Bearer new" else Say(status=401)
+    read_all(bench.connector(token=lambda: next(tokens)))
+    assert len(bench.wire.asked) == 2
+
+
+def test_a_token_of_the_wrong_form_is_told_as_that(bench: Bench) -> None:
+    bench.wire.script = answers(Say(status=530, body=b"<html>"))
+    with pytest.raises(RunCannotContinue) as raised:
+        read_all(bench.connector())
+    assert raised.value.credentials
+
+
+class Portal:
+    """Gives out access tokens t1, t2 ... and takes only the newest."""
+
+    def __init__(self, *, token_path: str = "/oauth/2026-03/token", life: float = 1800) -> None:
+        self.issued = 0
+        self.token_path = token_path
+        self.life = life
+        self.refusal: Say | None = None
+        self.revoked = False
+
+    def __call__(self, asked: Asked) -> Say:
+        if asked.path == self.token_path:
+            if self.refusal:
+                return self.refusal
+            assert asked.body["grant_type"] == ["refresh_token"]
+            assert asked.body["client_secret"] == ["s3cret"]
+            self.issued += 1
+            self.revoked = False
+            return Say(
+                body={"access_token": f"t{self.issued}", "refresh_token": f"r{self.issued}", "expires_in": self.life}
+            )
+        if asked.path.startswith("/oauth/"):
+            return Say(status=404, body=b"<html>")
+        right = asked.headers.get("Authorization") == f"Bearer t{self.issued}" and not self.revoked
+        return EMPTY if right else Say(status=401, body={"category": "EXPIRED_AUTHENTICATION"})
+
+
+def oauth(kept: list[str] | None = None) -> OAuth:
+    keep = kept.append if kept is not None else None
+    return OAuth(client_id="id", client_secret="s3cret", refresh_token="r0", keep=keep)
+
+
+def test_an_oauth_token_is_fetched_once_and_renewed_before_its_end(bench: Bench) -> None:
+    portal, kept = Portal(), list[str]()
+    bench.wire.script = portal
+    connector = bench.connector(token=oauth(kept))
+    read_all(connector)
+    bench.now += 1400.0
+    read_all(connector)
+    assert portal.issued == 1
+    bench.now += 200.0
+    read_all(connector)
+    assert portal.issued == 2
+    assert kept == ["r1", "r2"]
+    assert bench.wire.asked[-2].body["refresh_token"] == ["r1"]
+
+
+def test_an_oauth_token_refused_early_is_renewed_once(bench: Bench) -> None:
+    portal = Portal()
+    bench.wire.script = portal
+    connector = bench.connector(token=oauth())
+    read_all(connector)
+    portal.revoked = True
+    read_all(connector)
+    assert portal.issued == 2
+
+
+def test_a_portal_that_refuses_every_token_is_asked_twice_only(bench: Bench) -> None:
+    portal = Portal()
+    bench.wire.script = lambda asked: portal(asked) if asked.path.startswith("/oauth/") else Say(status=401)
+    with pytest.raises(RunCannotContinue) as raised:
+        read_all(bench.connector(token=oauth()))
+    assert raised.value.credentials
+    assert portal.issued == 2
+
+
+def test_an_app_that_was_uninstalled_is_not_asked_again(bench: Bench) -> None:
+    portal = Portal()
+    portal.refusal = Say(status=400, body={"error": "invalid_grant", "status": "BAD_REFRESH_TOKEN", "message": "m"})
+    bench.wire.script = portal
+    connector = bench.connector(token=oauth())
+    for _ in range(3):
+        with pytest.raises(RunCannotContinue, match="invalid_grant") as raised:
+            read_all(connector)
+        assert raised.value.credentials
+    assert len(bench.wire.asked) == 1
+
+
+def test_a_portal_that_only_knows_the_old_token_path_is_served(bench: Bench) -> None:
+    portal = Portal(token_path="/oauth/v1/token")
+    bench.wire.script = portal
+    read_all(bench.connector(token=oauth()))
+    assert portal.issued == 1
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+def done(*inputs: Mapping[str, Any], echo: bool = True, **more: Any) -> Say:
+    return Say(
+        status=207 if more.get("errors") else 200,
+        body={
+            "status": "COMPLETE",
+            "results": [
+                record(one["id"], **one["properties"])
+                | ({"objectWriteTraceId": one["objectWriteTraceId"]} if echo else {})
+                for one in inputs
+            ],
+        }
+        | more,
+    )
+
+
+def test_every_input_carries_its_own_trace_and_blank_clears(bench: Bench) -> None:
+    bench.wire.script = lambda asked: done(*asked.body["inputs"])
+    bench.connector().apply([Patch(ref=ref("1"), fields={"a": "x", "b": None}, trace="t-1")])
+    (asked,) = bench.wire.asked
+    assert asked.body == {"inputs": [{"id": "1", "properties": {"a": "x", "b": ""}, "objectWriteTraceId": "t-1"}]}
+    assert asked.path.endswith("/contacts/batch/update")
+
+
+def test_answers_are_matched_by_name_never_by_place(bench: Bench) -> None:
+    bench.wire.script = lambda asked: done(*reversed(asked.body["inputs"]), echo=False)
+    outcomes = bench.connector().apply([Patch(ref=ref(i), fields={"a": i}, trace=f"t{i}") for i in "123"])
+    assert [(type(o), o.ref.id, o.values) for o in outcomes] == [(Written, i, {"a": i}) for i in "123"]  # type: ignore[union-attr]
+
+
+def test_a_record_the_answer_does_not_name_is_looked_up(bench: Bench) -> None:
+    """200 and the id is not among the results: merged away, deleted, or a mystery."""
+
+    def script(asked: Asked) -> Say:
+        match asked.path.rsplit("/contacts", 1)[1]:
+            case "/batch/update":
+                return done(asked.body["inputs"][0])
+            case "/batch/read":
+                return Say(status=207, body={"results": [record("3")], "errors": [{"category": "OBJECT_NOT_FOUND"}]})
+            case "/1":
+                return Say(body=record("77"))
+            case _:
+                return Say(status=404, body={"category": "OBJECT_NOT_FOUND"})
+
+    bench.wire.script = script
+    written, moved, gone, mystery = bench.connector().apply(patches(4))
+    assert isinstance(written, Written)
+    assert isinstance(moved, Redirected)
+    assert moved.to == ref("77")
+    assert isinstance(gone, Redirected)
+    assert gone.to is None
+    assert isinstance(mystery, Unknown)
+
+
+def test_a_survivor_that_took_the_values_is_named(bench: Bench) -> None:
+    bench.wire.script = lambda asked: Say(body={"results": [record("99") | {"objectWriteTraceId": "trace-0"}]})
+    (outcome,) = bench.connector().apply(patches(1))
+    assert isinstance(outcome, Redirected)
+    assert outcome.to == ref("99")
+
+
+def test_a_refused_batch_is_halved_until_the_bad_record_stands_alone(bench: Bench) -> None:
+    def script(asked: Asked) -> Say:
+        inputs = asked.body["inputs"]
+        if any(one["id"] == "37" for one in inputs):
+            return Say(status=400, body={"category": "VALIDATION_ERROR", "message": "no", "correlationId": "c-9"})
+        return done(*inputs)
+
+    bench.wire.script = script
+    outcomes = bench.connector().apply(patches(100))
+    assert [type(o) for o in outcomes] == [Rejected if n == 37 else Written for n in range(100)]
+    assert "c-9" in outcomes[37].reason  # type: ignore[union-attr]
+    assert len(bench.wire.asked) <= 15
+
+
+@pytest.mark.parametrize(
+    ("context", "bad"), [({"ids": ["2"]}, {2}), ({"objectWriteTraceId": ["trace-3", "trace-1"]}, {1, 3})]
+)
+def test_a_refusal_that_names_the_records_costs_one_more_call(
+    bench: Bench, context: dict[str, list[str]], bad: set[int]
+) -> None:
+    bench.wire.script = lambda asked: (
+        Say(status=400, body={"category": "VALIDATION_ERROR", "message": "no", "context": context})
+        if len(asked.body["inputs"]) == 5
+        else done(*asked.body["inputs"])
+    )
+    outcomes = bench.connector().apply(patches(5))
+    assert [isinstance(o, Rejected) for o in outcomes] == [n in bad for n in range(5)]
+    assert len(bench.wire.asked) == 2
+
+
+def test_a_property_that_does_not_exist_condemns_those_that_set_it_at_once(bench: Bench) -> None:
+    def script(asked: Asked) -> Say:
+        if any("gone" in one["properties"] for one in asked.body["inputs"]):
+            inner = [{"isValid": False, "message": "does not exist", "error": "PROPERTY_DOESNT_EXIST", "name": "gone"}]
+            message = f"Property values were not valid: {json.dumps(inner)}"
+            return Say(status=400, body={"category": "VALIDATION_ERROR", "message": message})
+        return done(*asked.body["inputs"])
+
+    bench.wire.script = script
+    sent = [Patch(ref=ref(str(n)), fields={"gone" if n % 2 else "a": "1"}, trace=f"t{n}") for n in range(40)]
+    outcomes = bench.connector().apply(sent)
+    assert [isinstance(o, Rejected) for o in outcomes] == [n % 2 == 1 for n in range(40)]
+    assert {(o.code, o.field) for o in outcomes if isinstance(o, Rejected)} == {("PROPERTY_DOESNT_EXIST", "gone")}
+    assert len(bench.wire.asked) == 2
+
+
+def test_a_half_whose_answer_is_lost_is_unknown_and_the_other_half_is_told(bench: Bench) -> None:
+    def script(asked: Asked) -> Say:
+        inputs = asked.body["inputs"]
+        if len(inputs) == 4:
+            return Say(status=400, body={"category": "VALIDATION_ERROR"})
+        return Say(hang_up=True) if inputs[0]["id"] == "0" else done(*inputs)
+
+    bench.wire.script = script
+    outcomes = bench.connector().apply(patches(4))
+    assert [type(o) for o in outcomes] == [Unknown, Unknown, Written, Written]
+    assert len(bench.wire.asked) == 3
+
+
+def test_what_was_not_sent_after_something_was_is_told_as_such(bench: Bench) -> None:
+    """`apply` never raises for what was sent: the quota ends in the middle of a split batch."""
+
+    def script(asked: Asked) -> Say:
+        inputs = asked.body["inputs"]
+        if len(inputs) == 4:
+            return Say(status=400, body={"category": "VALIDATION_ERROR"})
+        return done(*inputs) if inputs[0]["id"] == "0" else Say(status=429, body={"policyName": "DAILY"})
+
+    bench.wire.script = script
+    outcomes = bench.connector().apply(patches(4))
+    assert [type(o) for o in outcomes] == [Written, Written, Rejected, Rejected]
+    assert all(o.retry and o.code == "NOT_SENT" for o in outcomes[2:])  # type: ignore[union-attr]
+
+
+def test_a_429_on_a_write_is_waited_for_and_sent_again(bench: Bench) -> None:
+    left = [Say(status=429, body={"policyName": "TEN_SECONDLY_ROLLING"})]
+    bench.wire.script = lambda asked: left.pop() if left else done(*asked.body["inputs"])
+    (outcome,) = bench.connector().apply(patches(1))
+    assert isinstance(outcome, Written)
+    assert bench.slept == [10.0]
+
+
+def test_one_locked_record_waits_alone(bench: Bench) -> None:
+    bench.wire.script = lambda asked: (
+        Say(status=423) if any(one["id"] == "3" for one in asked.body["inputs"]) else done(*asked.body["inputs"])
+    )
+    outcomes = bench.connector().apply(patches(8))
+    assert [type(o) for o in outcomes] == [Rejected if n == 3 else Written for n in range(8)]
+    assert outcomes[3].retry  # type: ignore[union-attr]
+
+
+def test_a_stage_that_did_not_move_is_not_reported_as_written(bench: Bench) -> None:
+    kept = {"lifecyclestage": "customer", "mql_score": "5"}
+    bench.wire.script = lambda asked: Say(body={"results": [record("0", **kept)]})
+    (outcome,) = bench.connector().apply(patches(1, lifecyclestage="marketingqualifiedlead", mql_score="5"))
+    assert isinstance(outcome, Rejected)
+    assert (outcome.code, outcome.field) == ("LIFECYCLE_BACKWARD", "lifecyclestage")
+    assert "mql_score were written" in outcome.reason
+
+
+def test_a_stage_the_answer_does_not_show_is_read_back(bench: Bench) -> None:
+    bench.wire.script = lambda asked: (
+        Say(body={"results": [record("0", mql_score="5")]})
+        if asked.path.endswith("/update")
+        else Say(body={"results": [record("0", lifecyclestage="customer")]})
+    )
+    (outcome,) = bench.connector().apply(patches(1, lifecyclestage="lead"))
+    assert isinstance(outcome, Rejected)
+    assert outcome.code == "LIFECYCLE_BACKWARD"
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b'{"results"', b"{}", b"null"])
+def test_a_success_without_a_word_about_the_records_is_unknown(bench: Bench, content: bytes) -> None:
+    bench.wire.script = answers(Say(body=content))
+    outcomes = bench.connector().apply(patches(2))
+    assert [type(o) for o in outcomes] == [Unknown, Unknown]
+    assert len(bench.wire.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [Patch(ref=ref("1"), fields={}, trace="a"), Patch(ref=ref("1"), fields={}, trace="b")],
+        [Patch(ref=ref("1"), fields={}, trace="a"), Patch(ref=ref("2"), fields={}, trace="a")],
+        [Patch(ref=ref(str(n)), fields={}, trace=str(n)) for n in range(101)],
+        [
+            Patch(ref=ref("1"), fields={}, trace="a"),
+            Patch(ref=RecordRef(crm=Crm.HUBSPOT, object="company", id="1"), fields={}, trace="b"),
+        ],
+    ],
+)
+def test_a_batch_no_portal_would_take_is_not_sent(bench: Bench, wrong: list[Patch]) -> None:
+    with pytest.raises(ValueError, match=r"twice|at most|one object"):
+        bench.connector().apply(wrong)
+    assert bench.wire.asked == []
+
+
+def test_reading_by_id_uses_what_the_batch_already_tells(bench: Bench) -> None:
+    """A survivor in the same batch names the ids it absorbed: no call for each of them."""
+    bench.wire.script = lambda asked: (
+        Say(status=207, body={"results": [record("9", hs_merged_object_ids="1;2"), record("3") | {"archived": True}]})
+        if asked.method == "POST"
+        else Say(status=404)
+    )
+    found = bench.connector().read([ref("1"), ref("9"), ref("3"), ref("4")], ["jobtitle"])
+    assert isinstance(found[ref("1")], Moved)
+    assert found[ref("1")].to == ref("9")  # type: ignore[union-attr]
+    assert isinstance(found[ref("3")], Gone)
+    assert isinstance(found[ref("4")], Gone)
+    assert len(bench.wire.asked) == 2
+
+
+# -- tasks ---------------------------------------------------------------------------------------------------------
+
+
+def draft(n: int = 1, *, attempted: bool = False) -> TaskDraft:
+    return TaskDraft(
+        key=f"person{n}:1:task:1",
+        person=ref(str(n)),
+        owner="41",
+        subject="Call",
+        lines=("a < b", 'say "hello" & go'),
+        due=date(2026, 12, 1),
+        since=LO,
+        attempted=attempted,
+    )
+
+
+def made(asked: Asked, *, id: str = "500") -> Say:
+    results = [record(f"{id}{n}", **one["properties"]) for n, one in enumerate(asked.body["inputs"])]
+    return Say(status=201, body={"results": results})
+
+
+def test_a_task_is_one_create_with_everything_in_it(bench: Bench) -> None:
+    bench.wire.script = made
+    (outcome,) = bench.connector(unique=True).create_tasks([draft()])
+    assert outcome == Written(ref=RecordRef(crm=Crm.HUBSPOT, object="task", id="person1:1:task:1"), id="5000")
+    (asked,) = bench.wire.asked
+    assert asked.path.endswith("/tasks/batch/create")
+    assert asked.body["inputs"] == [
+        {
+            "properties": {
+                "hs_timestamp": "2026-12-01T09:00:00.000Z",
+                "hs_task_subject": "Call",
+                "hs_task_body": "a &lt; b<br>say &quot;hello&quot; &amp; go",
+                "hs_task_status": "NOT_STARTED",
+                "hs_task_priority": "HIGH",
+                "hs_task_type": "TODO",
+                "hubspot_owner_id": "41",
+                "mqlsync_task_key": "person1:1:task:1",
+            },
+            "objectWriteTraceId": "person1:1:task:1",
+            "associations": [
+                {
+                    "to": {"id": "1"},
+                    "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 204}],
+                }
+            ],
+        }
+    ]
+
+
+def test_several_tasks_are_matched_by_key(bench: Bench) -> None:
+    def script(asked: Asked) -> Say:
+        answer = made(asked)
+        return Say(status=201, body={"results": list(reversed(answer.body["results"]))})
+
+    bench.wire.script = script
+    for unique in (True, False):
+        outcomes = bench.connector(unique=unique).create_tasks([draft(n) for n in (1, 2, 3)])
+        assert [outcome.id for outcome in outcomes] == ["5000", "5001", "5002"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (409, {"category": "CONFLICT", "message": "exists"}),
+        (400, {"category": "VALIDATION_ERROR", "message": "Cannot set value. 55 already has that value."}),
+        (
+            207,
+            {
+                "results": [],
+                "errors": [{"category": "CONFLICT", "context": {"objectWriteTraceId": ["person1:1:task:1"]}}],
+            },
+        ),
+    ],
+)
+def test_a_clash_of_the_key_means_that_the_task_is_there(bench: Bench, status: int, body: dict[str, Any]) -> None:
+    def script(asked: Asked) -> Say:
+        if asked.path.endswith("/create"):
+            return Say(status=status, body=body)
+        assert asked.body["idProperty"] == "mqlsync_task_key"
+        return Say(body={"results": [record("55", mqlsync_task_key="person1:1:task:1")]})
+
+    bench.wire.script = script
+    (outcome,) = bench.connector(unique=True).create_tasks([draft()])
+    assert isinstance(outcome, Unchanged)
+    assert outcome.id == "55"
+
+
+def test_a_refused_task_that_is_nowhere_is_rejected(bench: Bench) -> None:
+    def script(asked: Asked) -> Say:
+        if asked.path.endswith("/create"):
+            inner = {
+                "message": "not an owner",
+                "code": "INVALID_OWNER_ID",
+                "context": {"propertyName": ["hubspot_owner_id"]},
+            }
+            return Say(status=400, body={"category": "VALIDATION_ERROR", "errors": [inner]})
+        return Say(body={"results": [record("1")] if "contacts" in asked.path else []})
+
+    bench.wire.script = script
+    (outcome,) = bench.connector(unique=True).create_tasks([draft()])
+    assert isinstance(outcome, Rejected)
+    assert (outcome.code, outcome.field) == ("INVALID_OWNER_ID", "hubspot_owner_id")
+
+
+def test_a_task_for_somebody_merged_away_is_redirected(bench: Bench) -> None:
+    def script(asked: Asked) -> Say:
+        if asked.path.endswith("/create"):
+            return Say(status=400, body={"category": "VALIDATION_ERROR", "message": "no such contact"})
+        return Say(body=record("77")) if asked.method == "GET" else rows()
+
+    bench.wire.script = script
+    (outcome,) = bench.connector(unique=True).create_tasks([draft()])
+    assert isinstance(outcome, Redirected)
+    assert outcome.to == ref("77")
+
+
+def test_a_portal_that_fails_at_a_task_leaves_it_open(bench: Bench) -> None:
+    entry = {"category": "INTERNAL_ERROR", "context": {"objectWriteTraceId": ["person1:1:task:1"]}}
+    bench.wire.script = lambda asked: (
+        Say(status=207, body={"results": [], "errors": [entry]}) if asked.path.endswith("/create") else rows()
+    )
+    (outcome,) = bench.connector(unique=True).create_tasks([draft()])
+    assert isinstance(outcome, Unknown)
+
+
+def test_without_a_unique_property_the_marker_is_looked_for_before_a_second_send(bench: Bench) -> None:
+    def script(asked: Asked) -> Say:
+        if "/associations/" in asked.path:
+            assert asked.body["inputs"][0]["id"] in ("1", "2")
+            page = {"paging": {"next": {"after": "n"}}} if "after" not in asked.body["inputs"][0] else {}
+            tasks = [{"toObjectId": 70 if page else 71}]
+            return Say(body={"results": [{"from": {"id": "1"}, "to": tasks, **page}]})
+        if asked.path.endswith("/batch/read"):
+            live = asked.query["archived"] == ["false"]
+            other = "x<br>[mqlsync:person10:1:task:1]"
+            return (
+                rows(record("70", hs_task_body=other))
+                if live
+                else rows(record("71", hs_task_body="b<br>[mqlsync:person1:1:task:1]"))
+            )
+        return made(asked) if asked.method == "POST" else rows()
+
+    bench.wire.script = script
+    first, second = bench.connector().create_tasks([draft(1, attempted=True), draft(2, attempted=True)])
+    assert isinstance(first, Unchanged)
+    assert first.id == "71"
+    assert isinstance(second, Written)
+    created = [asked for asked in bench.wire.asked if asked.path.endswith("/create")]
+    assert len(created) == 1
+    assert "[mqlsync:person2:1:task:1]" in created[0].body["inputs"][0]["properties"]["hs_task_body"]
+    assert "mqlsync_task_key" not in created[0].body["inputs"][0]["properties"]
+
+
+# -- forms ---------------------------------------------------------------------------------------------------------
+
+
+FORMS = {
+    "results": [
+        {"id": "guid-1", "name": "request A demo", "archived": False},
+        {"id": "guid-2", "name": "Newsletter", "archived": False},
+        {"id": "guid-3", "name": "Nobody maps this", "archived": False},
+        {"id": "guid-4", "name": "Request a demo", "archived": True},
+    ]
+}
+
+
+def submission(at: datetime, n: int, **values: str) -> dict[str, Any]:
+    return {
+        "conversionId": f"conv-{n}",
+        "submittedAt": int(at.timestamp() * 1000),
+        "values": [{"name": name, "value": value} for name, value in values.items()],
+        "pageUrl": "https://acme.com/Demo/?utm=1#top",
+    }
+
+
+def test_only_forms_that_make_events_are_streams(bench: Bench) -> None:
+    bench.wire.script = answers(Say(body=FORMS))
+    streams = bench.connector().streams()
+    assert [s.name for s in streams] == ["owners", "contact", "form:guid-1", "form:guid-2"]
+    assert len(bench.wire.asked) == 1
+
+
+def test_forms_out_of_scope_are_a_problem_of_the_account_not_the_end_of_the_run(bench: Bench) -> None:
+    bench.wire.script = lambda asked: (
+        Say(status=403, body={"category": "MISSING_SCOPES", "context": {"missingScopes": ["forms"]}})
+        if "forms" in asked.path
+        else Say(body={"portalId": 7, "timeZone": "Europe/Berlin"})
+    )
+    connector = bench.connector()
+    assert [s.name for s in connector.streams()] == ["owners", "contact"]
+    account = connector.check()
+    assert (account.id, account.timezone) == ("7", "Europe/Berlin")
+    assert any("forms" in problem for problem in account.problems)
+
+
+def test_submissions_are_read_newest_first_until_the_window_begins(bench: Bench) -> None:
+    early, before = datetime(2026, 11, 25, 11, 10, tzinfo=UTC), datetime(2026, 11, 25, 10, 50, tzinfo=UTC)
+    late = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
+    first = [
+        submission(late, 1, email="late@x.com"),
+        submission(early, 2, Email=" Ana@X.com "),
+        submission(early, 3, firstname="nobody"),
+        {"conversionId": "broken"},
+    ]
+    second = [submission(early, 4, email="b@x.com"), submission(before, 5, email="old@x.com")]
+
+    def script(asked: Asked) -> Say:
+        if asked.path == "/marketing/v3/forms":
+            return Say(body=FORMS)
+        assert asked.path == "/form-integrations/v1/submissions/forms/guid-1"
+        after = {"paging": {"next": {"after": "more" if "after" not in asked.query else "even-more"}}}
+        return Say(body={"results": first if "after" not in asked.query else second} | after)
+
+    bench.wire.script = script
+    connector = bench.connector()
+    stream = next(s for s in connector.streams() if s.name == "form:guid-1")
+    pages = list(connector.engagement(stream, Window(lo=LO, hi=HI), None))
+    events = [row for page in pages for row in page.rows]
+    assert [(e.source_id, e.who, e.kind, e.at) for e in events] == [
+        ("conv-2", "ana@x.com", "demo_request", early),
+        ("conv-4", "b@x.com", "demo_request", early),
+    ]
+    assert events[0].attributes == {"form": "demo", "page": "/Demo"}
+    assert sorted(problem.field for problem in pages[0].problems) == ["email", "submittedAt"]
+    assert [page.resume for page in pages] == ["more", None]
+    resumed = list(bench.connector().engagement(stream, Window(lo=LO, hi=HI), "more"))
+    assert [row.source_id for page in resumed for row in page.rows] == ["conv-4"]
+
+
+def test_a_submission_without_an_id_has_a_stable_one(bench: Bench) -> None:
+    early = datetime(2026, 11, 25, 11, 10, tzinfo=UTC)
+    nameless = [{**submission(early, 1, email=who), "conversionId": None} for who in ("a@x.com", "b@x.com")]
+    bench.wire.script = lambda asked: Say(body=FORMS if asked.path.endswith("v3/forms") else {"results": nameless})
+    connector = bench.connector()
+    stream = next(s for s in connector.streams() if s.name == "form:guid-2")
+    ids = [
+        [row.source_id for row in page.rows]
+        for _ in range(2)
+        for page in connector.engagement(stream, Window(lo=None, hi=HI), None)
+    ]
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 2
+
+
+# -- the account ---------------------------------------------------------------------------------------------------
+
+
+def test_mapped_properties_the_portal_lacks_are_named(bench: Bench) -> None:
+    more = (*CONTACT, FactField(fact="person.city", property="town"))
+    fields = CrmMap(crm=Crm.HUBSPOT, objects={"contact": ObjectMap(object="contact", facts=more)})
+    bench.wire.script = answers(Say(body={"portalId": 7, "timeZone": "no/where"}))
+    account = bench.connector(fields=fields).check()
+    assert len(account.problems) == 1
+    assert "town" in account.problems[0]
+
+
+def test_the_clock_is_the_date_header(bench: Bench) -> None:
+    bench.wire.script = answers(Say(body={"portalId": 7}))
+    connector = bench.connector()
+    now = connector.now()
+    assert now.tzinfo is UTC
+    assert now.microsecond == 0
+    assert connector.calls["account"] == 1
+
+
+def test_the_package_is_loaded_by_the_first_call_only() -> None:
+    """`mqlsync --help` must not pay for it."""
+    import subprocess
+    import sys
+
+    code = "import sys, connectors.hubspot as h; sys.exit('hubspot' in sys.modules or 'urllib3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
