@@ -27,7 +27,7 @@ from connectors.sandbox.population import (
     draw,
 )
 
-__all__ = ["REPS", "Census", "Kind", "Staff", "populate"]
+__all__ = ["REPS", "Census", "Kind", "populate"]
 
 REPS = (
     ("ines.duarte@yourcompany.example", "Ines", "Duarte"),
@@ -111,7 +111,7 @@ def populate(box: Sandbox, *, people: int, seed: int, now: datetime | None = Non
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Staff:
+class _Staff:
     """Owner ids in one CRM."""
 
     reps: tuple[str, ...]
@@ -142,7 +142,7 @@ class _Filling:
 
     def _hire(self) -> None:
         portal, org = self._portal, self._org
-        self._hubspot_staff = Staff(
+        self._hubspot_staff = _Staff(
             reps=tuple(portal.add_owner(*rep) for rep in REPS),
             left=portal.add_owner(*_LEFT, active=False),
             outside=portal.add_owner(*_OUTSIDE),
@@ -154,7 +154,7 @@ class _Filling:
 
         # the two CRMs spell the first rep's address differently
         spelled = [(email.title() if i == 0 else email, first, last) for i, (email, first, last) in enumerate(REPS)]
-        self._salesforce_staff = Staff(
+        self._salesforce_staff = _Staff(
             reps=tuple(user(*rep) for rep in spelled), left=user(*_LEFT), outside=user(*_OUTSIDE)
         )
         self._admin = user(*_ADMIN)
@@ -220,7 +220,7 @@ class _Filling:
             "country": person.country,
             "city": person.city,
             "lifecyclestage": self._stage(person),
-            "hs_email_optout": "true" if self._opted_out(person, here=True) else None,
+            "hs_email_optout": "true" if person.kind is Kind.UNSUBSCRIBED else None,
             "hs_email_hard_bounce_reason_enum": "UNKNOWN_USER" if person.kind is Kind.HARD_BOUNCED else None,
             "hs_analytics_source": self._rng.choice(("ORGANIC_SEARCH", "PAID_SEARCH", "DIRECT_TRAFFIC", "REFERRALS")),
             "hs_analytics_num_page_views": str(traffic.pages),
@@ -317,7 +317,7 @@ class _Filling:
             "Title": person.title,
             "Phone": person.phone,
             "LeadSource": self._rng.choice(("Web", "Event", "Partner Referral", "Other")),
-            "HasOptedOutOfEmail": self._opted_out(person, here=not person.hubspot),
+            "HasOptedOutOfEmail": person.kind is Kind.UNSUBSCRIBED and not person.hubspot,
             "EmailBouncedDate": self._instant(person.age // 2).isoformat() if bounced else None,
             "EmailBouncedReason": "550 no such user" if bounced else None,
         }
@@ -382,9 +382,6 @@ class _Filling:
                 return "salesqualifiedlead"
             case _:
                 return self._rng.choice((None, "subscriber", "lead", "lead"))
-
-    def _opted_out(self, person: Person, *, here: bool) -> bool:
-        return here and person.kind is Kind.UNSUBSCRIBED
 
     def _hubspot_owner(self, person: Person) -> str | None:
         staff = self._hubspot_staff
