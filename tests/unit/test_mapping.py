@@ -1,0 +1,223 @@
+"""fields.yaml: what it becomes, what it may not say, and the mapping that needs no file."""
+
+# ruff: noqa: E501  (messages are compared whole, a table line is one case)
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connectors.fields import Convert, CountRule, EventRule, EventSource, FactField
+from connectors.records import Crm
+from scoring.document import PolicyInvalid, Source
+from scoring.facts import FactType
+from sync.mapping import Mapping, load_mapping
+
+FIELDS = """\
+version: 1
+hubspot:
+  contact:
+    person.email: email
+    person.country: {property: country, as: country}
+    person.lifecycle_stage: {property: lifecyclestage, values: {marketingqualifiedlead: mql}}
+    person.owner: {property: hubspot_owner_id, as: owner}
+    person.custom.use_case: main_use_case
+    person.custom.seats: {property: seats, type: number}
+  company:
+    company.is_customer: {property: lifecyclestage, true_when: [customer]}
+  events:
+    - {form: Demo, event: demo_request, set: {form: demo}}
+    - {form: otherwise, event: form_submit}
+    - {counter: hs_email_click, event: email_click, date: hs_last, first_read: ignore}
+salesforce:
+  account:
+    company.open_opportunities: {count: Opportunity, where: {IsClosed: false}}
+  events:
+    - {campaign_type: Webinar, status: [Attended], event: webinar_attended, set: {name: campaign}}
+prefer:
+  default: salesforce unless blank
+  person.title: newest
+seniority:
+  vp: VP or vice president
+"""
+
+
+def load(text: str) -> tuple[Mapping, list[str]]:
+    mapping, warnings = load_mapping(Source("fields.yaml", text.encode()))
+    return mapping, [str(p) for p in warnings]
+
+
+def test_the_file_becomes_the_field_map() -> None:
+    mapping, warnings = load(FIELDS)
+    assert warnings == []
+    contact = mapping.map.crms[Crm.HUBSPOT].objects["contact"]
+    assert contact.facts[:3] == (
+        FactField(fact="person.email", property="email"),
+        FactField(fact="person.country", property="country", convert=Convert.COUNTRY),
+        FactField(fact="person.lifecycle_stage", property="lifecyclestage", values={"marketingqualifiedlead": "mql"}),
+    )
+    assert contact.facts[-1] == FactField(fact="person.custom.seats", property="seats", type="number")
+    assert mapping.map.crms[Crm.HUBSPOT].objects["company"].facts[0].true_when == ("customer",)
+    assert mapping.map.crms[Crm.SALESFORCE].objects["account"].facts == (
+        FactField(
+            fact="company.open_opportunities",
+            count=CountRule(object="Opportunity", where={"IsClosed": "false"}),
+            type="number",
+        ),
+    )
+    assert mapping.map.crms[Crm.HUBSPOT].events == (
+        EventRule(source=EventSource.FORM, key="Demo", kind="demo_request", set={"form": "demo"}),
+        EventRule(source=EventSource.FORM, key=None, kind="form_submit"),
+        EventRule(
+            source=EventSource.COUNTER, key="hs_email_click", kind="email_click", date="hs_last", count_first=False
+        ),
+    )
+    assert mapping.map.crms[Crm.SALESFORCE].events[0].statuses == ("Attended",)
+    assert {name: fact.type for name, fact in mapping.custom.items()} == {
+        "person.custom.use_case": FactType.TEXT,
+        "person.custom.seats": FactType.NUMBER,
+    }
+    assert mapping.prefer == {"default": "salesforce unless blank", "person.title": "newest"}
+    assert mapping.seniority == (("vp", ("vp", "vice president")),)
+    assert mapping.facts_by_property()["hubspot", "contact"]["lifecyclestage"] == "person.lifecycle_stage"
+
+
+def test_without_a_file_the_template_is_used() -> None:
+    built_in, warnings = load_mapping(None)
+    template = Path(__file__).parents[2] / "config" / "fields.yaml"
+    assert warnings == []
+    assert built_in == load(template.read_text())[0]
+    assert built_in.map.crms[Crm.SALESFORCE].objects["lead"].facts
+    assert built_in.map.crms[Crm.HUBSPOT].events
+
+
+def test_one_crm_alone_is_enough() -> None:
+    mapping, _ = load("version: 1\nhubspot: {contact: {person.email: email}}\n")
+    assert mapping.map.crms[Crm.SALESFORCE].objects["lead"].facts == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (
+            "version: 1\n",
+            "version: 1\nhubspott: {}\n",
+            "fields.yaml:2:1: hubspott: unknown key, did you mean 'hubspot'?",
+        ),
+        (
+            "person.email:",
+            "person.emial:",
+            "fields.yaml:4:5: hubspot.contact.person.emial: unknown field 'person.emial', did you mean 'person.email'?",
+        ),
+        (
+            "person.email: email",
+            "person.seniority: jobtitle",
+            "fields.yaml:4:5: hubspot.contact.person.seniority: 'person.seniority' is derived from other facts and cannot be mapped",
+        ),
+        (
+            "person.email: email",
+            "person.email: e-mail",
+            "fields.yaml:4:19: hubspot.contact.person.email: 'e-mail' is not the name of a property",
+        ),
+        (
+            "as: country",
+            "as: countri",
+            "fields.yaml:5:45: hubspot.contact.person.country.as: 'countri' is not one of country, language, domain, owner, is set, did you mean 'country'?",
+        ),
+        (
+            "as: country",
+            "as: domain",
+            "fields.yaml:5:45: hubspot.contact.person.country: 'as: domain' does not make country",
+        ),
+        (
+            "as: country",
+            "as: country, type: text",
+            "fields.yaml:5:60: hubspot.contact.person.country: 'type' is for custom facts: person.country is country",
+        ),
+        (
+            "as: country",
+            "as: country, values: {a: b}",
+            "fields.yaml:5:62: hubspot.contact.person.country.values: either 'as' or 'values', not both",
+        ),
+        (
+            "marketingqualifiedlead: mql",
+            "marketingqualifiedlead: mqll",
+            "fields.yaml:6:89: hubspot.contact.person.lifecycle_stage.values.marketingqualifiedlead: 'mqll' is not one of subscriber, lead, mql, sql, opportunity, customer, evangelist, other, did you mean 'mql'?",
+        ),
+        (
+            "{property: hubspot_owner_id, as: owner}",
+            "hubspot_owner_id",
+            "fields.yaml:7:19: hubspot.contact.person.owner: an owner is read with {property: hubspot_owner_id, as: owner}",
+        ),
+        (
+            "type: number",
+            "type: numbr",
+            "fields.yaml:9:50: hubspot.contact.person.custom.seats.type: unknown type 'numbr', did you mean 'number'?",
+        ),
+        (
+            "company.is_customer:",
+            "person.title:",
+            "fields.yaml:11:5: hubspot.company.person.title: 'person.title' is no fact of a company",
+        ),
+        (
+            "event: demo_request",
+            "event: demo_requst",
+            "fields.yaml:13:27: hubspot.events[0].event: unknown event 'demo_requst', did you mean 'demo_request'?",
+        ),
+        (
+            "set: {form: demo}",
+            "set: {path: demo}",
+            "fields.yaml:13:47: hubspot.events[0].set: demo_request has no path; it has form, page",
+        ),
+        (
+            "{form: Demo, event",
+            "{forms: Demo, event",
+            "fields.yaml:13:7: hubspot.events[0]: a line begins with one of form, counter, did you mean 'form'?",
+        ),
+        (
+            "{form: Demo, event: demo_request, set: {form: demo}}",
+            "{email_event: CLICK, event: email_click}",
+            "fields.yaml:13:8: hubspot.events[0].email_event: 'email_event' is not supported by this version yet",
+        ),
+        (
+            "first_read: ignore",
+            "first_read: count",
+            "fields.yaml:15:80: hubspot.events[2].first_read: 'count' is not one of ignore",
+        ),
+        (
+            "salesforce:\n",
+            "salesforce:\n  review: {}\n",
+            "fields.yaml:17:3: salesforce.review: 'review' is not supported by this version yet",
+        ),
+        (
+            "person.title: newest",
+            "person.titel: newest",
+            "fields.yaml:23:3: prefer: unknown field 'person.titel', did you mean 'person.title'?",
+        ),
+        (
+            "person.title: newest",
+            "person.title: newst",
+            "fields.yaml:23:17: prefer.person.title: unknown rule 'newst', did you mean 'newest'?",
+        ),
+        ("  vp:", "  svp:", "fields.yaml:25:3: seniority.svp: unknown seniority, did you mean 'vp'?"),
+    ],
+)
+def test_an_error_has_place_path_and_cure(old: str, new: str, problem: str) -> None:
+    assert FIELDS.count(old) == 1
+    with pytest.raises(PolicyInvalid) as invalid:
+        load(FIELDS.replace(old, new))
+    assert [str(p) for p in invalid.value.problems] == [problem]
+
+
+def test_a_line_that_nothing_can_reach_is_told() -> None:
+    text = FIELDS.replace("    - {form: otherwise,", "    - {form: otherwise, event: form_submit}\n    - {form: Late,")
+    assert load(text)[1] == [
+        "fields.yaml:15:7: hubspot.events[2]: W01: this line can never be reached: 'otherwise' above it takes all of it"
+    ]
+
+
+def test_the_hash_is_of_the_meaning() -> None:
+    same = load("# a comment\n" + FIELDS.replace("person.email: email", "person.email: 'email'"))[0].hash
+    assert same == load(FIELDS)[0].hash
+    assert load(FIELDS.replace("main_use_case", "other_use_case"))[0].hash != same
