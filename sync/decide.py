@@ -99,6 +99,9 @@ class Decider:
                 reason_text=person.reason,
                 owner_known=self._owner_there(person) is not None,
             )
+            if person.ambiguous and decision.opens is not None:
+                # Nobody knows yet which records this person is: an episode has to wait until that is settled.
+                decision = replace(decision, status=Status(person.status or Status.NOT_YET), reason=None, opens=None)
             episodes += self._episodes(person, card, decision)
             row = self._person_row(person, card, decision)
             if row is not None:
