@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +27,10 @@ __all__ = ["Worker"]
 
 FORCED_EXIT = 75
 """EX_TEMPFAIL: stopped before the work was done; start again and it goes on."""
+
+TAKEN_UP = frozenset({"schedule", "catch-up", "queue"})
+"""Triggers of runs that a worker takes up again after a crash. What somebody started by hand (a plan, a dry run, the
+rows of one file) went with their process: done again by a worker it would be another thing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +68,7 @@ class Worker:
             while not stop.is_set():
                 row = self.claim()
                 if row is not None:
-                    self.execute(row, stop.is_set)
+                    self._execute(row, stop)
                 elif idle():
                     return
                 else:
@@ -72,14 +77,29 @@ class Worker:
             ticker.stop()
             log.info("worker.stopped", worker=self.holder.name)
 
+    def _execute(self, row: RunRow, stop: threading.Event) -> None:
+        """One run. What breaks it is written down in its row and must not take the next ones with it."""
+        try:
+            self.execute(row, stop.is_set)
+        except Exception as error:  # noqa: BLE001  # whatever it was: logged in full, and the run is failed
+            get_logger().exception("worker.run_failed", run=row.run_id, job=row.job)
+            first_line = str(error).partition("\n")[0]
+            with self.store.write() as tx:
+                now = runs.find(tx, row.run_id)
+                if now is not None and now.state is RunState.RUNNING:
+                    failed = f"{type(error).__name__}: {first_line}"
+                    runs.move(tx, row.run_id, RunState.FAILED, finished_at=self.now(), error=failed)
+
     def _tick(self, job: str, stop: threading.Event) -> None:
         if not stop.is_set():
+            self.recover()
             self.enqueue_due(job, trigger="schedule")
 
     def enqueue_due(self, job: str, *, trigger: str) -> str | None:
         """Insert what the clock says. Returns the slot that was claimed by this call, None when nothing was.
 
-        On the first look of a new job nothing is behind: its first slot is the next one.
+        On the first look of a new job nothing is behind: its first slot is the next one. While a run of the job still
+        waits in the queue it stands for this slot too: runs that take longer than their interval must not pile up.
         """
         schedule, at = self.jobs[job], self.now()
         with self.store.write() as tx:
@@ -101,6 +121,9 @@ class Worker:
                 if slots:
                     self._insert(tx, job, schedule, slots[-1], trigger, state, len(slots))
             if found.run is None:
+                return None
+            if runs.waits(tx, job):
+                self._insert(tx, job, schedule, found.run, trigger, RunState.COALESCED, 1)
                 return None
             claimed = self._insert(tx, job, schedule, found.run, trigger, RunState.QUEUED, 1)
         return slot_key(schedule, found.run) if claimed else None
@@ -126,27 +149,45 @@ class Worker:
             return runs.claim(tx, self.holder, now=self.now())
 
     def recover(self) -> None:
-        """Queue again what a dead worker of this host was doing; its in-flight writes are settled by that run."""
+        """Queue again what a dead worker was doing; its in-flight writes are settled by that run.
+
+        Not what is older than ``catch_up``: a run decides as of its own moment, and newer decisions stand already.
+        """
+        log, oldest = get_logger(), self.now() - self.catch_up
         with self.store.write() as tx:
             for row in runs.lose_dead_runs(tx, self.holder, now=self.now()):
-                runs.move(tx, row.run_id, RunState.QUEUED)
-                get_logger().warning("worker.run_recovered", run=row.run_id, job=row.job, stage=row.stage)
+                again = row.trigger in TAKEN_UP and (row.as_of or row.queued_at) >= oldest
+                if again:
+                    runs.move(tx, row.run_id, RunState.QUEUED, finished_at=None)
+                log.warning("worker.run_lost", run=row.run_id, job=row.job, stage=row.stage, queued_again=again)
+            outdated = runs.cancel_outdated(tx, before=oldest)
+        if outdated:
+            log.warning("worker.outdated_cancelled", runs=outdated)
 
 
 def stop_on_signals(stop: threading.Event, *, grace: timedelta) -> None:
     """SIGTERM and SIGINT ask politely; a second one, or ``grace`` without an end, forces the exit."""
 
+    again = False
+
     def force() -> None:
-        get_logger().error("worker.forced_exit", after_seconds=grace.total_seconds())
-        os._exit(FORCED_EXIT)
+        try:
+            get_logger().error("worker.forced_exit", after_seconds=grace.total_seconds())
+        finally:
+            os._exit(FORCED_EXIT)
+
+    def end() -> None:
+        stop.set()
+        time.sleep(grace.total_seconds())
+        force()
 
     def asked(signum: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+        nonlocal again
+        if again:
             force()
-        stop.set()
-        timer = threading.Timer(grace.total_seconds(), force)
-        timer.daemon = True
-        timer.start()
+        again = True
+        # In a thread of its own: a handler interrupts the main thread wherever it is, also inside the event's lock.
+        threading.Thread(target=end, name="grace", daemon=True).start()
 
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)

@@ -16,8 +16,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from sync.store import schema
 
@@ -25,6 +25,9 @@ __all__ = ["Holder", "LeaseLost", "RunRow", "RunState", "this_process"]
 
 LEASE_FOR = timedelta(seconds=60)
 """A holder that has not renewed for this long is taken for dead when its process cannot be looked up."""
+
+UNHEARD_FOR = timedelta(minutes=5)
+"""A run of another host that has gone on for this long without a living lease has lost its process."""
 
 
 class RunState(StrEnum):
@@ -50,7 +53,7 @@ MOVES: Mapping[RunState, frozenset[RunState]] = {
 }
 
 
-class LeaseLost(Exception):  # said to the caller: drop the result
+class LeaseLost(Exception):
     """Another process has taken over. Nothing was committed by this one after that; it must stop."""
 
 
@@ -64,6 +67,10 @@ class Holder:
     started: str
 
 
+ENDED = ("Z", "X", "x")
+"""Process states of what has ended: a killed process stays listed until its parent asks for it."""
+
+
 def this_process(name: str) -> Holder:
     """Who we are. ``name`` is unique to the run or worker."""
     pid = os.getpid()
@@ -71,16 +78,27 @@ def this_process(name: str) -> Holder:
 
 
 def _started(pid: int) -> str | None:
-    """When a process of this host started, as the system says it; None when there is no such process."""
-    stat = Path(f"/proc/{pid}/stat")
+    """When a process of this host started, as the system says it; None when there is no such process.
+
+    One that has ended and was not yet waited for by its parent is none.
+    """
     if Path("/proc/self/stat").exists():
         try:
-            # Field 22, counted after the command, which is in parentheses and may hold spaces.
-            return stat.read_text().rpartition(")")[2].split()[19]
+            stat = Path(f"/proc/{pid}/stat").read_text()
         except OSError:
             return None
-    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    return found.stdout.strip() or None
+        # The fields after the command, which is in parentheses and may hold spaces: first the state, 22nd the start.
+        fields = stat.rpartition(")")[2].split()
+        return None if fields[0] in ENDED else fields[19]
+    asked = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    state, _, started = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip().partition(" ")  # noqa: S603
+    return None if state[:1] in ENDED else started.strip() or None
+
+
+def _insert_once(tx: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    """Insert unless a row with these keys is there. Says whether this call did it."""
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    return tx.execute(dialect.insert(table).values(**row).on_conflict_do_nothing(index_elements=keys)).rowcount == 1
 
 
 # -- leases ------------------------------------------------------------------------------------------------------
@@ -104,7 +122,11 @@ def take_leases(
     A holder on this host whose process is gone is taken over at once; one on another host when its time has run out.
     """
     names = sorted(names)
-    known = {row.name: row for row in tx.execute(select(schema.lease).where(schema.lease.c.name.in_(names)))}
+    for name in names:
+        _insert_once(tx, schema.lease, {"name": name, "fence": 0}, ("name",))
+    # Locked in the order of their names, so that two who want the same ones neither both get them nor wait in a circle.
+    wanted = select(schema.lease).where(schema.lease.c.name.in_(names)).order_by(schema.lease.c.name).with_for_update()
+    known = {row.name: row for row in tx.execute(wanted)}
     for row in known.values():
         if row.holder is not None and row.holder != holder.name and _alive(row, holder, now):
             return HeldElsewhere(name=row.name, host=row.host, pid=row.pid, expires_at=row.expires_at)
@@ -117,11 +139,8 @@ def take_leases(
         "expires_at": now + LEASE_FOR,
     }
     for name in names:
-        fences[name] = known[name].fence + 1 if name in known else 1
-        if name in known:
-            tx.execute(update(schema.lease).where(schema.lease.c.name == name).values(fence=fences[name], **values))
-        else:
-            tx.execute(insert(schema.lease).values(name=name, fence=1, **values))
+        fences[name] = known[name].fence + 1
+        tx.execute(update(schema.lease).where(schema.lease.c.name == name).values(fence=fences[name], **values))
     return fences
 
 
@@ -144,8 +163,9 @@ def renew_leases(tx: Connection, fences: Mapping[str, int], holder: Holder, *, n
 
 
 def check_leases(tx: Connection, fences: Mapping[str, int]) -> None:
-    """In every transaction of a holder: it commits only while its fences stand."""
-    found = {r.name: r.fence for r in tx.execute(select(schema.lease.c.name, schema.lease.c.fence))}
+    """In every transaction of a holder: it commits only while its fences stand, and nobody can take over until then."""
+    held = select(schema.lease).where(schema.lease.c.name.in_(fences), schema.lease.c.holder.is_not(None))
+    found = {row.name: row.fence for row in tx.execute(held.with_for_update(read=True))}
     for name, fence in fences.items():
         if found.get(name) != fence:
             raise LeaseLost(f"the lease {name!r} was taken over by another process; this run stops and commits nothing")
@@ -188,7 +208,7 @@ class RunRow:
 
 
 def _run(row: Any) -> RunRow:
-    return RunRow(**{**row._mapping, "state": RunState(row.state)})
+    return RunRow(**{**{name: row._mapping[name] for name in RunRow.__slots__}, "state": RunState(row.state)})
 
 
 def enqueue(
@@ -218,12 +238,7 @@ def enqueue(
         "counts": dict(counts or {}),
         "calls": {},
     }
-    try:
-        with tx.begin_nested():
-            tx.execute(insert(schema.job_run).values(**row))
-    except IntegrityError:
-        return False
-    return True
+    return _insert_once(tx, schema.job_run, row, ("job", "slot"))
 
 
 def claim(tx: Connection, holder: Holder, *, now: datetime, run_id: str | None = None) -> RunRow | None:
@@ -236,8 +251,20 @@ def claim(tx: Connection, holder: Holder, *, now: datetime, run_id: str | None =
     ).first()
     if row is None:
         return None
-    move(tx, row.run_id, RunState.RUNNING, started_at=now, finished_at=None, host=holder.host, pid=holder.pid)
+    process = {"host": holder.host, "pid": holder.pid, "process_started": holder.started}
+    move(tx, row.run_id, RunState.RUNNING, started_at=now, finished_at=None, **process)
     return find(tx, row.run_id)
+
+
+def waits(tx: Connection, job: str) -> bool:
+    """A scheduled run of this job is queued and has not begun: it will be as of the moment it begins."""
+    queued = select(schema.job_run.c.run_id).where(
+        schema.job_run.c.job == job,
+        schema.job_run.c.state == RunState.QUEUED,
+        schema.job_run.c.slot_at.is_not(None),
+        schema.job_run.c.as_of.is_(None),
+    )
+    return tx.execute(queued.limit(1)).first() is not None
 
 
 def move(tx: Connection, run_id: str, state: RunState, **values: Any) -> None:
@@ -278,12 +305,33 @@ def last_slot_at(tx: Connection, job: str) -> datetime | None:
 
 
 def lose_dead_runs(tx: Connection, holder: Holder, *, now: datetime) -> list[RunRow]:
-    """Runs marked running whose process on this host is gone: lost, and queued again with their own as_of."""
+    """Mark as lost what is marked running and has no process any more. Returns these runs.
+
+    A process of this host is looked up; one of another host has `UNHEARD_FOR` to show a lease that is alive.
+    """
     running = tx.execute(select(schema.job_run).where(schema.job_run.c.state == RunState.RUNNING)).all()
-    lost = [row for row in running if row.host == holder.host and row.pid != holder.pid and _started(row.pid) is None]
-    for row in lost:
-        move(tx, row.run_id, RunState.LOST, finished_at=now, error="its process ended without a word")
-    return [_run(row) for row in lost]
+    leases = tx.execute(select(schema.lease).where(schema.lease.c.expires_at > now)).all()
+    leading = {(row.host, row.pid, row.process_started) for row in leases}
+    lost = []
+    for row in running:
+        if row.host == holder.host:
+            dead = _started(row.pid) != row.process_started
+        else:
+            process = (row.host, row.pid, row.process_started)
+            dead = process not in leading and row.started_at <= now - UNHEARD_FOR
+        if dead:
+            move(tx, row.run_id, RunState.LOST, finished_at=now, error="its process ended without a word")
+            lost.append(_run(row))
+    return lost
+
+
+def cancel_outdated(tx: Connection, *, before: datetime) -> int:
+    """Runs that were interrupted and never taken up again before their moment was too long ago: nobody wants them."""
+    waiting = (schema.job_run.c.state == RunState.QUEUED) & schema.job_run.c.started_at.is_not(None)
+    outdated = tx.execute(select(schema.job_run.c.run_id).where(waiting, schema.job_run.c.as_of < before)).scalars()
+    for run_id in (found := list(outdated)):
+        move(tx, run_id, RunState.CANCELLED, error="interrupted, and too old to be made up for")
+    return len(found)
 
 
 def forget_before(tx: Connection, moment: datetime) -> int:

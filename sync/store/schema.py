@@ -443,6 +443,7 @@ job_run = Table(
     Column("finished_at", Instant),
     Column("host", String),
     Column("pid", Integer),
+    Column("process_started", String),  # tells two processes with one pid apart
     Column("policy_version", String),
     Column("counts", JSON, nullable=False),
     Column("calls", JSON, nullable=False),

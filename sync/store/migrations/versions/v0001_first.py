@@ -192,6 +192,7 @@ def upgrade() -> None:
         sa.Column("finished_at", Instant, nullable=True),
         sa.Column("host", sa.String(), nullable=True),
         sa.Column("pid", sa.Integer(), nullable=True),
+        sa.Column("process_started", sa.String(), nullable=True),
         sa.Column("policy_version", sa.String(), nullable=True),
         sa.Column("counts", sa.JSON(), nullable=False),
         sa.Column("calls", sa.JSON(), nullable=False),
