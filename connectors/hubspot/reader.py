@@ -188,7 +188,12 @@ class Reader:
                     rule=rule,
                     property=rule.key,
                     blank=Counter(
-                        property=rule.key, kind=rule.kind, total=0, last_at=None, count_first=rule.count_first
+                        property=rule.key,
+                        kind=rule.kind,
+                        total=0,
+                        last_at=None,
+                        count_first=rule.count_first,
+                        attributes=rule.set,
                     ),
                 )
                 for rule in counters
@@ -642,6 +647,7 @@ def _counter(
         total=total,
         last_at=last_at,
         count_first=plan.rule.count_first,
+        attributes=plan.rule.set,
     )
 
 

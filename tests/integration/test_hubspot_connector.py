@@ -45,6 +45,7 @@ FIELDS = CrmMap(
             kind="page_view",
             date="hs_analytics_last_timestamp",
             count_first=False,
+            set={"path": "anywhere"},
         ),
     ),
 )
@@ -198,6 +199,7 @@ def test_counters_come_with_the_contact(sandbox: Sandbox, connector: HubSpotConn
     pages = connector.people(PEOPLE, Window(lo=None, hi=connector.now()), None)
     busy, idle = (row.counters[0] for page in pages for row in page.rows)
     assert (busy.kind, busy.total, busy.count_first) == ("page_view", 12, False)
+    assert busy.attributes == idle.attributes == {"path": "anywhere"}
     assert busy.last_at is not None
     assert busy.last_at.isoformat() == "2026-11-20T10:00:00+00:00"
     assert (idle.total, idle.last_at) == (0, None)
