@@ -149,11 +149,15 @@ def resolve(identities: Iterable[Identity], aliases: Mapping[RecordRef, RecordRe
 
 
 def _shared(identities: Iterable[Identity]) -> Iterable[Sequence[RecordRef]]:
-    """Records of one person, and live records of one address."""
+    """Records of one person, and live records of one address.
+
+    A record without a link belongs to the person named after it, should there be one still.
+    """
     same: dict[tuple[str, str], list[RecordRef]] = {}
     for identity in identities:
-        if identity.link is not None:
-            same.setdefault(("person", identity.link.person_id), []).append(identity.ref)
+        if identity.link is not None or not identity.gone:
+            name = identity.link.person_id if identity.link else person_id(identity.ref)
+            same.setdefault(("person", name), []).append(identity.ref)
         if not identity.gone:
             for email in identity.emails:
                 same.setdefault(("e-mail", email), []).append(identity.ref)

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import sqlite
 
 from connectors.records import Crm, RecordRef
 from sync.gather import CompanySource, OwnerNames, PersonSources, RecordSource
-from sync.resolve import PEOPLE_OBJECTS, Identity, Link, Method, ResolvedPerson, Role, resolve
+from sync.resolve import PEOPLE_OBJECTS, Identity, Link, Method, ResolvedPerson, Role, person_id, resolve
 from sync.store import outbox, schema
 from sync.store.refs import COMPANY_OBJECT, aliases_of, by_object, follow_aliases, here, parts
 
@@ -81,7 +81,7 @@ def _cluster(tx: Connection, refs: Iterable[RecordRef]) -> _Cluster:
         loaded = {identity.ref: identity for identity in _identities(tx, frontier)}
         found.identities.update(loaded)
         live = [identity for identity in loaded.values() if not identity.gone]
-        asked_people = {i.link.person_id for i in loaded.values() if i.link} - people
+        asked_people = {i.link.person_id if i.link else person_id(i.ref) for i in loaded.values()} - people
         asked_emails = {email for identity in live for email in identity.emails} - emails
         people |= asked_people
         emails |= asked_emails
@@ -390,14 +390,14 @@ def load_sources(tx: Connection, ids: Sequence[str], owners: OwnerNames) -> dict
     assigned = _last_assigned(tx, list(records))
     last_owner = _last_owners(tx, list(records), owners)
     return {
-        person_id: PersonSources(
-            person_id=person_id,
+        id: PersonSources(
+            person_id=id,
             records=tuple(sources),
             companies={s.company: companies[s.company] for s in sources if s.company in companies},
-            last_owner=last_owner.get(person_id),
-            last_assigned_at=assigned.get(person_id),
+            last_owner=last_owner.get(id),
+            last_assigned_at=assigned.get(id),
         )
-        for person_id, sources in records.items()
+        for id, sources in records.items()
     }
 
 

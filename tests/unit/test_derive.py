@@ -1,0 +1,86 @@
+"""Facts that follow from other facts."""
+
+from __future__ import annotations
+
+import pytest
+
+from scoring.derive import email_domain, email_is_valid, is_free_mail, phone_is_valid, seniority
+
+
+@pytest.mark.parametrize(
+    ("title", "rank"),
+    [
+        ("Executive Assistant to the CEO", "individual"),
+        ("Vice-President, Sales", "vp"),
+        ("SVP Engineering", "vp"),
+        ("President", "c_level"),
+        ("Chief Revenue Officer", "c_level"),
+        ("Founder & CEO", "c_level"),
+        ("Managing Director", "c_level"),
+        ("Head of Growth", "head"),
+        ("Sales Director", "director"),
+        ("Product Manager", "manager"),
+        ("Lead Engineer", "lead"),
+        ("Principal Consultant", "lead"),
+        ("Leadership coach", "individual"),
+        ("Werkstudent Marketing", "student"),
+        ("Internal audit", "individual"),
+        ("Engineer", "individual"),
+        ("CEOs' dinner host", "individual"),
+        ("-", "individual"),
+    ],
+)
+def test_seniority_by_the_built_in_table(title: str, rank: str) -> None:
+    assert seniority(title) == rank
+
+
+def test_an_own_table_replaces_the_built_in_one_as_a_whole() -> None:
+    table = (("director", ("geschäftsführer", "Vice-President")), ("student", ("azubi",)))
+    assert seniority("Geschäftsführer", table) == "director"
+    assert seniority("vice president", table) == "director"
+    assert seniority("CEO", table) == "individual"
+
+
+@pytest.mark.parametrize(
+    ("email", "domain"),
+    [("a@Acme.COM", "acme.com"), ("a@acme.com.", "acme.com"), ("a@b@c.com", "c.com"), ("a", None), ("@x.com", None)],
+)
+def test_email_domain(email: str, domain: str | None) -> None:
+    assert email_domain(email) == domain
+
+
+@pytest.mark.parametrize(
+    "email", ["a@b.com", "first.last+tag@sub.acme.io", "ü@exämple.de", "a@leads.invalid", "a@b.test"]
+)
+def test_valid_addresses(email: str) -> None:
+    assert email_is_valid(email)
+
+
+@pytest.mark.parametrize("email", ["a", "a@b", "a b@c.com", "a@@b.com", "@b.com", "a@b..com", "a@-b.com", "a.@b.com"])
+def test_invalid_addresses(email: str) -> None:
+    assert not email_is_valid(email)
+
+
+@pytest.mark.parametrize(
+    ("phone", "country", "valid"),
+    [
+        ("+49 30 1234567", None, True),
+        ("030 1234567", "DE", True),
+        ("(555) 123-4567", "US", True),
+        ("123", "US", False),
+        ("+1 12", None, False),
+        ("call me", "US", False),
+        ("030 1234567", None, True),
+        ("123", None, False),
+        ("1234567890123456", None, False),
+    ],
+)
+def test_phone_numbers_by_what_can_exist_in_their_country(phone: str, country: str | None, valid: bool) -> None:
+    assert phone_is_valid(phone, country) is valid
+
+
+def test_free_mail_by_the_built_in_list_or_by_one_given() -> None:
+    assert is_free_mail("GMX.de")
+    assert not is_free_mail("acme.com")
+    assert is_free_mail("acme.com", frozenset({"acme.com"}))
+    assert not is_free_mail("gmail.com", frozenset({"acme.com"}))
