@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Text, cast, delete, select
+from sqlalchemy import Connection, Text, cast, delete, null, select
 from sqlalchemy.dialects import sqlite
 
 from connectors.normalise import email as normal_email
@@ -37,6 +37,7 @@ __all__ = [
     "load_cursor",
     "mark_dirty",
     "mark_moved",
+    "note_confirmed",
     "pin_account",
     "pinned_accounts",
     "save_companies",
@@ -80,6 +81,7 @@ class RecordRow(NamedTuple):
     problems: str
     inputs_at: datetime
     touched: bool
+    written_at: datetime | None
     seen_at: datetime
 
     @property
@@ -91,14 +93,17 @@ class RecordRow(NamedTuple):
         return self[:-1] == other[:-1]
 
 
-def _upsert_statement(table: Any, columns: Sequence[str], keys: Sequence[str]) -> PageStatement:
+def _upsert_statement(
+    table: Any, columns: Sequence[str], keys: Sequence[str], *, emptied: Sequence[str] = ()
+) -> PageStatement:
     # SQLite and Postgres spell it alike, and the statement is compiled for the dialect it is sent to.
     insert = sqlite.insert(table)
-    rest = {name: insert.excluded[name] for name in columns if name not in keys}
+    rest = {name: insert.excluded[name] for name in columns if name not in keys} | dict.fromkeys(emptied, null())
     return PageStatement(insert.on_conflict_do_update(index_elements=list(keys), set_=rest), columns)
 
 
-_SAVE_RECORD = _upsert_statement(schema.record, RecordRow._fields, ("conn", "object", "id"))
+# What was confirmed before counts until the CRM shows the record anew; a lagging index shows the row that is stored.
+_SAVE_RECORD = _upsert_statement(schema.record, RecordRow._fields, ("conn", "object", "id"), emptied=("confirmed",))
 
 _JSON = {"emails", "facts", "current", "counters", "cross_refs", "problems"}
 
@@ -290,7 +295,7 @@ def _person_row(
         email,
         emails,
         to_json(facts),
-        to_json(record.current),
+        _current(record, before),
         to_json({c.property: c.total for c in record.counters}) if record.counters else "{}",
         refs,
         record.owner,
@@ -304,8 +309,38 @@ def _person_row(
         _problems(record.problems) if record.problems else "[]",
         inputs_at,
         touched,
+        before.written_at if before is not None else None,
         seen_at,
     )
+
+
+def _current(record: PersonRecord, before: RecordRow | None) -> str:
+    """What the properties we write say now, as text of JSON.
+
+    A read that is no newer than our own confirmed write, or than what is stored, may come from an index that lags: then
+    what was confirmed (`note_confirmed`) is the later word.
+    """
+    if before is None or record.modified_at > (before.written_at or before.modified_at):
+        return to_json(record.current)
+    known = _read(before.current)
+    return to_json(dict(record.current) | {p: v for p, v in known.items() if p in record.current})
+
+
+def note_confirmed(
+    tx: Connection, confirmed: Mapping[RecordRef, tuple[Mapping[str, str | None], datetime | None]]
+) -> None:
+    """What a CRM just said these records hold: (values, the record's stamp where the answer shows it).
+
+    By the answer to a write, or to a read by id. Until the next pull this is the newest that is known of them; without
+    it, a plan made before that pull would take our own write for somebody's edit.
+    """
+    rows: list[RecordRow] = []
+    for ref, row in _stored(tx, confirmed).items():
+        values, at = confirmed[ref]
+        stamps = [stamp for stamp in (row.written_at, at) if stamp is not None]
+        now = to_json(_read(row.current) | dict(values))
+        rows.append(row._replace(current=now, written_at=max(stamps, default=None)))
+    _SAVE_RECORD.execute(tx, rows)
 
 
 def _problems(problems: Sequence[RecordProblem]) -> str:
@@ -561,6 +596,7 @@ def _company_row(
         problems=_problems(record.problems) if record else "[]",
         inputs_at=record.modified_at if record else LONG_AGO,
         touched=False,
+        written_at=None,
         seen_at=seen_at,
     )
     if before is None:

@@ -124,6 +124,7 @@ record = Table(  # people and companies of the CRMs as last read
     Column("emails", JSON, nullable=False),  # normalised, primary first
     Column("facts", JSON, nullable=False),  # canonical name -> value; values we wrote ourselves are not taken over
     Column("current", JSON, nullable=False),  # property we write -> text now
+    Column("confirmed", JSON(none_as_null=True)),  # what the CRM confirmed of them since this row was read
     Column("counters", JSON, nullable=False),  # property -> last total
     Column("cross_refs", JSON, nullable=False),  # [[conn, object, id], ...]
     Column("owner", String),
@@ -137,6 +138,7 @@ record = Table(  # people and companies of the CRMs as last read
     Column("problems", JSON, nullable=False),  # [[field, reason], ...]
     Column("inputs_at", Instant, nullable=False),  # `modified_at` of the read in which the scoring inputs last moved
     Column("touched", Boolean, nullable=False),  # who this record is must be found out (again)
+    Column("written_at", Instant),  # the CRM's stamp of our newest confirmed write; `current` is no older than that
     Column("seen_at", Instant, nullable=False),
     Index(None, "email_norm"),
     Index("ix_record_touched", "conn", "object", "id", **only_where("touched")),

@@ -324,6 +324,7 @@ def upgrade() -> None:
         sa.Column("emails", sa.JSON(), nullable=False),
         sa.Column("facts", sa.JSON(), nullable=False),
         sa.Column("current", sa.JSON(), nullable=False),
+        sa.Column("confirmed", sa.JSON(), nullable=True),
         sa.Column("counters", sa.JSON(), nullable=False),
         sa.Column("cross_refs", sa.JSON(), nullable=False),
         sa.Column("owner", sa.String(), nullable=True),
@@ -337,6 +338,7 @@ def upgrade() -> None:
         sa.Column("problems", sa.JSON(), nullable=False),
         sa.Column("inputs_at", Instant, nullable=False),
         sa.Column("touched", sa.Boolean(), nullable=False),
+        sa.Column("written_at", Instant),
         sa.Column("seen_at", Instant, nullable=False),
         sa.PrimaryKeyConstraint("conn", "object", "id"),
     )
