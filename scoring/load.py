@@ -565,10 +565,13 @@ class _Loader:
             points.error("a table without lines gives no points")
         for index, entry in enumerate(entries):
             micro = entry.node.read(_points, 0)
-            if entry.key in ("unknown", "otherwise"):
-                special[entry.key] = micro
-                last = all(later.key == "unknown" for later in entries[index + 1 :])
-                if entry.key == "otherwise" and not last:
+            key = entry.key.casefold()
+            if key in ("unknown", "otherwise"):
+                if key in special:
+                    points.error(f"'{key}' is already given", at=entry.name)
+                special[key] = micro
+                last = all(later.key.casefold() == "unknown" for later in entries[index + 1 :])
+                if key == "otherwise" and not last:
                     points.error("'otherwise' must be last: no line after it can be reached", at=entry.name)
             else:
                 test = self._table_test(entry.name.under(points.path), field)

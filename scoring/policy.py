@@ -46,7 +46,10 @@ class Bands:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
-    """``fit`` and ``engagement`` bands make the grade (``A1``). Weights of the total in hundredths of a percent."""
+    """``fit`` and ``engagement`` bands make the grade (``A1``).
+
+    Weights of the total in hundredths of a percent, its ``max`` in micro-points.
+    """
 
     fit: Bands | None = None
     engagement: Bands | None = None
