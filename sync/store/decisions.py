@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from connectors.records import Crm, RecordRef
 from sync.plan import RecordState
 from sync.store import schema
-from sync.store.outbox import RowState, acked_fields, upsert
+from sync.store.outbox import acked_fields, upsert
 
 __all__ = ["AssignmentRow", "EpisodeRow", "PersonState", "Target", "load_people"]
 
@@ -187,12 +187,8 @@ def _targets(tx: Connection, ids: Sequence[str]) -> dict[str, list[Target]]:
 
 
 def _attempts(tx: Connection, person_ids: Sequence[str]) -> dict[RecordRef, tuple[Mapping[str, str | None], ...]]:
-    open_rows = tx.execute(
-        select(schema.outbox).where(schema.outbox.c.person_id.in_(person_ids), schema.outbox.c.state != RowState.DEAD)
-    )
-    return {
-        RecordRef(crm=Crm(row.conn), object=row.object, id=row.id): tuple(row.sent) for row in open_rows if row.sent
-    }
+    rows = tx.execute(select(schema.outbox).where(schema.outbox.c.person_id.in_(person_ids)))
+    return {RecordRef(crm=Crm(row.conn), object=row.object, id=row.id): tuple(row.sent) for row in rows if row.sent}
 
 
 def _held(tx: Connection, person_ids: Sequence[str]) -> dict[RecordRef, list[str]]:

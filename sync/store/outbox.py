@@ -27,6 +27,9 @@ TASK = "task"
 RETRY_DEAD_AFTER = timedelta(days=1)
 """A parked row is tried again once a day even when nothing about it changed."""
 
+MOST_IN_DOUBT = 20
+"""Attempts without an answer that are remembered of one row: those of four days at worst, oldest forgotten first."""
+
 
 class RowState(StrEnum):
     PENDING = "pending"
@@ -43,7 +46,7 @@ MOVES: Mapping[RowState, frozenset[RowState]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxRow:
-    """One open row. ``fields`` of a task row is its draft; ``sent`` are attempts without an answer."""
+    """One open row. ``fields`` of a task row is its draft; ``sent`` are attempts that may have taken effect."""
 
     seq: int
     key: str
@@ -139,11 +142,11 @@ def put(tx: Connection, writes: Sequence[tuple[str, PlannedWrite]], *, run_id: s
                 "person_id": person_id,
                 "fields": dict(write.fields),
                 "base": dict(write.base),
-                "sent": list(waiting.sent) if waiting is not None else [],
+                "sent": [attempt for row in rows for attempt in row.sent],
                 "state": RowState.PENDING,
                 "attempts": waiting.attempts if waiting is not None else 0,
                 "run_id": run_id,
-                "error_code": dead.error_code if dead is not None else None,
+                "error_code": next((row.error_code for row in rows if row.error_code is not None), None),
             }
         )
     _delete(tx, replaced)
@@ -203,12 +206,18 @@ def drop_pending(tx: Connection, refs: Sequence[RecordRef]) -> int:
 
 
 def keep_only(tx: Connection, keys: frozenset[str]) -> int:
-    """Drop pending writes of records that are not among ``keys``; the next plan finds them again. Tasks stay."""
-    waiting = select(schema.outbox.c.seq, schema.outbox.c.op_key).where(
+    """Drop pending writes of records that are not among ``keys``. Tasks stay.
+
+    Their people become dirty, so that the next plan finds the writes again.
+    """
+    waiting = select(schema.outbox.c.seq, schema.outbox.c.op_key, schema.outbox.c.person_id).where(
         schema.outbox.c.state == RowState.PENDING, schema.outbox.c.object != TASK
     )
-    others = [row.seq for row in tx.execute(waiting) if row.op_key not in keys]
-    _delete(tx, others)
+    others = [row for row in tx.execute(waiting) if row.op_key not in keys]
+    _delete(tx, [row.seq for row in others])
+    for part in _parts(sorted({row.person_id for row in others})):
+        left_out = schema.person.c.person_id.in_(part) & schema.person.c.dirty.is_(None)
+        tx.execute(update(schema.person).where(left_out).values(dirty="not in the applied plan"))
     return len(others)
 
 
@@ -239,14 +248,14 @@ def inflight(tx: Connection, crm: Crm) -> list[OutboxRow]:
     return [_row(found) for found in tx.execute(sent.order_by(schema.outbox.c.seq))]
 
 
-def next_due(tx: Connection, crm: Crm) -> datetime | None:
-    """When the earliest pending row that must rest may go, None when none rests."""
-    found: datetime | None = tx.execute(
-        select(func.min(schema.outbox.c.not_before)).where(
-            schema.outbox.c.conn == crm, schema.outbox.c.state == RowState.PENDING
-        )
-    ).scalar_one()
-    return found
+def next_due(tx: Connection, crm: Crm, *, skip: frozenset[int] | set[int] = frozenset()) -> datetime | None:
+    """When the earliest pending row that has to rest may go, None when none rests. Those in ``skip`` do not count."""
+    resting = select(schema.outbox.c.seq, schema.outbox.c.not_before).where(
+        schema.outbox.c.conn == crm,
+        schema.outbox.c.state == RowState.PENDING,
+        schema.outbox.c.not_before.is_not(None),
+    )
+    return min((row.not_before for row in tx.execute(resting) if row.seq not in skip), default=None)
 
 
 def mark_inflight(
@@ -258,7 +267,7 @@ def mark_inflight(
             tx,
             row,
             RowState.INFLIGHT,
-            sent=[*row.sent, dict(fields)],
+            sent=[*row.sent, dict(fields)][-MOST_IN_DOUBT:],
             attempts=row.attempts + 1,
             sent_at=now,
             fence=fence,
@@ -290,6 +299,18 @@ def acknowledge(tx: Connection, confirmed: Mapping[RecordRef, Mapping[str, Any]]
     upsert(tx, schema.acked, rows, ("conn", "object", "id"))
 
 
+def narrow(tx: Connection, row: OutboxRow, fields: Mapping[str, str | None]) -> None:
+    """From now on the row wants only this: the rest is confirmed, or somebody else's."""
+    tx.execute(update(schema.outbox).where(schema.outbox.c.seq == row.seq).values(fields=dict(fields)))
+
+
+def aim_task(tx: Connection, row: OutboxRow, person: RecordRef, *, owner: str) -> None:
+    """The person of a task lives on under another name: the task goes there, with the owner that was confirmed."""
+    draft = {**row.fields, "person": [person.object, person.id], "confirmed_owner": owner}
+    back_to_pending(tx, row, not_before=None, answered=True)
+    tx.execute(update(schema.outbox).where(schema.outbox.c.seq == row.seq).values(fields=draft))
+
+
 def remove(tx: Connection, rows: Sequence[OutboxRow]) -> None:
     """Rows that reached their end: everything asked for is confirmed, or belongs to somebody else now."""
     _delete(tx, [row.seq for row in rows])
@@ -309,13 +330,15 @@ def back_to_pending(
 def bury(
     tx: Connection, row: OutboxRow, *, code: str, reason: str, field: str | None, release: str, at: datetime
 ) -> bool:
-    """Park the row with its reason. True when this rejection is new, or another one than last time."""
+    """Park the row with its reason. True when this rejection is new, or another one than last time.
+
+    What was sent stays remembered: a refusal can come with part of the values written.
+    """
     again = row.error_code == code
     _move(
         tx,
         row,
         RowState.DEAD,
-        sent=[],
         error_code=code,
         error=reason,
         error_field=field,
@@ -363,13 +386,22 @@ def dead_letters(tx: Connection) -> list[DeadLetter]:
 
 def acked_fields(tx: Connection, refs: Sequence[RecordRef]) -> dict[RecordRef, dict[str, str | None]]:
     """What each record has confirmed; records that never confirmed anything are left out."""
+    return _fields_of(tx, schema.acked, refs)
+
+
+def _fields_of(tx: Connection, table: Any, refs: Sequence[RecordRef]) -> dict[RecordRef, dict[str, str | None]]:
     out: dict[RecordRef, dict[str, str | None]] = {}
     for (crm, object), ids in _by_object(refs).items():
         for part in _parts(ids):
-            columns = select(schema.acked.c.id, schema.acked.c.fields)
-            for row in tx.execute(columns.where(_here(schema.acked, crm, object, part))):
+            columns = select(table.c.id, table.c.fields)
+            for row in tx.execute(columns.where(_here(table, crm, object, part))):
                 out[RecordRef(crm=crm, object=object, id=row.id)] = dict(row.fields)
     return out
+
+
+def desired_fields(tx: Connection, refs: Sequence[RecordRef]) -> dict[RecordRef, dict[str, str | None]]:
+    """Every value the newest plan wants of each record; records that were never planned are left out."""
+    return _fields_of(tx, schema.desired, refs)
 
 
 def _by_object(refs: Iterable[RecordRef]) -> dict[tuple[Crm, str], list[str]]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Text, cast, delete, null, select
+from sqlalchemy import Connection, Text, cast, delete, select
 from sqlalchemy.dialects import sqlite
 
 from connectors.normalise import email as normal_email
@@ -93,17 +93,14 @@ class RecordRow(NamedTuple):
         return self[:-1] == other[:-1]
 
 
-def _upsert_statement(
-    table: Any, columns: Sequence[str], keys: Sequence[str], *, emptied: Sequence[str] = ()
-) -> PageStatement:
+def _upsert_statement(table: Any, columns: Sequence[str], keys: Sequence[str]) -> PageStatement:
     # SQLite and Postgres spell it alike, and the statement is compiled for the dialect it is sent to.
     insert = sqlite.insert(table)
-    rest = {name: insert.excluded[name] for name in columns if name not in keys} | dict.fromkeys(emptied, null())
+    rest = {name: insert.excluded[name] for name in columns if name not in keys}
     return PageStatement(insert.on_conflict_do_update(index_elements=list(keys), set_=rest), columns)
 
 
-# What was confirmed before counts until the CRM shows the record anew; a lagging index shows the row that is stored.
-_SAVE_RECORD = _upsert_statement(schema.record, RecordRow._fields, ("conn", "object", "id"), emptied=("confirmed",))
+_SAVE_RECORD = _upsert_statement(schema.record, RecordRow._fields, ("conn", "object", "id"))
 
 _JSON = {"emails", "facts", "current", "counters", "cross_refs", "problems"}
 

@@ -124,7 +124,6 @@ record = Table(  # people and companies of the CRMs as last read
     Column("emails", JSON, nullable=False),  # normalised, primary first
     Column("facts", JSON, nullable=False),  # canonical name -> value; values we wrote ourselves are not taken over
     Column("current", JSON, nullable=False),  # property we write -> text now
-    Column("confirmed", JSON(none_as_null=True)),  # what the CRM confirmed of them since this row was read
     Column("counters", JSON, nullable=False),  # property -> last total
     Column("cross_refs", JSON, nullable=False),  # [[conn, object, id], ...]
     Column("owner", String),

@@ -324,7 +324,6 @@ def upgrade() -> None:
         sa.Column("emails", sa.JSON(), nullable=False),
         sa.Column("facts", sa.JSON(), nullable=False),
         sa.Column("current", sa.JSON(), nullable=False),
-        sa.Column("confirmed", sa.JSON(), nullable=True),
         sa.Column("counters", sa.JSON(), nullable=False),
         sa.Column("cross_refs", sa.JSON(), nullable=False),
         sa.Column("owner", sa.String(), nullable=True),
