@@ -324,10 +324,16 @@ class TaskDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """Confirmed. ``values``: what the CRM says it now holds, where its answer shows them; ``id`` of a created task."""
+    """Confirmed.
+
+    values       what the CRM says it now holds, where its answer shows them
+    modified_at  the record's stamp after this write, where the answer shows it
+    id           of a created task
+    """
 
     ref: RecordRef
     values: Mapping[str, str | None] = field(default_factory=dict)
+    modified_at: datetime | None = None
     id: str | None = None
 
 

@@ -6,12 +6,16 @@ Never an upsert: that would bring back a person somebody deleted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from dataclasses import replace
 
 from connectors.errors import ConnectorError
 from connectors.hubspot.batch import Done, Input, Missing, NoAnswer, NotSent, Result, Turned, send
 from connectors.hubspot.client import Client
 from connectors.hubspot.reader import BATCH, Reader
 from connectors.hubspot.refusals import Problem
+from connectors.hubspot.schema import Schema
+from connectors.normalise import instant
 from connectors.records import (
     Crm,
     Found,
@@ -33,9 +37,10 @@ STAGE = "lifecyclestage"
 
 
 class Writer:
-    def __init__(self, client: Client, reader: Reader) -> None:
+    def __init__(self, client: Client, reader: Reader, schema: Schema) -> None:
         self._client = client
         self._reader = reader
+        self._schema = schema
 
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
         """See `HubSpotConnector.apply`."""
@@ -50,7 +55,14 @@ class Writer:
         results = send(self._client, "batch_update", path, inputs)
         unclear = [patch for patch in patches if _has_to_be_read(patch, results[patch.trace])]
         now = self._look(unclear)
-        return tuple(_outcome(patch, results[patch.trace], now.get(patch.ref)) for patch in patches)
+        outcomes = (_outcome(patch, results[patch.trace], now.get(patch.ref)) for patch in patches)
+        return tuple(self._doubting(outcome) for outcome in outcomes)
+
+    def _doubting(self, outcome: WriteOutcome) -> WriteOutcome:
+        """A property that was just made is not known everywhere in HubSpot at once: that refusal passes."""
+        if isinstance(outcome, Rejected) and outcome.code == "PROPERTY_DOESNT_EXIST":
+            return replace(outcome, retry=outcome.field in self._schema.seen(outcome.ref.object))
+        return outcome
 
     def _look(self, patches: Sequence[Patch]) -> Mapping[RecordRef, ReadBack]:
         """Where the answer leaves it open. A record that cannot be read either stays unknown."""
@@ -93,7 +105,7 @@ def _outcome(patch: Patch, result: Result, now: ReadBack | None) -> WriteOutcome
             values = {name: record.properties[name] or None for name in patch.fields if name in record.properties}
             if isinstance(now, Found):
                 values[STAGE] = now.values[STAGE]
-            return _stage_kept(patch, values) or Written(ref=ref, values=values)
+            return _stage_kept(patch, values) or Written(ref=ref, values=values, modified_at=_stamp(record.updatedAt))
         case Turned(absent=True) | Missing() if isinstance(now, Moved):
             return Redirected(ref=ref, to=now.to, reason=now.reason)
         case Turned(absent=True) | Missing() if isinstance(now, Gone):
@@ -106,6 +118,14 @@ def _outcome(patch: Patch, result: Result, now: ReadBack | None) -> WriteOutcome
             return Unknown(ref=ref, reason=reason)
         case NotSent(reason=reason):
             return Rejected(ref=ref, code="NOT_SENT", reason=f"nothing was written: {reason}", retry=True)
+
+
+def _stamp(text: str | None) -> datetime | None:
+    """What cannot be read is as good as not shown: the write itself is confirmed all the same."""
+    try:
+        return instant(text) if text else None
+    except ValueError:
+        return None
 
 
 def _stage_kept(patch: Patch, values: Mapping[str, str | None]) -> Rejected | None:
