@@ -15,6 +15,7 @@ from connectors.fields import CrmMap
 from connectors.hubspot.answers import decode
 from connectors.hubspot.client import Client
 from connectors.hubspot.reader import BATCH, Reader
+from connectors.hubspot.refusals import Refused
 from connectors.hubspot.schema import Schema
 from connectors.hubspot.settings import ApiVersion, HubSpotSettings, OAuth, Token
 from connectors.hubspot.tasks import Tasks
@@ -48,9 +49,8 @@ FORM = "form:"
 
 class _Account(msgspec.Struct, frozen=True):
     portalId: int | str  # noqa: N815  # HubSpot's names
-    timeZone: str = "UTC"  # noqa: N815
-    uiDomain: str = ""  # noqa: N815
-    accountType: str = ""  # noqa: N815
+    timeZone: str | None = None  # noqa: N815
+    uiDomain: str | None = None  # noqa: N815
 
 
 class HubSpotConnector:
@@ -75,7 +75,7 @@ class HubSpotConnector:
         self._client = Client(settings, patience=patience or Patience(), sleep=sleep, monotonic=monotonic)
         self._schema = Schema(self._client, {} if schemas is None else schemas)
         self._reader = Reader(self._client, self._schema, fields)
-        self._writer = Writer(self._client, self._reader)
+        self._writer = Writer(self._client, self._reader, self._schema)
         self._tasks = Tasks(self._client, self._schema, self._reader)
         self._no_forms: tuple[str, ...] = ()
 
@@ -98,7 +98,7 @@ class HubSpotConnector:
         """
         account = self._client.read("account", "GET", self._client.paths.account, read=lambda b: decode(b, _Account))
         try:
-            self._client.zone = ZoneInfo(account.timeZone)
+            self._client.zone = ZoneInfo(account.timeZone or "UTC")
         except (ZoneInfoNotFoundError, ValueError):
             self._client.zone = None  # the day's quota is then counted in UTC
         missing = [
@@ -110,7 +110,7 @@ class HubSpotConnector:
             crm=Crm.HUBSPOT,
             id=str(account.portalId),
             name=account.uiDomain or f"portal {account.portalId}",
-            timezone=account.timeZone,
+            timezone=account.timeZone or "UTC",
             problems=(*missing, *self._no_forms),
         )
 
@@ -149,8 +149,8 @@ class HubSpotConnector:
         try:
             forms = self._reader.forms()
             self._no_forms = ()
-        except RunCannotContinue as refused:
-            if not refused.credentials:
+        except (RunCannotContinue, Refused) as refused:
+            if isinstance(refused, RunCannotContinue) and not refused.credentials:
                 raise
             forms = ()
             self._no_forms = (f"form submissions are not read: {refused.problem} {refused.advice}",)

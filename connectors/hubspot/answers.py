@@ -39,11 +39,17 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 class Next(msgspec.Struct, frozen=True):
-    after: str | None = None
+    after: str | int | None = None
 
 
 class Paging(msgspec.Struct, frozen=True):
     next: Next | None = None
+
+
+def following(paging: Paging | None) -> str | None:
+    """The cursor of the next page, None at the end."""
+    after = paging.next.after if paging is not None and paging.next is not None else None
+    return None if after is None or after == "" else str(after)
 
 
 class RecordPage(msgspec.Struct, frozen=True):
@@ -52,16 +58,24 @@ class RecordPage(msgspec.Struct, frozen=True):
     results: list[Record]
     paging: Paging | None = None
 
-    @property
-    def after(self) -> str | None:
-        return self.paging.next.after if self.paging and self.paging.next else None
-
 
 class BatchAnswer(msgspec.Struct, frozen=True):
     """200 or 207 of a batch call. ``errors`` are kept as they are: their shape varies."""
 
-    results: list[Record]
+    results: list[Record] = msgspec.field(default_factory=list)
     errors: list[msgspec.Raw] = msgspec.field(default_factory=list)
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    """The same on the wire, where ``results`` may be left out if there are errors."""
+
+    results: list[Record] | None = None
+    errors: list[msgspec.Raw] | None = None
+
+
+class _RawBatch(msgspec.Struct, frozen=True):
+    results: list[msgspec.Raw] | None = None
+    errors: list[msgspec.Raw] | None = None
 
 
 class Undecodable(msgspec.Struct, frozen=True):
@@ -83,7 +97,6 @@ class PageRead(msgspec.Struct, frozen=True):
 class _RawPage(msgspec.Struct, frozen=True):
     results: list[msgspec.Raw]
     paging: Paging | None = None
-    errors: list[msgspec.Raw] = msgspec.field(default_factory=list)
 
 
 class _LooseRecord(msgspec.Struct, frozen=True):
@@ -100,8 +113,9 @@ class _OnlyId(msgspec.Struct, frozen=True):
 
 
 _PAGE = msgspec.json.Decoder(RecordPage)
-_BATCH = msgspec.json.Decoder(BatchAnswer)
 _RAW = msgspec.json.Decoder(_RawPage)
+_BATCH = msgspec.json.Decoder(_Batch)
+_RAW_BATCH = msgspec.json.Decoder(_RawBatch)
 _LOOSE = msgspec.json.Decoder(_LooseRecord)
 _ID = msgspec.json.Decoder(_OnlyId)
 
@@ -122,13 +136,13 @@ def record_page(body: bytes) -> PageRead:
         raw = _RAW.decode(body)
     else:
         return PageRead(
-            rows=page.results, broken=(), after=page.after, last=page.results[-1].id if page.results else ""
+            rows=page.results, broken=(), after=following(page.paging), last=page.results[-1].id if page.results else ""
         )
     rows = list(_rows(raw.results))
     return PageRead(
         rows=[row for row in rows if isinstance(row, Record)],
         broken=tuple(row for row in rows if isinstance(row, Undecodable)),
-        after=raw.paging.next.after if raw.paging and raw.paging.next else None,
+        after=following(raw.paging),
         last=next((row.id for row in reversed(rows) if row.id), ""),
     )
 
@@ -136,10 +150,16 @@ def record_page(body: bytes) -> PageRead:
 def batch_answer(body: bytes) -> BatchAnswer:
     """The answer of a batch call. A row that cannot be read is as good as absent: it is looked up alone."""
     try:
-        return _BATCH.decode(body)
+        batch = _BATCH.decode(body)
+        results, errors = batch.results, batch.errors
     except msgspec.ValidationError:
-        raw = _RAW.decode(body)
-    return BatchAnswer(results=[row for row in _rows(raw.results) if isinstance(row, Record)], errors=raw.errors)
+        raw = _RAW_BATCH.decode(body)
+        rows = None if raw.results is None else list(_rows(raw.results))
+        results = None if rows is None else [row for row in rows if isinstance(row, Record)]
+        errors = raw.errors
+    if results is None and not errors:
+        raise msgspec.ValidationError("neither results nor errors")
+    return BatchAnswer(results=results or [], errors=errors or [])
 
 
 def _rows(results: list[msgspec.Raw]) -> Iterator[Record | Undecodable]:

@@ -190,6 +190,7 @@ def _settled(part: Sequence[Input], status: int, body: bytes) -> dict[str, Resul
     traces = {one.trace for one in part}
     by_id = {one.id: one.trace for one in part if one.id}
     results: dict[str, Result] = {}
+    nameless: list[Problem] = []
     for raw in answer.errors:
         problem = problem_from(msgspec.json.decode(raw))
         named = [text for text in problem.named("objectWriteTraceId") if text in traces]
@@ -197,10 +198,15 @@ def _settled(part: Sequence[Input], status: int, body: bytes) -> dict[str, Resul
         if not named and len(part) == 1:
             named = [part[0].trace]
         results |= {trace: _refusal(problem) for trace in named}
+        if not named:
+            nameless.append(problem)
     for record in answer.results:
         trace = record.objectWriteTraceId if record.objectWriteTraceId in traces else by_id.get(record.id)
         if trace is None:
             trace = next((one.trace for one in part if one.made is not None and one.made(record)), None)
         if trace is not None:
             results[trace] = Done(record=record)
-    return {one.trace: Missing(status=status) for one in part} | results
+    left = [one.trace for one in part if one.trace not in results]
+    if len(left) == len(nameless) == 1:
+        return results | {left[0]: _refusal(nameless[0])}
+    return results | {trace: Missing(status=status) for trace in left}

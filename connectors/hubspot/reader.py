@@ -18,7 +18,16 @@ import msgspec
 
 from connectors.errors import UnexpectedAnswer
 from connectors.fields import CrmMap, EventRule, EventSource, ObjectMap
-from connectors.hubspot.answers import BatchAnswer, Paging, Record, Undecodable, batch_answer, decode, record_page
+from connectors.hubspot.answers import (
+    BatchAnswer,
+    Paging,
+    Record,
+    Undecodable,
+    batch_answer,
+    decode,
+    following,
+    record_page,
+)
 from connectors.hubspot.client import Client
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.schema import Schema
@@ -70,7 +79,7 @@ _CROSS: Mapping[str, str] = {"salesforcecontactid": "contact", "salesforceleadid
 
 class _Form(msgspec.Struct, frozen=True):
     id: str
-    name: str = ""
+    name: str | None = None
     archived: bool | None = None
 
 
@@ -81,13 +90,13 @@ class _Forms(msgspec.Struct, frozen=True):
 
 class _Value(msgspec.Struct, frozen=True):
     name: str
-    value: str | int | float | bool | None = None
+    value: object = None
 
 
 class _Submission(msgspec.Struct, frozen=True):
     submittedAt: int | str  # noqa: N815  # HubSpot's names, here and below
     conversionId: str | None = None  # noqa: N815
-    values: list[_Value] = msgspec.field(default_factory=list)
+    values: list[_Value] | None = None
     pageUrl: str | None = None  # noqa: N815
 
 
@@ -389,7 +398,7 @@ class Reader:
         rules = self._fields.events_of(EventSource.FORM)
         if not rules:
             return ()
-        found = [Form(guid=one.id, name=one.name) for one in self._all_forms() if not one.archived]
+        found = [Form(guid=one.id, name=one.name or "") for one in self._all_forms() if not one.archived]
         wanted = tuple(form for form in found if _rule(rules, form) is not None)
         self._forms = {form.guid: form for form in wanted}
         return wanted
@@ -418,7 +427,21 @@ class Reader:
         rule = _rule(self._fields.events_of(EventSource.FORM), form)
         path = f"{self._client.paths.submissions}/{quote(guid, safe='')}"
         query = [("limit", str(_SUBMISSION_PAGE))]
-        for page in self._pages("submissions", path, lambda body: decode(body, _Submissions), query, resume):
+        pages = self._pages("submissions", path, lambda body: decode(body, _Submissions), query, resume)
+        try:
+            yield from self._events(form, rule, pages, window)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            gone = RecordRef(crm=Crm.HUBSPOT, object="form", id=guid)
+            yield Page(
+                rows=(), resume=None, problems=(RecordProblem(ref=gone, field="", reason="there is no such form"),)
+            )
+
+    def _events(
+        self, form: Form, rule: EventRule | None, pages: Iterator[_Submissions], window: Window
+    ) -> Iterator[Page[Engagement]]:
+        for page in pages:
             rows: list[Engagement] = []
             problems: list[RecordProblem] = []
             oldest: datetime | None = None
@@ -435,7 +458,7 @@ class Reader:
                     problems.append(made)
                 elif made is not None:
                     rows.append(made)
-            after = page.paging.next.after if page.paging and page.paging.next else None
+            after = following(page.paging)
             if window.lo is not None and oldest is not None and oldest < window.lo:
                 after = None
             yield Page(rows=tuple(rows), resume=after, problems=tuple(problems))
@@ -467,12 +490,12 @@ class Reader:
             here = [*query, ("after", after)] if after else query
             page = self._client.read(kind, "GET", path, read=read, query=here)
             yield page
-            following = page.paging.next.after if page.paging and page.paging.next else None
-            if following is None:
+            further = following(page.paging)
+            if further is None:
                 return
-            if following == after:
+            if further == after:
                 raise _going_round(kind, path)
-            after = following
+            after = further
 
 
 # -- one row -------------------------------------------------------------------------------------------------------
@@ -671,7 +694,7 @@ def _submission(
         return at, None
     values = {
         value.name.rpartition("/")[2].strip().casefold(): str(value.value)
-        for value in sent.values
+        for value in sent.values or ()
         if value.value is not None
     }
     who = email(values.get("email"))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 
 import msgspec
 
-from connectors.errors import RunCannotContinue
+from connectors.errors import ConnectorError, RunCannotContinue, UnexpectedAnswer
 from connectors.hubspot.answers import decode
 from connectors.hubspot.client import PLURAL, Client
 from connectors.hubspot.refusals import Problem, Refused
@@ -32,21 +32,19 @@ TASK_KEY = WantedField(
 
 class _Option(msgspec.Struct, frozen=True):
     value: str
-    label: str = ""
-    hidden: bool = False
-    displayOrder: int = 0  # noqa: N815  # HubSpot's names, here and below
+    label: str | None = None
+    hidden: bool | None = None
+    displayOrder: int | float | None = None  # noqa: N815  # HubSpot's names, here and below
 
 
 class _Access(msgspec.Struct, frozen=True):
-    readOnlyValue: bool = False  # noqa: N815
-    readOnlyOptions: bool | None = None  # noqa: N815
+    readOnlyValue: bool | None = None  # noqa: N815
 
 
 class _Property(msgspec.Struct, frozen=True):
     name: str
     type: str = "string"
-    fieldType: str = ""  # noqa: N815
-    label: str = ""
+    fieldType: str | None = None  # noqa: N815
     options: list[_Option] | None = None
     calculated: bool | None = None
     hubspotDefined: bool | None = None  # noqa: N815
@@ -89,20 +87,22 @@ def field_schema(name: str, property: _Property) -> FieldSchema:
     kind = _kind(property)
     options = None
     if kind is FieldKind.PICKLIST and property.options:
-        ordered = sorted(
-            property.options, key=lambda o: o.displayOrder if o.displayOrder >= 0 else len(property.options or ())
-        )
-        options = tuple(option.value for option in ordered)
+        options = tuple(option.value for option in sorted(property.options, key=_place))
     access = property.modificationMetadata or _Access()
     return FieldSchema(
         name=name,
         kind=kind,
-        writable=not access.readOnlyValue and not property.calculated,
+        writable=not (access.readOnlyValue or property.calculated),
         length=LONGEST_TEXT if kind is FieldKind.TEXT else None,
         options=options,
         unique=bool(property.hasUniqueValue),
         custom=property.hubspotDefined is not True,
     )
+
+
+def _place(option: _Option) -> float:
+    """-1 and a missing order come last, as in HubSpot's own lists."""
+    return float("inf") if option.displayOrder is None or option.displayOrder < 0 else option.displayOrder
 
 
 def _kind(property: _Property) -> FieldKind:
@@ -136,6 +136,10 @@ class Schema:
             self._remember(object, self._read(object))
         return self._known[object]
 
+    def seen(self, object: str) -> Mapping[str, FieldSchema]:
+        """The same as far as it is known already; no call."""
+        return self._known.get(object, {})
+
     def ensure(self, wanted: Sequence[WantedField], *, dry_run: bool) -> tuple[SchemaChange, ...]:
         """See `HubSpotConnector.ensure_schema`."""
         wanted = [*wanted, *([] if any(w.name == TASK_KEY.name for w in wanted) else [TASK_KEY])]
@@ -148,8 +152,8 @@ class Schema:
     def _ensure_object(self, object: str, wanted: Sequence[WantedField], *, dry_run: bool) -> list[SchemaChange]:
         try:
             there = self._read(object)
-        except RunCannotContinue as refused:
-            if refused.quota or object != TASK_KEY.object:
+        except (RunCannotContinue, UnexpectedAnswer) as refused:
+            if object != TASK_KEY.object or _out_of_quota(refused):
                 raise
             return [SchemaChange(object=object, name=want.name, what=NOT_POSSIBLE) for want in wanted]
         for want in wanted:
@@ -220,8 +224,8 @@ class Schema:
         try:
             self._make_group(want.object)
             self._create_one(want)
-        except RunCannotContinue as refused:
-            if refused.quota:
+        except (RunCannotContinue, UnexpectedAnswer) as refused:
+            if _out_of_quota(refused):
                 raise
             return SchemaChange(object=want.object, name=want.name, what=NOT_POSSIBLE)
         return SchemaChange(object=want.object, name=want.name, what="created")
@@ -234,7 +238,12 @@ class Schema:
             return SchemaChange(object=want.object, name=want.name, what="present")
         if not dry_run:
             kept = [
-                {"label": o.label or o.value, "value": o.value, "displayOrder": o.displayOrder, "hidden": o.hidden}
+                {
+                    "label": o.label or o.value,
+                    "value": o.value,
+                    "displayOrder": -1 if o.displayOrder is None else o.displayOrder,
+                    "hidden": bool(o.hidden),
+                }
                 for o in there
             ]
             body = {"options": kept + _options(missing, start=len(there))}
@@ -287,6 +296,10 @@ def _check_type(want: WantedField, found: _Property | None) -> None:
             f"the property {want.name} of {want.object} exists with type {found.type} where {want.kind} is wanted.",
             advice="Rename it in policy.yaml under write, or delete it in HubSpot. mqlsync never changes a type.",
         )
+
+
+def _out_of_quota(error: ConnectorError) -> bool:
+    return isinstance(error, RunCannotContinue) and error.quota
 
 
 def _exists(refused: Refused) -> bool:

@@ -14,10 +14,11 @@ from html import escape
 import msgspec
 
 from connectors.errors import ConnectorError, RunCannotContinue
-from connectors.hubspot.answers import Paging, Record, decode
+from connectors.hubspot.answers import Paging, Record, decode, following
 from connectors.hubspot.batch import Done, Input, Missing, NoAnswer, NotSent, Result, Turned, send
 from connectors.hubspot.client import PLURAL, Client
 from connectors.hubspot.reader import BATCH, Reader
+from connectors.hubspot.refusals import Refused
 from connectors.hubspot.schema import TASK_KEY, Schema
 from connectors.hubspot.writer import rejected
 from connectors.normalise import instant_text
@@ -98,8 +99,8 @@ class Tasks:
     def _has_unique_key(self) -> bool:
         try:
             known = self._schema.of(TASK_KEY.object).get(TASK_KEY.name)
-        except RunCannotContinue as refused:
-            if refused.quota:
+        except (RunCannotContinue, Refused) as refused:
+            if isinstance(refused, RunCannotContinue) and refused.quota:
                 raise
             return False  # properties of tasks are not for this token; the tasks themselves may be
         return isinstance(known, FieldSchema) and known.unique and known.writable
@@ -171,8 +172,9 @@ class Tasks:
             inputs = []
             for row in answer.results:
                 tasks = {str(one.toObjectId) for one in row.to}
-                if row.paging and row.paging.next and row.paging.next.after and not tasks <= found:
-                    inputs.append({"id": str(row.from_.id), "after": row.paging.next.after})
+                after = following(row.paging)
+                if after is not None and not tasks <= found:
+                    inputs.append({"id": str(row.from_.id), "after": after})
                 found |= tasks
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
@@ -422,6 +423,19 @@ def test_an_answer_that_is_no_page_is_never_taken_for_an_empty_one(bench: Bench,
     assert len(bench.wire.asked) == 3
 
 
+def test_packed_answers_are_unpacked(bench: Bench) -> None:
+    packed = gzip.compress(json.dumps({"results": []}).encode())
+    bench.wire.script = answers(Say(body=packed, headers={"Content-Encoding": "gzip"}))
+    assert len(read_all(bench.connector())) == 1
+    assert bench.wire.asked[0].headers["Accept-Encoding"] == "gzip"
+
+
+def test_a_cursor_may_be_a_number(bench: Bench) -> None:
+    page = {"results": [record("1")], "paging": {"next": {"after": 200}}}
+    bench.wire.script = answers(Say(body=page), rows(record("2")))
+    assert [page.resume for page in read_all(bench.connector(), lo=None)] == ["200", None]
+
+
 def test_trouble_on_the_way_is_waited_out(bench: Bench) -> None:
     bench.wire.script = answers(Say(status=502, body=b"\xff<html>"), Say(hang_up=True), EMPTY)
     assert len(read_all(bench.connector())) == 1
@@ -806,6 +820,38 @@ def test_a_success_without_a_word_about_the_records_is_unknown(bench: Bench, con
     assert len(bench.wire.asked) == 1
 
 
+def test_a_refusal_that_names_nobody_is_of_the_only_one_left(bench: Bench) -> None:
+    """With one refusal and one input left over, the answer is not open to doubt."""
+    bench.wire.script = lambda asked: done(
+        *asked.body["inputs"][:2], errors=[{"category": "VALIDATION_ERROR", "message": "not so"}]
+    )
+    outcomes = bench.connector().apply(patches(3))
+    assert [type(o) for o in outcomes] == [Written, Written, Rejected]
+    assert len(bench.wire.asked) == 1
+
+
+def test_a_207_may_come_without_results(bench: Bench) -> None:
+    entry = {"category": "VALIDATION_ERROR", "message": "no", "context": {"ids": ["0", "1"]}}
+    bench.wire.script = lambda asked: Say(status=207, body={"errors": [entry], "numErrors": 1})
+    assert [type(o) for o in bench.connector().apply(patches(2))] == [Rejected, Rejected]
+
+
+def test_a_property_that_was_just_made_may_be_unknown_for_a_while(bench: Bench) -> None:
+    def script(asked: Asked) -> Say:
+        (name,) = asked.body["inputs"][0]["properties"]
+        inner = {"message": "no", "code": "PROPERTY_DOESNT_EXIST", "context": {"propertyName": [name]}}
+        return Say(status=400, body={"category": "VALIDATION_ERROR", "errors": [inner]})
+
+    bench.wire.script = script
+    connector = bench.connector()
+    (known,) = connector.apply(patches(1, mql_score="5"))
+    (unknown,) = connector.apply(patches(1, never_made="5"))
+    assert [(o.code, o.retry) for o in (known, unknown) if isinstance(o, Rejected)] == [
+        ("PROPERTY_DOESNT_EXIST", True),
+        ("PROPERTY_DOESNT_EXIST", False),
+    ]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -1035,6 +1081,22 @@ def test_forms_out_of_scope_are_a_problem_of_the_account_not_the_end_of_the_run(
     assert any("forms" in problem for problem in account.problems)
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_portal_without_forms_has_none(bench: Bench, status: int) -> None:
+    bench.wire.script = lambda asked: Say(status=status, body=b"<html>")
+    assert [s.name for s in bench.connector().streams()] == ["owners", "contact"]
+
+
+def test_a_form_deleted_meanwhile_is_an_empty_stream_with_a_problem(bench: Bench) -> None:
+    bench.wire.script = lambda asked: Say(body=FORMS) if asked.path.endswith("v3/forms") else Say(status=404)
+    connector = bench.connector()
+    stream = connector.streams()[-1]
+    (page,) = connector.engagement(stream, Window(lo=LO, hi=HI), None)
+    assert page.rows == ()
+    assert page.resume is None
+    assert len(page.problems) == 1
+
+
 def test_submissions_are_read_newest_first_until_the_window_begins(bench: Bench) -> None:
     early, before = datetime(2026, 11, 25, 11, 10, tzinfo=UTC), datetime(2026, 11, 25, 10, 50, tzinfo=UTC)
     late = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
@@ -1094,6 +1156,48 @@ def test_mapped_properties_the_portal_lacks_are_named(bench: Bench) -> None:
     account = bench.connector(fields=fields).check()
     assert len(account.problems) == 1
     assert "town" in account.problems[0]
+
+
+def test_setup_goes_on_where_tasks_take_no_properties(bench: Bench) -> None:
+    """Nothing says that tasks can have properties at all: the answer may be anything but yes."""
+    for status in (400, 403, 404, 405):
+        bench.wire.script = lambda asked, status=status: (  # type: ignore[misc]  # a default binds the loop variable
+            Say(status=status, body=b"<html>") if "/tasks" in asked.path else Say(body={"results": []})
+        )
+        (change,) = bench.connector().ensure_schema([])
+        assert change.name == "mqlsync_task_key"
+        assert change.what.startswith("not possible")
+
+
+def test_properties_are_described_whatever_is_left_out(bench: Bench) -> None:
+    rows = [
+        {"name": "a"},
+        {
+            "name": "b",
+            "type": "enumeration",
+            "fieldType": None,
+            "options": [
+                {"value": "y", "displayOrder": None},
+                {"value": "x", "displayOrder": 0, "hidden": None, "label": None},
+            ],
+        },
+        {"name": "c", "type": "number", "calculated": True, "modificationMetadata": None},
+        {"name": "d", "type": "bool", "modificationMetadata": {"readOnlyValue": True}},
+        {"name": "e", "type": "json", "archived": True},
+        {"name": "f", "type": "object_coordinates"},
+    ]
+    bench.wire.script = answers(Say(body={"results": rows}))
+    described = bench.connector(fields=FIELDS).describe("company")
+    assert set(described) == set("abcdf")
+    assert described["b"].options == ("x", "y")
+    assert [described[name].writable for name in "abcd"] == [True, True, False, False]
+    assert [described[name].kind for name in "abcdf"] == [
+        FieldKind.TEXT,
+        FieldKind.PICKLIST,
+        FieldKind.NUMBER,
+        FieldKind.BOOLEAN,
+        FieldKind.OTHER,
+    ]
 
 
 def test_the_clock_is_the_date_header(bench: Bench) -> None:
