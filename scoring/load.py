@@ -6,7 +6,7 @@ A section of the language that this version does not carry out is an error that 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -52,6 +52,8 @@ from scoring.document import (
 )
 from scoring.facts import FACTS, Fact, FactType
 from scoring.lint import lint
+from scoring.load_team import check_version, known_name, read_team
+from scoring.load_write import read_write
 from scoring.phrases import (
     Field,
     Names,
@@ -63,23 +65,21 @@ from scoring.phrases import (
     parse_match,
     parse_phrase,
     to_micro,
+    together,
 )
 from scoring.policy import (
     Bands,
     GateLine,
     Grade,
-    LeadStatus,
     Model,
     Policy,
-    Result,
     Route,
     SuppressLine,
     Target,
     TargetKind,
-    TaskIn,
     WritePlan,
 )
-from scoring.team import NobodyFree, Pool, PoolMethod, PoolRep, Queue, Rep, Team
+from scoring.team import Team
 from scoring.version import content_hash
 
 __all__ = ["load_policy"]
@@ -126,7 +126,7 @@ def load_policy(
     team_node = read_document(team.content, team.name)
     loader = _Loader(
         facts={**FACTS, **(custom or {})},
-        team=_team(team_node),
+        team=read_team(team_node),
         read_list=lists,
         mapped=mapped or {},
         problems=policy_node.problems,
@@ -230,134 +230,6 @@ def _optional(node: Node | None, parse: Callable[[str], int]) -> int | None:
     return None if node is None else node.read(parsed, None)
 
 
-def _version_one(root: Node) -> None:
-    node = root.get("version")
-    if node is not None and node.text() not in ("", "1"):
-        node.error(f"'{node.value}': the version of this language is 1")
-
-
-def _email(text: str) -> str:
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
-        raise Unreadable(f"'{text}' is not an e-mail address")
-    return text.casefold()
-
-
-# -- team.yaml ---------------------------------------------------------------------------------------------------
-
-
-def _team(root: Node) -> Team:
-    found = root.fields(
-        "version", "reps", "pools", "queues", "unowned", required=("version",), later=("hours", "managers")
-    )
-    _version_one(root)
-    reps = _reps(found["reps"]) if "reps" in found else {}
-    queues = {e.key: _queue(e) for e in found["queues"].pairs()} if "queues" in found else {}
-    pools = {e.key: _pool(e, reps, queues) for e in found["pools"].pairs()} if "pools" in found else {}
-    unowned = (node.text() for node in found["unowned"].each()) if "unowned" in found else ()
-    return Team(
-        reps=reps,
-        pools=pools,
-        queues=queues,
-        unowned=frozenset(text.casefold() if "@" in text else text for text in unowned),
-    )
-
-
-def _reps(node: Node) -> dict[str, Rep]:
-    reps: dict[str, Rep] = {}
-    ids: dict[tuple[str, str], str] = {}
-    for entry in node.pairs():
-        email = entry.name.read(_email, "")
-        found = entry.node.fields("name", "hubspot", "salesforce", "status", later=("hours", "away", "backup"))
-        given = {crm: found[crm].text() for crm in ("hubspot", "salesforce") if crm in found}
-        for crm, owner in given.items():
-            first = ids.setdefault((crm, owner), email)
-            if first != email:
-                found[crm].error(f"'{owner}' is already the owner id of {first}")
-        if email in reps:
-            entry.name.error(f"'{entry.key}' is here twice (upper and lower case mean the same)")
-        reps[email] = Rep(
-            email=email,
-            name=found["name"].text() if "name" in found else email,
-            hubspot=given.get("hubspot"),
-            salesforce=given.get("salesforce"),
-            left="status" in found and found["status"].choice(("active", "left")) == "left",
-        )
-    return reps
-
-
-def _queue(entry: Entry) -> Queue:
-    found = entry.node.fields("hubspot", "salesforce", later=("tell", "alarm_after", "hours"))
-    given = {crm: found[crm].text() for crm in ("hubspot", "salesforce") if crm in found}
-    names = {crm: None if text == "none" else text for crm, text in given.items()}
-    return Queue(name=entry.key, hubspot=names.get("hubspot"), salesforce=names.get("salesforce"))
-
-
-def _pool(entry: Entry, reps: Mapping[str, Rep], queues: Mapping[str, Queue]) -> Pool:
-    found = entry.node.fields(
-        "method", "nobody_free", "reps", required=("method", "nobody_free", "reps"), later=("hours", "catch_up")
-    )
-    members = _pool_reps(found["reps"], reps) if "reps" in found else ()
-    if "reps" in found and not any(m.email in reps and not reps[m.email].left for m in members):
-        found["reps"].warn("E05: no rep of this pool can take anybody: its nobody_free is used", at=entry.name)
-    return Pool(
-        name=entry.key,
-        method=found["method"].read(_method, PoolMethod.EVEN) if "method" in found else PoolMethod.EVEN,
-        nobody_free=found["nobody_free"].read(partial(_nobody_free, queues=queues), NobodyFree(queue=""))
-        if "nobody_free" in found
-        else NobodyFree(queue=""),
-        reps=members,
-    )
-
-
-def _method(text: str) -> PoolMethod:
-    if text == "least open":
-        raise Unreadable("'least open' is not supported by this version yet")
-    if text not in tuple(PoolMethod):
-        methods = (*PoolMethod, "least open")
-        raise Unreadable(f"unknown method '{text}'{did_you_mean(text, methods) or ': weighted or even'}")
-    return PoolMethod(text)
-
-
-def _nobody_free(text: str, *, queues: Mapping[str, Queue]) -> NobodyFree:
-    text = " ".join(text.split())
-    if text.startswith("wait "):
-        if " then queue " not in text:
-            raise Unreadable(f"'{text}': a wait ends with 'then queue ...'")
-        raise Unreadable("'wait' is not supported by this version yet: write 'queue ...'")
-    if text.startswith("assign anyway"):
-        raise Unreadable("'assign anyway' is not supported by this version yet: write 'queue ...'")
-    if not text.startswith("queue "):
-        raise Unreadable(f"'{text}': a queue is wanted here: write 'queue ...'")
-    return NobodyFree(queue=_known(text.removeprefix("queue "), queues, "queue"))
-
-
-def _known(name: str, names: Iterable[str], what: str) -> str:
-    names = tuple(names)
-    if name not in names:
-        raise Unreadable(f"unknown {what} '{name}'{did_you_mean(name, names)}")
-    return name
-
-
-def _pool_reps(node: Node, reps: Mapping[str, Rep]) -> tuple[PoolRep, ...]:
-    members: dict[str, PoolRep] = {}
-    for entry in node.pairs():
-        email = entry.key.casefold()
-        found = entry.node.fields("weight", later=("per_day", "per_week", "open"))
-        if email not in reps:
-            node.error(f"'{entry.key}' is not in reps{did_you_mean(email, reps)}", at=entry.name)
-        if email in members:
-            node.error(f"'{entry.key}' is here twice (upper and lower case mean the same)", at=entry.name)
-        members[email] = PoolRep(email=email, weight=found["weight"].read(_weight, 100) if "weight" in found else 100)
-    return tuple(members.values())
-
-
-def _weight(text: str) -> int:
-    hundredths = parse_number(text) * 100
-    if hundredths != hundredths.to_integral_value() or not 0 < hundredths <= MAX_POINTS:
-        raise Unreadable(f"'{text}': a weight is above 0 with at most 2 decimals")
-    return int(hundredths)
-
-
 # -- policy.yaml -------------------------------------------------------------------------------------------------
 
 
@@ -396,7 +268,7 @@ class _Loader:
         )
         if root.kind is not Kind.MAPPING:
             return None
-        _version_one(root)
+        check_version(root)
         if "fit" not in found and "engagement" not in found:
             root.error("there is neither fit nor engagement: nothing would be scored")
         if "lists" in found:
@@ -423,7 +295,7 @@ class _Loader:
             models=(*models, default),
             hand_raise=hand_raise,
             routing=self._routing(found["routing"]) if "routing" in found else (),
-            write=self._write(found["write"]) if "write" in found else WritePlan(),
+            write=read_write(found["write"], self.mapped) if "write" in found else WritePlan(),
             team=self.team,
             free_mail=self._free_mail(),
         )
@@ -767,12 +639,7 @@ class _Loader:
                 matches.append(parse_match(found["event"], found.get("where"), self.names))
         if node.kind is Kind.LIST and not node.items:
             node.error("an empty list never matches")
-        flat = [one for match in matches for one in (replace(match, any_of=()), *match.any_of)]
-        plain = tuple(dict.fromkeys(k for m in flat if m.where == All() for k in m.kinds))
-        special = tuple(dict.fromkeys(m for m in flat if m.where != All()))
-        if plain or not special:
-            return EventMatch(plain, any_of=special)
-        return replace(special[0], any_of=special[1:])
+        return together(matches) if matches else EventMatch(())
 
     def _become_when(self, node: Node, grade: Grade, *, at: Node | None) -> tuple[GateLine, ...]:
         entries = node.pairs()
@@ -827,11 +694,11 @@ class _Loader:
         kind, _, name = text.partition(" ")
         match kind:
             case "rep":
-                return Target(kind=TargetKind.REP, name=_known(name.casefold(), self.team.reps, "rep"))
+                return Target(kind=TargetKind.REP, name=known_name(name.casefold(), self.team.reps, "rep"))
             case "pool":
-                return Target(kind=TargetKind.POOL, name=_known(name, self.team.pools, "pool"))
+                return Target(kind=TargetKind.POOL, name=known_name(name, self.team.pools, "pool"))
             case "queue":
-                return Target(kind=TargetKind.QUEUE, name=_known(name, self.team.queues, "queue"))
+                return Target(kind=TargetKind.QUEUE, name=known_name(name, self.team.queues, "queue"))
             case _:
                 near = did_you_mean(text, TargetKind) or did_you_mean(kind, TargetKind)
                 raise Unreadable(f"unknown target '{text}'{near or ': an owner, rep, pool or queue is wanted here'}")
@@ -850,53 +717,6 @@ class _Loader:
         target = self._target(text)
         assert target is not None
         return target
-
-    # -- write
-
-    def _write(self, node: Node) -> WritePlan:
-        found = node.fields("hubspot", "salesforce", "human_edit_wins", "score_step", "task")
-        properties: dict[tuple[str, str], Mapping[Result, str]] = {}
-        statuses: dict[tuple[str, str], LeadStatus] = {}
-        for crm, objects in (("hubspot", ("contact",)), ("salesforce", ("lead", "contact"))):
-            for name, one in (found[crm].fields(*objects, what="object") if crm in found else {}).items():
-                properties[crm, name], status = self._written(one, crm, name)
-                if status is not None:
-                    statuses[crm, name] = status
-        plain = WritePlan()
-        task = found["task"].fields("in", "due") if "task" in found else {}
-        wins = plain.human_edit_wins
-        if "human_edit_wins" in found:
-            wins = frozenset(
-                Result(item.choice([str(r) for r in Result], "result")) for item in found["human_edit_wins"].each()
-            )
-        return WritePlan(
-            properties=properties,
-            lead_status=statuses,
-            human_edit_wins=wins,
-            score_step=found["score_step"].integer(1, 1000) if "score_step" in found else plain.score_step,
-            task_in=TaskIn(task["in"].choice([str(t) for t in TaskIn])) if "in" in task else None,
-            task_due=task["due"].read(_working_days, plain.task_due) if "due" in task else plain.task_due,
-        )
-
-    def _written(self, node: Node, crm: str, name: str) -> tuple[dict[Result, str], LeadStatus | None]:
-        found = node.fields(*(str(r) for r in Result), later=("nurture", "paused", "missing"), what="result")
-        properties: dict[Result, str] = {}
-        status = None
-        if "lead_status" in found:
-            status = _lead_status(found["lead_status"], crm, name)
-        if "lifecycle" in found and crm != "hubspot":
-            found["lifecycle"].error("lifecycle is written to HubSpot only")
-        users: dict[str, str] = {}
-        for key, value in found.items():
-            prop = status.property if key == "lead_status" and status else value.read(_property, "")
-            first = users.setdefault(prop, key)
-            if prop and first != key:
-                value.error(f"'{prop}' is already written with '{first}'")
-            fact = self.mapped.get((crm, name), {}).get(prop)
-            if fact is not None and key not in ("owner", "lifecycle", "lead_status"):
-                value.error(f"'{prop}' is read as {fact}: what mqlsync writes must not be a fact")
-            properties[Result(key)] = prop
-        return properties, status
 
 
 @dataclass(frozen=True, slots=True)
@@ -985,34 +805,6 @@ def _gate_count(text: str) -> tuple[int, Span]:
 def _only_if(text: str) -> Count | None:
     n, window = _gate_count(text)
     return Count(CountMode.AT_LEAST, n=n, window=window)
-
-
-def _working_days(text: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,2}) +working +days?", text)
-    if found is None:
-        raise Unreadable(f"'{text}': write it like '1 working day'")
-    return int(found[1])
-
-
-def _property(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text):
-        raise Unreadable(f"'{text}' is not the name of a property")
-    return text
-
-
-_LEAD_STATUS = {("hubspot", "contact"): "hs_lead_status", ("salesforce", "lead"): "Status"}
-
-
-def _lead_status(node: Node, crm: str, name: str) -> LeadStatus:
-    known = _LEAD_STATUS.get((crm, name))
-    found = node.fields(
-        *("property", "mql", "only_from"), required=("mql", "only_from", *(() if known else ("property",)))
-    )
-    return LeadStatus(
-        property=found["property"].read(_property, "") if "property" in found else known or "",
-        mql=found["mql"].text() if "mql" in found else "",
-        only_from=tuple(item.text() for item in found["only_from"].each()) if "only_from" in found else (),
-    )
 
 
 def _rules(node: Node) -> tuple[Node, ...]:

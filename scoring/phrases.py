@@ -78,6 +78,7 @@ __all__ = [
     "say_span",
     "spelled",
     "to_micro",
+    "together",
 ]
 
 PSEUDO_KINDS = ("any", "hand_raise")
@@ -503,12 +504,12 @@ def kinds_of(match: EventMatch) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*match.kinds, *(k for m in match.any_of for k in kinds_of(m)))))
 
 
-def _together(matches: Sequence[EventMatch]) -> EventMatch:
+def together(matches: Sequence[EventMatch]) -> EventMatch:
     """One matcher for events that match any of these."""
     flat = [m for match in matches for m in (replace(match, any_of=()), *match.any_of)]
     plain = tuple(dict.fromkeys(k for m in flat if m.where == All() for k in m.kinds))
     special = tuple(dict.fromkeys(m for m in flat if m.where != All()))
-    if plain:
+    if plain or not special:
         return EventMatch(plain, any_of=special)
     return replace(special[0], any_of=special[1:])
 
@@ -526,7 +527,7 @@ def parse_match(event: Node, where: Node | None, names: Names) -> EventMatch:
     matches = [found for one in listed if (found := one.read(lambda kind: spelled(kind, names), None)) is not None]
     if not matches:
         return EventMatch(())
-    match = _together(matches)
+    match = together(matches)
     return match if where is None else _restricted(match, _parse_where(where, kinds_of(match), names))
 
 

@@ -14,6 +14,7 @@ from connectors.fields import Convert, CountRule, CrmMap, EventRule, EventSource
 from connectors.records import Crm
 from scoring.document import Entry, Kind, Node, PolicyInvalid, Problem, Source, Unreadable, did_you_mean, read_document
 from scoring.facts import EVENT_KINDS, FACTS, SENIORITIES, Fact, FactType, custom_fact
+from scoring.load_team import check_version
 from scoring.phrases import lacks
 from scoring.tables import fold
 from scoring.version import content_hash
@@ -104,8 +105,7 @@ class _Reader:
 
     def mapping(self, root: Node) -> Mapping:
         found = root.fields("version", "hubspot", "salesforce", "prefer", "seniority", required=("version",))
-        if "version" in found and found["version"].text() not in ("", "1"):
-            found["version"].error(f"'{found['version'].value}': the version of this language is 1")
+        check_version(root)
         crms = {crm: self._crm(found.get(crm), crm) for crm in Crm}
         if root.kind is Kind.MAPPING and not any(crm in found for crm in Crm):
             root.error("neither hubspot nor salesforce is mapped: nothing would be read")
