@@ -430,9 +430,10 @@ class _Refresh:
         """One sorted file instead of many, without these people and without what was taken back."""
         files = manifest.of(kind, bucket)
         table = _read([self.folder / f.name for f in files], self._schema(kind))
-        table = _newest(table, "person_id" if kind == "people" else "event_id")
         if without:
+            # First: who was merged left rows with the same numbers under the survivor's name.
             table = table.filter(~pc.field("person_id").isin(sorted(without)))
+        table = _newest(table, "person_id" if kind == "people" else "event_id")
         table = _sorted_events(table.filter(~pc.field("deleted"))) if kind == "events" else table.sort_by("person_id")
         for f in files:
             del manifest.files[f.name]
