@@ -315,11 +315,12 @@ class Client:
         if not tls and not isinstance(error, broken.HTTPError | OSError):
             raise error
         cause = error.original_error if isinstance(error, broken.ProxyError) else error
+        why = "the TLS exchange failed" if tls else type(cause).__name__
         never_sent = isinstance(cause, broken.NewConnectionError | broken.ConnectTimeoutError)
         if never_sent or not write:
-            raise RetryLater(Crm.HUBSPOT, f"{kind}: no answer ({type(cause).__name__}).") from error
+            raise RetryLater(Crm.HUBSPOT, f"{kind}: no answer ({why}).") from error
         raise OutcomeUnknown(
-            Crm.HUBSPOT, f"{kind} was sent and got no answer ({type(cause).__name__}).", advice="Read the records back."
+            Crm.HUBSPOT, f"{kind} was sent and got no answer ({why}).", advice="Read the records back."
         ) from error
 
     def _open(self) -> Any:

@@ -6,8 +6,8 @@ Never an upsert: that would bring back a person somebody deleted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from dataclasses import replace
+from datetime import datetime
 
 from connectors.errors import ConnectorError
 from connectors.hubspot.batch import Done, Input, Missing, NoAnswer, NotSent, Result, Turned, send

@@ -470,6 +470,15 @@ def test_a_server_that_is_not_there_has_done_nothing(bench: Bench) -> None:
     assert connector.calls == {"batch_update": 3}
 
 
+def test_a_broken_tls_exchange_is_told_as_that(bench: Bench) -> None:
+    """The package fails to read its own error there."""
+    connector = bench.connector(url=bench.wire.url.replace("http://", "https://"))
+    with pytest.raises(RetryLater, match="TLS"):
+        read_all(connector)
+    (outcome,) = connector.apply(patches(1))
+    assert isinstance(outcome, Unknown)
+
+
 @pytest.mark.parametrize(
     ("policy", "header", "waits"),
     [("SECONDLY", None, [1.0]), ("TEN_SECONDLY_ROLLING", None, [10.0]), ("SECONDLY", "3", [3.0]), ("", None, [10.0])],
