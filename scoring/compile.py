@@ -76,6 +76,9 @@ _Column = tuple[str, exp.Expression]
 _ALL = 10_000
 """100 % in hundredths of a percent."""
 
+_FEW = 100
+"""Up to so many people are named one by one in a query."""
+
 _MAX_LINES = 62
 """Gate lines of a model: they are the bits of one 64-bit integer."""
 
@@ -1182,8 +1185,12 @@ def compile_policy(policy: Policy, day: date) -> Compiled:
     )
 
 
-def newest(table: str, key: str, columns: Iterable[str], *, dedup: bool, only: bool) -> exp.Select:
-    """The rows of ``table`` that count: of each ``key`` the one with the greatest seq, of the people in ``only``."""
+def newest(table: str, key: str, columns: Iterable[str], *, dedup: bool, only: frozenset[str] | None) -> exp.Select:
+    """The rows of ``table`` that count: of each ``key`` the one with the greatest seq (``dedup``), of certain people.
+
+    ``only``: few ids are named in the query, so that most of a sorted file need not be read; many are looked up in the
+    table ``only_people``.
+    """
     names = sorted(columns)
     rows = sql.select((name, sql.column(name)) for name in {*names, "seq"}).from_(sql.table(table), copy=False)
     if dedup:
@@ -1194,7 +1201,11 @@ def newest(table: str, key: str, columns: Iterable[str], *, dedup: bool, only: b
     )
     if dedup:
         result = result.where(sql.equals(sql.column("nth", "n"), sql.num(1)), copy=False)
-    if only:
-        chosen = exp.select("person_id", copy=False).from_("only_people", copy=False)
-        result = result.where(exp.In(this=sql.column("person_id", "n"), query=chosen.subquery(copy=False)), copy=False)
+    if only is not None:
+        person = sql.column("person_id", "n")
+        if len(only) <= _FEW:
+            chosen = _among(person, sorted(only))
+        else:
+            chosen = exp.In(this=person, query=exp.select("person_id").from_("only_people").subquery())
+        result = result.where(chosen, copy=False)
     return result

@@ -7,9 +7,9 @@ memory, at a known limit.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -61,7 +61,7 @@ class DuckDbEngine:
                 "preserve_insertion_order": False,
             },
         )
-        self._compiled: tuple[Policy, date, Compiled] | None = None
+        self._ready: _Ready | None = None
 
     def __enter__(self) -> DuckDbEngine:
         return self
@@ -77,17 +77,17 @@ class DuckDbEngine:
 
     def score(self, policy: Policy, bucket: Bucket, day: date, *, only: frozenset[str] | None = None) -> pa.Table:
         """See `Engine.score`."""
-        compiled = self._compile(policy, day)
-        self._load(policy, bucket, compiled, only)
-        return self._rows(compiled.query.sql("duckdb")).cast(schema(compiled.layout))
+        ready = self._prepare(policy, day)
+        self._load(policy, bucket, ready.compiled, only)
+        return self._connection.sql(ready.query).to_arrow_table().cast(schema(ready.compiled.layout))
 
     def ledgers(self, policy: Policy, bucket: Bucket, day: date, person_ids: Collection[str]) -> Mapping[str, Ledger]:
         """See `Engine.ledgers`."""
-        compiled = self._compile(policy, day)
-        self._load(policy, bucket, compiled, frozenset(person_ids))
+        ready = self._prepare(policy, day)
+        self._load(policy, bucket, ready.compiled, frozenset(person_ids))
         picks: dict[str, dict[int, list[dict[str, Any]]]] = {}
-        if compiled.picks is not None:
-            for pick in self._rows(compiled.picks.sql("duckdb")).to_pylist():
+        if ready.picks is not None:
+            for pick in self._connection.sql(ready.picks).to_arrow_table().to_pylist():
                 picks.setdefault(pick["person_id"], {}).setdefault(pick["item"], []).append(pick)
         for items in picks.values():
             for rows in items.values():
@@ -95,51 +95,63 @@ class DuckDbEngine:
                 rows.sort(key=lambda pick: (pick["day"], pick["at"]), reverse=True)
         parts = sections(policy)
         return {
-            row["person_id"]: build(policy, day, compiled.layout, parts, row, picks.get(row["person_id"], {}))
-            for row in self._rows(compiled.detail.sql("duckdb")).to_pylist()
+            row["person_id"]: build(policy, day, ready.compiled.layout, parts, row, picks.get(row["person_id"], {}))
+            for row in self._connection.sql(ready.detail).to_arrow_table().to_pylist()
         }
 
-    def _compile(self, policy: Policy, day: date) -> Compiled:
-        if self._compiled is None or self._compiled[0] is not policy or self._compiled[1] != day:
-            self._compiled = (policy, day, compiler.compile_policy(policy, day))
-        return self._compiled[2]
-
-    def _rows(self, sql: str) -> pa.Table:
-        return self._connection.sql(sql).to_arrow_table()
+    def _prepare(self, policy: Policy, day: date) -> _Ready:
+        """The queries as texts, kept for the next bucket."""
+        if self._ready is None or self._ready.policy is not policy or self._ready.day != day:
+            compiled = compiler.compile_policy(policy, day)
+            self._ready = _Ready(
+                policy=policy,
+                day=day,
+                compiled=compiled,
+                query=compiled.query.sql("duckdb"),
+                detail=compiled.detail.sql("duckdb"),
+                picks=compiled.picks.sql("duckdb") if compiled.picks is not None else None,
+            )
+        return self._ready
 
     def _load(self, policy: Policy, bucket: Bucket, compiled: Compiled, only: frozenset[str] | None) -> None:
         """Makes the tables people, events and fades of the connection."""
-        fades = pa.table(
-            {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in compiled.fades.items()} or {"f": [0]}
-        )
-        self._connection.register("fades", fades)
+        fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in compiled.fades.items()}
+        self._connection.register("fades", pa.table(fades or {"none": [0]}))
         if only is not None:
             self._connection.register("only_people", pa.table({"person_id": pa.array(sorted(only), pa.string())}))
-        self._source("people", bucket.people, people_schema(policy.custom), "person_id", compiled.people, only)
-        self._source("events", bucket.events, events_schema(), "event_id", compiled.events, only)
+        for name, files, empty, key, columns in (
+            ("people", bucket.people, people_schema(policy.custom), "person_id", compiled.people),
+            ("events", bucket.events, events_schema(), "event_id", compiled.events),
+        ):
+            raw = f"{name}_files"
+            if files:
+                self._connection.read_parquet([str(file) for file in files]).create_view(raw, replace=True)
+            else:
+                self._connection.from_arrow(empty.empty_table()).create_view(raw, replace=True)
+            dedup = len(files) > 1 and not bucket.compacted
+            self._show(
+                name, compiler.newest(raw, key, columns, dedup=dedup, only=only), stored=dedup or only is not None
+            )
 
-    def _source(
-        self,
-        name: str,
-        files: Sequence[Path],
-        empty: pa.Schema,
-        key: str,
-        columns: Collection[str],
-        only: frozenset[str] | None,
-    ) -> None:
-        """A view of the file where there is one and all of it is asked for; else a table of the rows that count."""
-        raw = f"{name}_files"
-        if files:
-            self._connection.read_parquet([str(file) for file in files]).create_view(raw, replace=True)
-        else:
-            self._connection.from_arrow(empty.empty_table()).create_view(raw, replace=True)
-        rows = compiler.newest(raw, key, columns, dedup=len(files) > 1, only=only is not None)
-        if len(files) > 1 or only is not None:
-            stored = f"{name}_rows"
-            self._create("TABLE", stored, rows)
-            rows = exp.select("*").from_(stored)
+    def _show(self, name: str, rows: exp.Select, *, stored: bool) -> None:
+        """A view: on the files where all of them is asked for, else on the rows that count, in memory."""
+        if stored:
+            self._create("TABLE", f"{name}_rows", rows)
+            rows = exp.select("*").from_(f"{name}_rows")
         self._create("VIEW", name, rows)
 
     def _create(self, kind: str, name: str, rows: exp.Select) -> None:
         create = exp.Create(this=exp.to_table(name), kind=kind, expression=rows, replace=True)
         self._connection.execute(create.sql("duckdb"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A policy compiled for a day, as DuckDB's SQL."""
+
+    policy: Policy
+    day: date
+    compiled: Compiled
+    query: str
+    detail: str
+    picks: str | None

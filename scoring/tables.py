@@ -49,10 +49,14 @@ FactValue = str | bool | Decimal | date | datetime | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """The Parquet files of one part of the people, each sorted by person. Every person is in one bucket only."""
+    """The Parquet files of one part of the people, each sorted by person. Every person is in one bucket only.
+
+    compacted  every person and every event is in one file only, so that several files need no choosing between rows
+    """
 
     people: tuple[Path, ...]
     events: tuple[Path, ...]
+    compacted: bool = False
 
 
 def fold(text: str) -> str:
