@@ -7,14 +7,15 @@ read back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import assert_never
 
 from sqlalchemy import Connection
 
-from connectors.errors import ConnectorError, OutcomeUnknown, RunCannotContinue, UnexpectedAnswer
+from connectors.errors import ConnectorError, OutcomeUnknown, UnexpectedAnswer
 from connectors.port import Connector
 from connectors.records import (
     Crm,
@@ -35,9 +36,10 @@ from connectors.records import (
 )
 from scoring.policy import Result
 from sync.plan import CHECKED, KIND, Comparison, Conflict, Verdict, canonical, compare_again
-from sync.store import outbox
+from sync.store import decisions, outbox
 from sync.store.db import Store
 from sync.store.outbox import TASK, OutboxRow
+from sync.store.records import note_confirmed
 
 __all__ = ["WriteReport", "Writer"]
 
@@ -73,6 +75,7 @@ class Writer:
     release         hash of mapping and schema: a parked row is tried again when it changes
     readback_after  how long an unanswered write rests before it is read back
     reached         called after every commit and around every send, with the name of the place
+    check           raises in every transaction that must not commit any more (`runs.check_leases`)
     """
 
     store: Store
@@ -89,27 +92,35 @@ class Writer:
     adopt: Callable[[Connection, str, Conflict], bool]
     moved: Callable[[Connection, RecordRef, RecordRef | None, str], None]
     batch: Callable[[], str]
+    check: Callable[[Connection], None] = lambda tx: None
 
     def write(self, done: Callable[[Crm, int], None] = lambda crm, rows: None) -> dict[Crm, WriteReport]:
         """Send until nothing is ready, read back what got no answer, and send again what that showed missing."""
         reports = {crm: WriteReport() for crm in self.connectors}
         while not self.stop():
-            for crm in self.connectors:
-                self._send_ready(crm, reports[crm], done)
-            if self.stop() or not self._settle_unanswered(reports):
+            blocked = {crm: self._send_ready(crm, reports[crm], done) for crm in self.connectors}
+            if self.stop() or not self._settle_unanswered(reports, blocked):
                 break
         return reports
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that commits only while this process may still write."""
+        with self.store.write() as tx:
+            self.check(tx)
+            yield tx
+
     # -- records ---------------------------------------------------------------------------------------------
 
-    def _send_ready(self, crm: Crm, report: WriteReport, done: Callable[[Crm, int], None]) -> None:
+    def _send_ready(self, crm: Crm, report: WriteReport, done: Callable[[Crm, int], None]) -> set[int]:
+        """Send until nothing is ready. Returns the rows that wait for another one's answer."""
         blocked: set[int] = set()
         connector = self.connectors[crm]
         while not self.stop() and report.failure is None:
             with self.store.read() as tx:
                 rows = outbox.ready(tx, crm, now=self.now(), limit=connector.read_size, skip=blocked)
             if not rows:
-                return
+                break
             try:
                 if rows[0].ref.object == TASK:
                     blocked |= self._send_tasks(connector, rows, report)
@@ -117,24 +128,40 @@ class Writer:
                     self._send_records(connector, rows, report)
             except ConnectorError as error:
                 report.failure = error
-                return
+                break
             done(crm, len(rows))
+        return blocked
 
     def _send_records(self, connector: Connector, rows: Sequence[OutboxRow], report: WriteReport) -> None:
-        sound = self._preflight(connector, rows, report)
+        sound = self._preflight(connector, self._still_ours(rows), report)
         sending = self._compare(connector, sound, report)
         for start in range(0, len(sending), connector.batch_size):
             part = sending[start : start + connector.batch_size]
-            with self.store.write() as tx:
+            with self._writing() as tx:
                 outbox.mark_inflight(tx, part, now=self.now(), fence=self.fence(), batch=self.batch())
             self.reached(f"write:{connector.crm}:inflight")
             patches = [Patch(ref=row.ref, fields=fields, trace=row.key[:32]) for row, fields in part]
             outcomes = self._call(part, lambda patches=patches: connector.apply(patches))  # type: ignore[misc]  # a default binds the loop variable
             self.reached(f"write:{connector.crm}:answered")
-            with self.store.write() as tx:
+            with self._writing() as tx:
                 for (row, fields), outcome in zip(part, outcomes, strict=True):
                     self._settle(tx, row, fields, outcome, report)
+                note_confirmed(tx, _confirmed(part, outcomes))
             self.reached(f"write:{connector.crm}:settled")
+
+    def _still_ours(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+        """The rows without what the policy has stopped writing since they were queued; empty ones are forgotten."""
+        kept: list[OutboxRow] = []
+        for row in rows:
+            results = self.results.get((row.ref.crm, row.ref.object), {})
+            fields = {p: v for p, v in row.fields.items() if p in results}
+            if fields:
+                kept.append(row if len(fields) == len(row.fields) else replace(row, fields=fields))
+        if len(kept) < len(rows):
+            ours = {row.seq for row in kept}
+            with self._writing() as tx:
+                outbox.remove(tx, [row for row in rows if row.seq not in ours])
+        return kept
 
     def _call(
         self,
@@ -148,13 +175,15 @@ class Writer:
             return [Unknown(ref=row.ref, reason=str(error)) for row, _ in part]
         except ConnectorError:
             # Nothing of this batch was done: the rows wait as before, and the caller hears of it.
-            with self.store.write() as tx:
+            with self._writing() as tx:
                 for row, _ in part:
                     outbox.back_to_pending(tx, row, not_before=None, answered=True, attempts=row.attempts)
             raise
 
     def _preflight(self, connector: Connector, rows: Sequence[OutboxRow], report: WriteReport) -> list[OutboxRow]:
         """Park what the CRM's own description says it would refuse; one bad value must not cost a call."""
+        if not rows:
+            return []
         schema = connector.describe(rows[0].ref.object)
         sound: list[OutboxRow] = []
         refused: list[tuple[OutboxRow, Rejected]] = []
@@ -165,7 +194,7 @@ class Writer:
             else:
                 refused.append((row, fault))
         if refused:
-            with self.store.write() as tx:
+            with self._writing() as tx:
                 for row, fault in refused:
                     self._park(tx, row, fault, report)
         return sound
@@ -184,22 +213,31 @@ class Writer:
     def _read_and_settle(
         self, connector: Connector, rows: Sequence[OutboxRow], report: WriteReport
     ) -> dict[int, Mapping[str, str | None]]:
-        """Rows -> the fields that still have to be sent. Rows that need nothing more are settled here."""
+        """Rows -> the fields that still have to be sent. Rows that need nothing more are settled here.
+
+        A row that was in flight while its record was planned anew is brought up to that plan: an answer that comes
+        late must not bring back what is no longer wanted.
+        """
         results = self.results[connector.crm, rows[0].ref.object]
         properties = sorted({p for row in rows for p in row.fields})
         read = connector.read([row.ref for row in rows], properties)
         left: dict[int, Mapping[str, str | None]] = {}
-        with self.store.write() as tx:
+        with self._writing() as tx:
             acked = outbox.acked_fields(tx, [row.ref for row in rows])
+            planned = outbox.desired_fields(tx, [row.ref for row in rows])
             confirmed: dict[RecordRef, Mapping[str, str | None]] = {}
+            seen: dict[RecordRef, tuple[Mapping[str, str | None], datetime | None]] = {}
             finished: list[OutboxRow] = []
             for row in rows:
                 left[row.seq] = {}
+                newest = planned.get(row.ref, row.fields)
+                wanted = {p: newest.get(p, v) for p, v in row.fields.items()}
                 match read[row.ref]:
                     case Found(values=values):
+                        seen[row.ref] = (values, None)
                         comparison = compare_again(
                             row.ref,
-                            wanted=row.fields,
+                            wanted=wanted,
                             now=values,
                             base=row.base,
                             acked=acked.get(row.ref, {}),
@@ -207,11 +245,14 @@ class Writer:
                             results=results,
                             human_edit_wins=self.human_edit_wins,
                         )
-                        confirmed[row.ref] = comparison.done(row.fields) | self._conflicts(tx, row, comparison, report)
-                        left[row.seq] = comparison.fields(row.fields)
+                        confirmed[row.ref] = comparison.done(wanted) | self._conflicts(tx, row, comparison, report)
+                        left[row.seq] = {p: v for p, v in comparison.fields(wanted).items() if p in newest}
                         if not left[row.seq]:
                             finished.append(row)
                             report.found_done += any(v is Verdict.DONE for v in comparison.verdicts.values())
+                        elif left[row.seq] != row.fields:
+                            # What was dropped must stay dropped when this row comes back from a lock or a silence.
+                            outbox.narrow(tx, row, left[row.seq])
                     case Moved(to=to, reason=reason):
                         finished.append(row)
                         self._redirect(tx, row, to, reason, report)
@@ -220,6 +261,7 @@ class Writer:
                         self._redirect(tx, row, None, reason, report)
                     case other:
                         assert_never(other)
+            note_confirmed(tx, seen)
             outbox.acknowledge(tx, confirmed, at=self.now())
             outbox.remove(tx, finished)
         self.reached(f"write:{connector.crm}:compared")
@@ -258,6 +300,8 @@ class Writer:
             case Written(values=values):
                 wrong = self._not_taken(row, fields, values)
                 if wrong is not None:
+                    taken = {p: v for p, v in fields.items() if p in values and self._holds(row.ref, p, values[p], v)}
+                    outbox.acknowledge(tx, {row.ref: taken}, at=self.now())
                     self._park(tx, row, wrong, report)
                     return
                 report.written += 1
@@ -284,13 +328,15 @@ class Writer:
         self, row: OutboxRow, fields: Mapping[str, str | None], values: Mapping[str, str | None]
     ) -> Rejected | None:
         """A CRM can answer "done" and keep another value (HubSpot and an earlier lifecycle stage)."""
-        results = self.results[row.ref.crm, row.ref.object]
         for prop, want in fields.items():
-            kind = KIND[results[prop]]
-            if prop in values and canonical(kind, values[prop]) != canonical(kind, want):
+            if prop in values and not self._holds(row.ref, prop, values[prop], want):
                 reason = f"answered success but holds {values[prop]!r} instead of {want!r}"
                 return Rejected(ref=row.ref, code="NOT_TAKEN", reason=reason, field=prop)
         return None
+
+    def _holds(self, ref: RecordRef, prop: str, value: str | None, want: str | None) -> bool:
+        kind = KIND[self.results[ref.crm, ref.object][prop]]
+        return canonical(kind, value) == canonical(kind, want)
 
     def _park(self, tx: Connection, row: OutboxRow, rejected: Rejected, report: WriteReport) -> None:
         new = outbox.bury(
@@ -319,7 +365,8 @@ class Writer:
         part: list[tuple[OutboxRow, Mapping[str, str | None]]] = []
         drafts: list[TaskDraft] = []
         for row in rows:
-            owner = acked.get(people[row.seq], {}).get(row.fields["owner_property"])
+            confirmed = acked.get(people[row.seq], {}).get(row.fields["owner_property"])
+            owner = confirmed or row.fields.get("confirmed_owner")
             if owner is None:
                 waiting.add(row.seq)
                 continue
@@ -330,14 +377,14 @@ class Writer:
                 break
         if not part:
             return waiting
-        with self.store.write() as tx:
+        with self._writing() as tx:
             outbox.mark_inflight(tx, part, now=self.now(), fence=self.fence(), batch=self.batch())
         self.reached(f"write:{connector.crm}:task inflight")
         outcomes = self._call(part, lambda: connector.create_tasks(drafts))
         self.reached(f"write:{connector.crm}:task answered")
-        with self.store.write() as tx:
-            for (row, _), outcome in zip(part, outcomes, strict=True):
-                self._settle_task(tx, row, outcome, report)
+        with self._writing() as tx:
+            for (row, fields), outcome in zip(part, outcomes, strict=True):
+                self._settle_task(tx, row, fields["owner"] or "", outcome, report)
         self.reached(f"write:{connector.crm}:task settled")
         return waiting
 
@@ -359,7 +406,9 @@ class Writer:
             attempted=bool(row.sent),
         )
 
-    def _settle_task(self, tx: Connection, row: OutboxRow, outcome: WriteOutcome, report: WriteReport) -> None:
+    def _settle_task(
+        self, tx: Connection, row: OutboxRow, owner: str, outcome: WriteOutcome, report: WriteReport
+    ) -> None:
         match outcome:
             case Written(id=id) | Unchanged(id=id):
                 report.tasks += isinstance(outcome, Written)
@@ -373,7 +422,13 @@ class Writer:
             case Redirected(to=to, reason=reason):
                 report.redirected += 1
                 self.moved(tx, self._person_of(row), to, reason)
-                outbox.remove(tx, [row])
+                if to is None:
+                    outbox.remove(tx, [row])
+                elif row.attempts + 1 < MOST_ATTEMPTS:
+                    outbox.aim_task(tx, row, to, owner=owner)
+                else:
+                    reason = f"{reason}, and so on: {to} is not there either"
+                    self._park(tx, row, Rejected(ref=row.ref, code="REDIRECTED", reason=reason), report)
             case Unknown():
                 report.unanswered += 1
             case other:
@@ -381,7 +436,7 @@ class Writer:
 
     # -- rows without an answer ------------------------------------------------------------------------------
 
-    def _settle_unanswered(self, reports: Mapping[Crm, WriteReport]) -> bool:
+    def _settle_unanswered(self, reports: Mapping[Crm, WriteReport], blocked: Mapping[Crm, set[int]]) -> bool:
         """Wait out what has no answer, read it back, queue again what is not there. True when there is more to send."""
         more = False
         for crm, connector in self.connectors.items():
@@ -397,18 +452,19 @@ class Writer:
                     more |= self._read_back(connector, rows, reports[crm])
                 except ConnectorError as error:
                     reports[crm].failure = error
-            more |= self._rest_for_locks(crm)
+            more |= self._rest_for_locks(crm, blocked[crm])
         return more
 
     def _read_back(self, connector: Connector, rows: Sequence[OutboxRow], report: WriteReport) -> bool:
-        records = [row for row in rows if row.ref.object != TASK]
+        records = self._still_ours([row for row in rows if row.ref.object != TASK])
         tasks = [row for row in rows if row.ref.object == TASK]
         again: list[OutboxRow] = []
         for object in sorted({row.ref.object for row in records}):
             part = [row for row in records if row.ref.object == object]
             left = self._read_and_settle(connector, part, report)
             again += [row for row in part if left[row.seq]]
-        with self.store.write() as tx:
+        with self._writing() as tx:
+            self._plan_again(tx, records)
             for row in again + tasks:
                 if row.attempts >= MOST_ATTEMPTS:
                     reason = f"sent {row.attempts} times without an answer, and not there when read back"
@@ -418,10 +474,20 @@ class Writer:
         self.reached(f"write:{connector.crm}:read back")
         return bool(again or tasks)
 
-    def _rest_for_locks(self, crm: Crm) -> bool:
-        """A locked row is worth a short wait; a longer one is the next run's."""
+    @staticmethod
+    def _plan_again(tx: Connection, rows: Sequence[OutboxRow]) -> None:
+        """A row in flight is left alone by planning; where more than it holds is wanted by now, plan once more."""
+        acked = outbox.acked_fields(tx, [row.ref for row in rows])
+        planned = outbox.desired_fields(tx, [row.ref for row in rows])
+        for row in rows:
+            known = acked.get(row.ref, {})
+            if any(p not in row.fields and known.get(p) != v for p, v in planned.get(row.ref, {}).items()):
+                decisions.mark_dirty(tx, row.person_id, "answered")
+
+    def _rest_for_locks(self, crm: Crm, blocked: set[int]) -> bool:
+        """A locked row is worth a short wait; a longer one is the next run's. Rows in ``blocked`` wait for others."""
         with self.store.read() as tx:
-            due = outbox.next_due(tx, crm)
+            due = outbox.next_due(tx, crm, skip=blocked)
         if due is None or due - self.now() > LOCK_REST * MOST_ATTEMPTS:
             return False
         self._rest_until(due)
@@ -430,6 +496,17 @@ class Writer:
     def _rest_until(self, moment: datetime) -> None:
         while not self.stop() and (left := (moment - self.now()).total_seconds()) > 0:
             self.sleep(min(left, 1.0))
+
+
+def _confirmed(
+    part: Sequence[tuple[OutboxRow, Mapping[str, str | None]]], outcomes: Sequence[WriteOutcome]
+) -> dict[RecordRef, tuple[Mapping[str, str | None], datetime | None]]:
+    """What the answers say the records hold now: what was sent, or what the CRM shows instead of it."""
+    return {
+        row.ref: ({**fields, **outcome.values}, outcome.modified_at)
+        for (row, fields), outcome in zip(part, outcomes, strict=True)
+        if isinstance(outcome, Written)
+    }
 
 
 def _refusal(ref: RecordRef, prop: str, value: str | None, schema: FieldSchema | None) -> Rejected | None:
@@ -449,9 +526,3 @@ def _refusal(ref: RecordRef, prop: str, value: str | None, schema: FieldSchema |
         reason = f"{len(value)} characters do not fit into {prop} ({schema.length}) in {ref.crm}; nothing was sent"
         return Rejected(ref=ref, code="TOO_LONG", reason=reason, field=prop)
     return None
-
-
-def quota_stopped(reports: Mapping[Crm, WriteReport]) -> bool:
-    """Some CRM's calls for the day are used up."""
-    failures = [report.failure for report in reports.values()]
-    return any(isinstance(f, RunCannotContinue) and f.quota for f in failures)
