@@ -314,10 +314,10 @@ def _person_row(
 def _current(record: PersonRecord, before: RecordRow | None) -> str:
     """What the properties we write say now, as text of JSON.
 
-    A read that is no newer than our own confirmed write, or than what is stored, may come from an index that lags: then
-    what was confirmed (`note_confirmed`) is the later word.
+    A version older than our confirmed write comes from an index that lags: what was confirmed (`note_confirmed`) is the
+    later word.
     """
-    if before is None or record.modified_at > (before.written_at or before.modified_at):
+    if before is None or before.written_at is None or record.modified_at >= before.written_at:
         return to_json(record.current)
     known = _read(before.current)
     return to_json(dict(record.current) | {p: v for p, v in known.items() if p in record.current})
