@@ -6,12 +6,13 @@ integers and none needs a collation, a locale or a floating point number.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,8 +60,13 @@ class Bucket:
     compacted: bool = False
 
 
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+
+
 def fold(text: str) -> str:
     """The form in which texts are compared: NFKC, case folded, trimmed, white space runs as one space."""
+    if text.isascii():
+        return " ".join(text.lower().split())
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split())
 
@@ -68,6 +74,9 @@ def fold(text: str) -> str:
 def words(text: str) -> str:
     """The words of a text (maximal runs of letters and digits, folded), each between spaces: ``' vice president '``."""
     folded = fold(text)
+    if folded.isascii():
+        found = _ASCII_WORD.findall(folded)
+        return f" {' '.join(found)} " if found else ""
     split = "".join(c if c.isalnum() or unicodedata.category(c).startswith("M") else " " for c in folded).split()
     return f" {' '.join(split)} " if split else ""
 
@@ -191,11 +200,24 @@ def people_row(
 
     ``zone`` makes days of instants; ``valid`` judges the e-mail addresses and telephone numbers among ``facts``.
     """
-    row: dict[str, Any] = {"person_id": person_id, "seq": seq}
-    for catalogue in (FACTS, custom or {}):
-        for name, fact in catalogue.items():
-            if fact.only_in is None:
-                row.update(spread(fact, facts.get(name), zone=zone, valid=(valid or {}).get(name)))
+    own = custom or {}
+    row = _empty_facts() | {"person_id": person_id, "seq": seq}
+    for fact in own.values():
+        row.update(spread(fact, None, zone=zone))
+    for name, value in facts.items():
+        fact = FACTS.get(name) or own[name]
+        if fact.only_in is None:
+            row.update(spread(fact, value, zone=zone, valid=valid.get(name) if valid else None))
+    return row
+
+
+@cache
+def _empty_facts() -> dict[str, Any]:
+    """The columns of the built-in facts of somebody of whom nothing is known. Not to be changed."""
+    row: dict[str, Any] = {}
+    for fact in FACTS.values():
+        if fact.only_in is None:
+            row.update(spread(fact, None, zone=UTC))
     return row
 
 
@@ -210,7 +232,11 @@ def page_path(address: str) -> str:
     return "/" + path.strip("/") if path.strip("/") else "/"
 
 
-_ATTRIBUTES = tuple((name, type is FactType.NUMBER, words_column(name)) for name, type in ATTRIBUTES.items())
+_NO_ATTRIBUTES = {
+    column: None
+    for name, type in ATTRIBUTES.items()
+    for column in ((name,) if type is FactType.NUMBER else (name, words_column(name)))
+}
 
 
 def event_row(
@@ -245,18 +271,18 @@ def event_row(
         "count": count,
         "seq": seq,
         "deleted": deleted,
+        **_NO_ATTRIBUTES,
     }
-    given = attributes or {}
-    for name, is_number, of_words in _ATTRIBUTES:
-        value = given.get(name)
-        if is_number:
+    for name, value in (attributes or {}).items():
+        type = ATTRIBUTES.get(name)
+        if type is FactType.NUMBER:
             row[name] = _micro(value)
-            continue
-        text = "" if value is None else str(value)
-        if name == "path" and text:
-            text = page_path(text)
-        row[name] = _fold(text) or None
-        row[of_words] = _words(text) if row[name] is not None else None
+        elif type is not None and value is not None:
+            text = str(value)
+            if name == "path" and text:
+                text = page_path(text)
+            if folded := _fold(text):
+                row[name], row[words_column(name)] = folded, _words(text)
     return row
 
 

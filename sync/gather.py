@@ -95,7 +95,10 @@ class GatherRules:
     owners: OwnerNames = field(default_factory=dict)
 
     def rule(self, fact: str) -> Prefer:
-        return Prefer(self.prefer.get(fact) or self.prefer.get("default") or Prefer.SALESFORCE)
+        return _PREFER[self.prefer.get(fact) or self.prefer.get("default") or Prefer.SALESFORCE]
+
+
+_PREFER: Mapping[str, Prefer] = {rule.value: rule for rule in Prefer}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +201,8 @@ def _text(facts: Mapping[str, FactValue], name: str) -> str | None:
 
 def _merge(name: str, found: Sequence[_Value], rule: Prefer) -> FactValue:
     """One value out of several. ``found`` is in order of precedence within each CRM and is not empty."""
+    if len(found) == 1:
+        return found[0].value
     if name == "person.created_at":
         return min((v.value for v in found), key=_moment)
     if name == "person.converted":
@@ -268,11 +273,15 @@ def _validity(facts: Mapping[str, FactValue]) -> dict[str, bool]:
 # -- reading values ----------------------------------------------------------------------------------------------
 
 
+UNKNOWN = "unknown"
+"""A text that says nothing, in any case and width."""
+
+
 def parse(fact: Fact, raw: Any) -> FactValue | None:
     """A stored value as its fact's type; None when it says nothing. ValueError says what is wrong with it."""
     if isinstance(raw, str):
         raw = raw.strip()
-        if not raw or fold(raw) == "unknown":
+        if not raw or (len(raw) == len(UNKNOWN) and fold(raw) == UNKNOWN):
             return None
     return _PARSERS[fact.type](fact, raw)
 

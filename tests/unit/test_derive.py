@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from email_validator import validate_email
+from hypothesis import given
+from hypothesis import strategies as st
 
+from scoring import derive
 from scoring.derive import email_domain, email_is_valid, is_free_mail, phone_is_valid, seniority
 
 
@@ -59,6 +63,23 @@ def test_valid_addresses(email: str) -> None:
 @pytest.mark.parametrize("email", ["a", "a@b", "a b@c.com", "a@@b.com", "@b.com", "a@b..com", "a@-b.com", "a.@b.com"])
 def test_invalid_addresses(email: str) -> None:
     assert not email_is_valid(email)
+
+
+RUN = st.text("azAZ09", min_size=1, max_size=5)
+LOCAL = st.lists(RUN, min_size=1, max_size=4).flatmap(
+    lambda runs: st.sampled_from("._+-").map(lambda mark: mark.join(runs))
+)
+LABEL = st.lists(RUN, min_size=1, max_size=3).map("-".join)
+
+
+@given(LOCAL, st.lists(LABEL, min_size=1, max_size=3), st.text("azAZ", min_size=2, max_size=6))
+def test_what_looks_like_nearly_every_address_is_valid_to_the_library_too(
+    local: str, labels: list[str], top: str
+) -> None:
+    email = f"{local}@{'.'.join(labels)}.{top}"
+    assert derive._PLAIN.fullmatch(email)
+    assert email_is_valid(email)
+    assert validate_email(f"{email}.com", check_deliverability=False)
 
 
 @pytest.mark.parametrize(
