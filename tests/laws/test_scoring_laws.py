@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from scoring.cards import DimensionPoints, Scorecard, cards
 from scoring.conditions import Score
 from scoring.engine import DuckDbEngine
-from scoring.ledger import Ledger, LedgerDimension
+from scoring.ledger import LedgerDimension
 from scoring.policy import Policy
 from tests.support import oracle
 from tests.support.policies import CUSTOM, DAYS, policies, populations
 from tests.support.snapshots import write_bucket
 
 LAW = settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
@@ -70,12 +70,7 @@ def ledger_holds(part: LedgerDimension, points: DimensionPoints) -> None:
     assert part.micro == sum(group.micro for group in part.groups) - sum(part.lost.values()) == points.micro
 
 
-@LAW
-@given(draw=st.data(), policy=policies(), today=st.sampled_from(DAYS))
-def test_every_score_and_every_reason_is_what_a_naive_evaluator_finds(
-    engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date
-) -> None:
-    """Scores, grade, gate lines, models, every rule's points and count, all exact; the ledgers add up to the same."""
+def agree(engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date) -> None:
     people, events = draw.draw(populations(today))
     with tempfile.TemporaryDirectory() as folder:
         bucket = write_bucket(Path(folder), people, events, CUSTOM)
@@ -86,7 +81,26 @@ def test_every_score_and_every_reason_is_what_a_naive_evaluator_finds(
         expected = oracle.score(policy, people[person], events[person], today)
         assert as_result(card) == expected
         assert (card.fit_micro, card.engagement_micro) == (expected.fit.micro, expected.engagement.micro)
-        ledger: Ledger = ledgers[person]
+        ledger = ledgers[person]
         ledger_holds(ledger.fit, card.points(Score.FIT))
         ledger_holds(ledger.engagement, card.points(Score.ENGAGEMENT))
         assert tuple(name for name, true in ledger.lines.items() if true) == card.lines
+
+
+@LAW
+@given(draw=st.data(), policy=policies(), today=st.sampled_from(DAYS))
+def test_every_score_and_every_reason_is_what_a_naive_evaluator_finds(
+    engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date
+) -> None:
+    """Scores, grade, gate lines, models, every rule's points and count, all exact; the ledgers add up to the same."""
+    agree(engine, draw, policy, today)
+
+
+@pytest.mark.slow
+@settings(LAW, max_examples=600)
+@given(draw=st.data(), policy=policies(), today=st.sampled_from(DAYS))
+def test_the_engine_and_the_naive_evaluator_agree_for_minutes(
+    engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date
+) -> None:
+    """The same law, long enough to meet the rare combinations."""
+    agree(engine, draw, policy, today)
