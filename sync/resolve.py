@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 
 from connectors.records import Crm, RecordRef
@@ -103,10 +104,12 @@ class ResolvedPerson:
         return tuple(link for link in self.links if link.role is not Role.GONE)
 
 
+@lru_cache(maxsize=16_384)
 def person_id(ref: RecordRef) -> str:
     """The name of a person, made from the record that comes first; the same on every machine."""
     digest = hashlib.sha256(f"{ref.crm},{ref.object},{ref.id}".encode()).digest()
-    return base64.b32encode(digest).decode()[:16].lower()
+    # 10 bytes are 16 letters.
+    return base64.b32encode(digest[:10]).decode().lower()
 
 
 def precedence(ref: RecordRef) -> tuple[int, int, str]:

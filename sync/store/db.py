@@ -282,4 +282,5 @@ def sqlite_time(value: datetime | None) -> str | None:
     """The text SQLAlchemy stores a time as on SQLite, so that both paths write the same bytes."""
     if value is None:
         return None
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return utc.isoformat(" ", "microseconds")[: len("2026-01-02 03:04:05.000000")]

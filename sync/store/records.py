@@ -120,7 +120,10 @@ def _stored(tx: Connection, refs: Iterable[RecordRef]) -> dict[RecordRef, Record
 
 
 def _input_hash(facts: Mapping[str, Any], emails: str, company: str | None, gone: bool) -> str:
-    inputs = {name: value for name, value in facts.items() if name != NOT_AN_INPUT}
+    inputs = facts
+    if NOT_AN_INPUT in facts:
+        inputs = dict(facts)
+        del inputs[NOT_AN_INPUT]
     body = to_json([inputs, emails, company, gone])
     return hashlib.blake2b(body.encode(), digest_size=16).hexdigest()
 
