@@ -69,6 +69,7 @@ class Decider:
     ledger: Callable[[Sequence[str]], Mapping[str, Any]]
     assigning: bool = True
     decided: Decided = field(default_factory=Decided)
+    _waiting: dict[str, Status] = field(default_factory=dict)
 
     def decide(self, tx: Connection, cards: Iterable[Sequence[Scorecard]]) -> Decided:
         """Qualify everybody in ``cards``, give new MQLs an owner, and queue what the CRMs must be told."""
@@ -109,7 +110,9 @@ class Decider:
             if decision.status != person.status or decision.opens is not None or decision.closes is not None:
                 told.append((person, card, decision))
                 self.decided.status_changes += 1
-            self.decided.statuses[decision.status] = self.decided.statuses.get(decision.status, 0) + 1
+            self._count(decision.status, 1)
+            if decision.opens is not None or person.open_episode is not None:
+                self._waiting[person.person_id] = decision.status
         self.decided.people += len(cards)
         decisions.save_episodes(tx, episodes)
         decisions.save_people(tx, rows)
@@ -118,6 +121,11 @@ class Decider:
                 outbox.release_held(tx, person.person_id, at=self.as_of)
         self._save_ledgers(tx, told)
         return [card.person_id for card in cards]
+
+    def _count(self, status: Status, n: int) -> None:
+        self.decided.statuses[status] = self.decided.statuses.get(status, 0) + n
+        if not self.decided.statuses[status]:
+            del self.decided.statuses[status]
 
     def _history(self, person: PersonState) -> History:
         episode = person.open_episode
@@ -237,6 +245,10 @@ class Decider:
             ],
         )
         decisions.set_status(tx, sorted(assigned), Status.ASSIGNED, since=self.as_of)
+        for person_id in assigned:
+            if (before := self._waiting.pop(person_id, None)) is not None:
+                self._count(before, -1)
+                self._count(Status.ASSIGNED, 1)
         self.decided.assigned += rows
         self.decided.owner_changes += len(rows)
 
