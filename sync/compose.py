@@ -15,6 +15,8 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
+from sqlalchemy import Connection
+
 from connectors.port import Connector
 from connectors.records import Crm, FieldSchema
 from connectors.retry import Patience
@@ -41,6 +43,9 @@ __all__ = ["Loaded", "Opened", "load", "open_parts"]
 
 SCHEMA_KEPT = timedelta(hours=24)
 """How long the CRMs' descriptions of their properties are trusted without asking again."""
+
+CREDENTIALS = 4
+"""The exit code of a run that a credential, a permission or a missing field stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,6 +363,9 @@ class Opened:
         )
         report = runner.run()
         with self.parts.store.write() as tx:
+            if report.exit_code == CREDENTIALS:
+                # Somebody is about to grant a permission or make a field: the next run has to see it.
+                self._forget_schemas(tx)
             for crm in self.parts.connectors:
                 save_schemas(tx, crm, self.schemas[crm], at=self.parts.now())
             # Nobody would take up a run that was started by hand and interrupted by hand.
@@ -372,6 +380,11 @@ class Opened:
                 error=report.error,
             )
         return report
+
+    def _forget_schemas(self, tx: Connection) -> None:
+        forget_schemas(tx)
+        for described in self.schemas.values():
+            described.clear()
 
     def work(self, stop: Event) -> None:
         """Be the worker: run what is due and what is queued, until ``stop``."""
@@ -396,17 +409,19 @@ def open_parts(
     patience: Patience | None = None,
     sleep: Callable[[float], None] = time.sleep,
     level: str = "warning",
+    fresh: bool = False,
 ) -> Iterator[Opened]:
     """Open the store and the connections of a loaded configuration; everything is closed at the end.
 
-    ``online`` False makes no connectors: for commands that only look at the store.
+    ``online`` False makes no connectors: for commands that only look at the store. ``fresh`` asks the CRMs for their
+    properties again, whatever is known of them.
     """
     with ExitStack() as open_things:
         store = Store.open(_store_url(loaded))
         open_things.callback(store.close)
         log.configure(level=level, key=_log_key(store.folder), secrets=loaded.settings.secrets)
         with store.write() as tx:
-            forget_schemas(tx, before=_now() - SCHEMA_KEPT)
+            forget_schemas(tx, before=None if fresh else _now() - SCHEMA_KEPT)
             schemas = {crm: load_schemas(tx, crm) for crm in Crm}
         connectors: dict[Crm, Connector] = {}
         if online:

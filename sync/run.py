@@ -29,6 +29,7 @@ from sync.mapping import Mapping as FieldsFile
 from sync.plan import Conflict
 from sync.pull import PullReport, pull
 from sync.settings import OwnerAuthority, Settings, StageName
+from sync.setup import unusable_fields
 from sync.store import accounts, decisions, outbox, people, records, runs
 from sync.store.db import Store
 from sync.store.runs import HeldElsewhere, Holder, LeaseLost, RunState
@@ -167,6 +168,7 @@ class Runner:
         """All stages. Never raises for what a CRM or a record did: the report says it, with the exit code."""
         report = RunReport(run_id=self.run_id, job=self.job, as_of=self.as_of)
         log = get_logger()
+        before = {crm: dict(connector.calls) for crm, connector in self.parts.connectors.items()}
         try:
             self._check(report)
             with self._leases():
@@ -178,7 +180,8 @@ class Runner:
         except ConnectorError as error:
             report.state, report.error, report.exit_code = RunState.FAILED, str(error), exit_code(error)
         for crm, connector in self.parts.connectors.items():
-            report.calls[crm] = dict(connector.calls)
+            made = {kind: n - before[crm].get(kind, 0) for kind, n in connector.calls.items()}
+            report.calls[crm] = {kind: n for kind, n in made.items() if n}
         self._conclude(report)
         log.info("run.finished", state=report.state, exit_code=report.exit_code, error=report.error, **report.counts())
         return report
@@ -186,13 +189,25 @@ class Runner:
     # -- before ----------------------------------------------------------------------------------------------
 
     def _check(self, report: RunReport) -> None:
-        """Prove the credentials and pin the accounts before anything is taken or changed."""
+        """Prove the credentials, the accounts and the fields before anything is taken or changed."""
         for connector in self.parts.connectors.values():
             account = connector.check()
             self._accounts[account.crm] = account
             report.warnings += [f"{account.crm}: {problem}" for problem in account.problems]
             with self.parts.store.write() as tx:
                 accounts.pin_account(tx, account, at=self.parts.now())
+        if StageName.WRITE in self.stages and not self.dry_run:
+            for connector in self.parts.connectors.values():
+                self._check_fields(connector)
+
+    def _check_fields(self, connector: Connector) -> None:
+        """A property that is not there would refuse every record: one error instead."""
+        names: dict[str, list[str]] = {}
+        for name, why in unusable_fields(self.parts.policy, connector):
+            names.setdefault(why, []).append(name)
+        if names:
+            problem = "; ".join(f"{', '.join(of)}: {why}" for why, of in names.items())
+            raise RunCannotContinue(connector.crm, f"{problem}.", advice="Nothing was written.", credentials=True)
 
     @contextmanager
     def _leases(self) -> Iterator[None]:

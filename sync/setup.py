@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from connectors.port import Connector
 from connectors.records import Crm, FieldKind, SchemaChange, WantedField
 from scoring.policy import Policy, Result, TaskIn
 from scoring.qualify import Status
 from sync.plan import KIND
-from sync.run import Parts
 
-__all__ = ["Change", "ensure", "missing", "wanted_fields"]
+if TYPE_CHECKING:
+    from sync.run import Parts
+
+__all__ = ["Change", "ensure", "missing", "unusable_fields", "wanted_fields"]
 
 GIVEN = frozenset({Result.OWNER, Result.LIFECYCLE, Result.LEAD_STATUS})
 """Results that go into properties the CRMs have of their own."""
@@ -44,7 +47,7 @@ class Change:
     change: SchemaChange
 
     def __str__(self) -> str:
-        return f"{self.change.what} {self.crm} {self.change.object} {self.change.name}"
+        return f"{self.crm} {self.change.object} {self.change.name}: {self.change.what}"
 
     def as_json(self) -> dict[str, Any]:
         return {"crm": self.crm, "object": self.change.object, "name": self.change.name, "what": self.change.what}
@@ -83,6 +86,32 @@ def _field(object: str, result: Result, name: str) -> WantedField:
         options=tuple(Status) if result is Result.STATUS else (),
         description="Written by mqlsync.",
     )
+
+
+def unusable_fields(policy: Policy, connector: Connector) -> list[tuple[str, str]]:
+    """(``contact.mql_grade``, what is wrong with it) for every property the policy writes that cannot be written.
+
+    The task key is not among them: without it tasks carry a marker.
+    """
+    found: list[tuple[str, str]] = []
+    ours = {(want.object, want.name) for want in wanted_fields(policy, connector.crm)}
+    for object, name in _written(policy, connector.crm):
+        there = connector.describe(object).get(name)
+        if there is not None and there.writable:
+            continue
+        make = "run `mqlsync setup`" if (object, name) in ours else "correct `write` in policy.yaml"
+        why = f"not there; {make}" if there is None else "not writable by these credentials; grant edit access"
+        found.append((f"{object}.{name}", why))
+    return found
+
+
+def _written(policy: Policy, crm: Crm) -> list[tuple[str, str]]:
+    """Every (object, property) of a CRM that the policy writes."""
+    written = [
+        (object, name) for (on, object), of in policy.write.properties.items() if on == crm for name in of.values()
+    ]
+    written += [(object, rule.property) for (on, object), rule in policy.write.lead_status.items() if on == crm]
+    return sorted(set(written))
 
 
 def missing(parts: Parts) -> list[Change]:
