@@ -13,7 +13,7 @@ from scoring.ledger import Ledger, LedgerDimension, LedgerEvent, LedgerGroup, Le
 from scoring.qualify import MEANINGS, Decision
 from scoring.tables import MICRO
 
-__all__ = ["explain", "points"]
+__all__ = ["as_ledger", "explain", "points"]
 
 _EVENTS_SHOWN = 10
 
@@ -31,7 +31,7 @@ _CAPS = {
 
 def explain(of: Ledger | Scorecard, decision: Decision | None = None) -> list[str]:
     """Lines of plain text, two spaces deeper a level. A ledger names the events too, a scorecard only the rules."""
-    ledger = of if isinstance(of, Ledger) else _of_card(of)
+    ledger = as_ledger(of)
     return [
         f"Person {ledger.person_id} on {ledger.day} under policy version {ledger.version}, model {ledger.model}",
         *_dimension(ledger.fit),
@@ -42,6 +42,11 @@ def explain(of: Ledger | Scorecard, decision: Decision | None = None) -> list[st
         *(f"Gate line {name}: {'true' if true else 'false'}" for name, true in ledger.lines.items()),
         *(_decision(decision) if decision is not None else ()),
     ]
+
+
+def as_ledger(of: Ledger | Scorecard) -> Ledger:
+    """The same in one shape: a ledger as it is, a scorecard as a ledger without events."""
+    return of if isinstance(of, Ledger) else _of_card(of)
 
 
 def points(micro: int, *, signed: bool = False) -> str:

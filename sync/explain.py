@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, select
 from connectors.normalise import email as normal_email
 from connectors.records import RecordRef
 from scoring.cards import Scorecard, cards
+from scoring.explain import as_ledger
 from scoring.explain import explain as score_lines
 from scoring.ledger import Ledger
 from scoring.qualify import MEANINGS, Status
@@ -73,9 +75,8 @@ class Explanation:
         }
 
     def _score_json(self) -> Mapping[str, Any] | None:
-        if isinstance(self.score, Ledger):
-            return self.score.to_json()
-        return None if self.score is None else msgspec.to_builtins(self.score)
+        """Always a ledger: one made of a scorecard names no events."""
+        return None if self.score is None else as_ledger(self.score).to_json()
 
     def lines(self) -> Iterator[str]:
         person = self.person
@@ -117,21 +118,62 @@ class Explanation:
             if ref.object != "task":
                 shown = ", ".join(f"{name} = {value}" for name, value in sorted(fields.items()) if value is not None)
                 yield f"Confirmed by {ref.crm} for {ref.object} {ref.id}: {shown}"
-        for conflict in self.conflicts:
-            held = "left alone" if conflict["held"] else "written again"
-            yield f"{conflict['kind']}: {conflict['field']} is {conflict['theirs']!r} in {conflict['record']}; {held}"
+        yield from map(_conflict_line, self.conflicts)
+
+
+def _conflict_line(conflict: Mapping[str, Any]) -> str:
+    kind, record, theirs = conflict["kind"], conflict["record"], conflict["theirs"]
+    match kind:
+        case "duplicate":
+            return f"Duplicate: {record} is the same person as {theirs}, which is written; merge or convert it"
+        case "ambiguous":
+            return f"Ambiguous: {record} is one of {theirs}; nothing is written until they are merged"
+        case "tamper":
+            return f"Changed by hand: {record} had {theirs!r} as {conflict['field']}; it was written again"
+        case _:
+            left = "it stays" if conflict["held"] else "it was taken over"
+            return f"Changed by hand: {record} has {theirs!r} as {conflict['field']}; {left}"
+
+
+DECIDED_BY = {
+    "share": "the smallest share, which is (assigned + 1/2) / weight",
+    "wait": "the longest wait, at equal shares",
+    "draw": "a draw by the person's id, at equal shares and waits",
+    "the only one free": "being the only one free",
+}
 
 
 def _trace_lines(trace: Mapping[str, Any]) -> Iterator[str]:
-    """Each rule, and each rep of the pool that was drawn from."""
+    """Each rule, and each rep of the pool that was drawn from: what `sync.assign` and adoption wrote down."""
+    if "kept" in trace:
+        yield "  owned the record already; nobody was drawn"
+    if (adopted := trace.get("adopted")) is not None:
+        before = (adopted["before"] or "").partition(":")[2] or "nobody"
+        yield f"  set by hand in {adopted['from']}; before: {before}"
     for rule in trace.get("rules", ()):
-        said = "true" if rule["true"] else f"false: {rule.get('false', '')}"
-        yield f"  rule {rule['rule']}: {said}"
-        drawn = rule.get("draw") or rule.get("pool")
-        if isinstance(drawn, Mapping):
-            for rep in drawn.get("reps", ()):
-                state = rep.get("skipped") or f"free, {rep.get('assigned')} so far at weight {rep.get('weight')}"
-                yield f"    {rep['rep']}: {state}"
+        yield f"  rule {rule['rule']!r}: {_rule_said(rule)}"
+    if (drawn := trace.get("pool")) is None:
+        return
+    for rep in drawn["reps"]:
+        mark = ">" if rep["rep"] == drawn["pick"] else " "
+        state = "" if rep["state"] == "free" else f"skipped, {rep['state']}; "
+        last = f", last {rep['last'][:16].replace('T', ' ')} UTC" if rep["last"] else ""
+        share = f"{float(Fraction(rep['ratio'])):.3g}"
+        yield f"  {mark} {rep['rep']}: {state}{rep['assigned']} so far, weight {rep['weight']}, share {share}{last}"
+    for new in drawn.get("levelled", ()):
+        yield f"    {new['rep']} is new in the pool and began at {new['after']}, level with the others"
+    if drawn["pick"] is None:
+        yield f"  nobody of pool {drawn['pool']} was free: {drawn['nobody_free']}"
+    else:
+        yield f"  decided by {DECIDED_BY[drawn['decided_by']]}"
+
+
+def _rule_said(rule: Mapping[str, Any]) -> str:
+    if not rule["true"]:
+        return f"no, because not {rule['false']!r} (is {'blank' if rule['found'] is None else rule['found']})"
+    if "away" in rule:
+        return f"yes, but {rule['away']}" + (f"; instead {rule['to']}" if "to" in rule else "")
+    return f"yes, to {rule['to']}"
 
 
 def explanation(parts: Parts, who: str) -> Explanation:
