@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import func, select
+
 from connectors.errors import ConnectorError
 from connectors.port import Connector
-from connectors.records import Crm, Owner
-from scoring.team import Rep
+from connectors.records import AccountInfo, Crm, Owner, OwnerKind
+from sync.assign import OwnerDirectory
 from sync.run import Parts, exit_code
 from sync.schedule import Cron, next_slots
 from sync.settings import OwnerAuthority, Settings
-from sync.setup import wanted_fields
+from sync.setup import unusable_fields, wanted_fields
+from sync.store import accounts, schema
 
 __all__ = ["Finding", "check_online", "check_schedules"]
 
 CHANGING_HOURS = range(1, 4)
 """Local hours that are skipped or repeated where clocks change."""
+
+MOST_LISTED = 20
+"""Owners outside the team that are named one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,76 +71,111 @@ def check_online(parts: Parts) -> list[Finding]:
     for crm, connector in parts.connectors.items():
         try:
             account = connector.check()
-            found.append(Finding(where=crm, message=f"signed in to {account.name} ({account.id}), {account.timezone}"))
-            found += [Finding(where=crm, message=problem) for problem in account.problems]
-            found += _fields(parts, connector)
+            zone = f"time zone {account.timezone}"
+            found.append(Finding(where=crm, message=f"signed in to {account.name} ({account.id}), {zone}"))
+            found += _pinned(parts, account)
+            fields = _fields(parts, connector)
+            found += _told(account, fields) + fields
             owners[crm] = connector.owners()
         except ConnectorError as error:
-            found.append(Finding(where=crm, message=str(error), error=True, exit_code=exit_code(error)))
+            message = str(error).removeprefix(f"{crm}: ")
+            found.append(Finding(where=crm, message=message, error=True, exit_code=exit_code(error)))
+    directory = OwnerDirectory(
+        owners=[owner for listed in owners.values() for owner in listed],
+        team=parts.policy.team,
+        crms=tuple(owners),
+    )
     for crm, listed in owners.items():
-        found += _reps(parts, crm, listed)
+        found += _reps(parts, crm, directory)
+        found += _outsiders(parts, crm, listed, directory)
         found += _queues(parts, crm, listed)
     found += _native_sync(parts)
     return found
 
 
+def _pinned(parts: Parts, account: AccountInfo) -> list[Finding]:
+    """The store belongs to one account; a run would refuse another."""
+    with parts.store.read() as tx:
+        known = accounts.pinned_accounts(tx).get(account.crm)
+    if known in (None, account.id):
+        return []
+    message = f"the store belongs to account {known}: use its credentials, or another `store:`"
+    return [Finding(where=account.crm, message=message, error=True, exit_code=3)]
+
+
+def _told(account: AccountInfo, fields: Sequence[Finding]) -> list[Finding]:
+    """What the connector has to say, without what is said of the same field more exactly."""
+    named = {finding.where.rpartition(".")[2] for finding in fields}
+    told = [problem for problem in account.problems if not any(name in problem for name in named)]
+    return [Finding(where=account.crm, message=problem.removeprefix(f"{account.crm} ")) for problem in told]
+
+
 def _fields(parts: Parts, connector: Connector) -> list[Finding]:
     """Properties that the policy writes and this CRM does not have, or does not let us write."""
-    found: list[Finding] = []
-    for wanted in wanted_fields(parts.policy, connector.crm):
+    crm = connector.crm
+    found = [
+        Finding(where=f"{crm}.{name}", message=why, error=True, exit_code=4)
+        for name, why in unusable_fields(parts.policy, connector)
+    ]
+    for wanted in wanted_fields(parts.policy, crm):
         there = connector.describe(wanted.object).get(wanted.name)
-        where = f"{connector.crm}.{wanted.object}.{wanted.name}"
-        if there is None:
-            optional = wanted.object == "task"
-            message = "is not there; run `mqlsync setup`"
-            found.append(Finding(where=where, message=message, error=not optional, exit_code=0 if optional else 4))
-        elif not there.writable:
-            message = "cannot be written by these credentials; grant edit access"
-            found.append(Finding(where=where, message=message, error=True, exit_code=4))
-        elif there.options is not None and (gone := set(wanted.options) - set(there.options)):
+        where = f"{crm}.{wanted.object}.{wanted.name}"
+        if there is None and wanted.object == "task":
+            message = "not there; run `mqlsync setup`. Until then tasks carry a mark in their text"
+            found.append(Finding(where=where, message=message))
+        elif there is not None and there.options is not None and (gone := set(wanted.options) - set(there.options)):
             message = f"lacks the options {', '.join(sorted(gone))}; run `mqlsync setup`"
             found.append(Finding(where=where, message=message, error=True, exit_code=4))
     return found
 
 
-def _owner_id(rep: Rep, crm: Crm) -> str | None:
-    return rep.hubspot if crm is Crm.HUBSPOT else rep.salesforce
-
-
-def _reps(parts: Parts, crm: Crm, owners: tuple[Owner, ...]) -> list[Finding]:
-    """Reps without an active user in a CRM, and active users who are no reps."""
-    by_email = {owner.email: owner for owner in owners if owner.email and owner.kind == "user"}
-    by_id = {owner.id: owner for owner in owners}
+def _reps(parts: Parts, crm: Crm, directory: OwnerDirectory) -> list[Finding]:
+    """Reps who cannot be given anybody in this CRM."""
     found: list[Finding] = []
     for rep in parts.policy.team.reps.values():
-        if rep.left:
+        why = None if rep.left else directory.why_not(rep.email, (crm,))
+        if why is None:
             continue
-        given = _owner_id(rep, crm)
-        user = by_id.get(given) if given else by_email.get(rep.email)
+        state = f"is inactive in {crm}" if why.startswith("inactive") else f"has no user in {crm}"
         where = f"team.yaml: reps.{rep.email}"
-        if user is None:
-            found.append(Finding(where=where, message=f"has no user in {crm}; is skipped, their turn goes to others"))
-        elif not user.active:
-            found.append(Finding(where=where, message=f"is inactive in {crm}; is skipped, their turn goes to others"))
-    emails = set(parts.policy.team.reps) | parts.policy.team.unowned
-    ids = {_owner_id(rep, crm) for rep in parts.policy.team.reps.values()}
-    outside = Counter(
-        "active" if owner.active else "inactive"
-        for owner in owners
-        if owner.kind == "user" and owner.email not in emails and owner.id not in ids and not owner.integration
+        found.append(Finding(where=where, message=f"{state}; is skipped, their turn goes to others"))
+    return found
+
+
+def _outsiders(parts: Parts, crm: Crm, owners: tuple[Owner, ...], directory: OwnerDirectory) -> list[Finding]:
+    """Active users who own people and are no reps of team.yaml: what they own is kept as theirs."""
+    record = schema.record
+    counted = select(record.c.owner, func.count()).where(
+        record.c.conn == crm, record.c.gone.is_(False), record.c.object.in_(("contact", "lead"))
     )
-    if outside["active"]:
-        message = f"{outside['active']} active users are not in team.yaml: what they own is kept as theirs"
-        found.append(Finding(where=crm, message=message))
+    with parts.store.read() as tx:
+        owned: dict[str, int] = {row[0]: row[1] for row in tx.execute(counted.group_by(record.c.owner)) if row[0]}
+    outside = [
+        owner
+        for owner in owners
+        if owner.kind is OwnerKind.USER and (directory.owner_key(crm, owner.id) or "").startswith("user:")
+    ]
+    outside.sort(key=lambda owner: (-owned.get(owner.id, 0), owner.name))
+    found = [
+        Finding(
+            where=crm,
+            message=f"{owner.name or owner.id} ({owner.email or owner.id}) is active and not in team.yaml; "
+            f"owns {owned.get(owner.id, 0)} people read so far, who stay theirs",
+        )
+        for owner in outside[:MOST_LISTED]
+    ]
+    if (more := len(outside) - MOST_LISTED) > 0:
+        found.append(Finding(where=crm, message=f"{more} more active users are not in team.yaml"))
     return found
 
 
 def _queues(parts: Parts, crm: Crm, owners: tuple[Owner, ...]) -> list[Finding]:
-    names = {owner.name for owner in owners if owner.kind == "queue"} | {owner.id for owner in owners}
+    """Queues of team.yaml that the CRM does not know."""
+    known = {name.casefold() for o in owners for name in (o.id, o.name, o.label, o.email) if name}
     found: list[Finding] = []
     for queue in parts.policy.team.queues.values():
         wanted = queue.hubspot if crm is Crm.HUBSPOT else queue.salesforce
-        if wanted is not None and wanted not in names:
+        if wanted is not None and wanted.casefold() not in known:
             message = f"{crm} has no queue or owner {wanted!r}; people sent there keep the owner they have"
             found.append(Finding(where=f"team.yaml: queues.{queue.name}", message=message))
     return found

@@ -6,19 +6,23 @@ Commands import what they need when they run: `mqlsync --help` loads no client, 
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
-    from sync.compose import Loaded, Opened
+    from scoring.document import Problem
+    from sync.compose import Opened
     from sync.run import RunReport
 
 __all__ = ["app", "main"]
@@ -26,7 +30,10 @@ __all__ = ["app", "main"]
 SCHEMA_VERSION = 1
 """Of every ``--json`` answer; moves when a field is renamed or removed."""
 
-OK, ERROR, CONFIG, CREDENTIALS, REJECTED, QUOTA, HELD, CHANGES, INTERRUPTED = 0, 1, 3, 4, 5, 6, 7, 8, 75
+OK, ERROR, CONFIG, CREDENTIALS, REJECTED, QUOTA, HELD, CHANGES, INTERRUPTED, CTRL_C = 0, 1, 3, 4, 5, 6, 7, 8, 75, 130
+
+WIDE = 400
+"""Columns of output that nobody's terminal limits: a table in a file or a pipe is not cut."""
 
 app = typer.Typer(
     name="mqlsync",
@@ -51,6 +58,20 @@ AsOf = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
+class LogLevel(StrEnum):
+    """How much is logged, as JSON lines on stderr."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+Log = Annotated[
+    LogLevel, typer.Option("--log-level", envvar="MQLSYNC_LOG_LEVEL", help="What goes to the log, which is stderr.")
+]
+
+
 def main() -> None:
     """The entry point of the console script."""
     app()
@@ -60,7 +81,8 @@ def main() -> None:
 
 
 def _out() -> Console:
-    return Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False)
+    return console if console.is_terminal else Console(soft_wrap=True, highlight=False, width=WIDE)
 
 
 def _err() -> Console:
@@ -68,11 +90,21 @@ def _err() -> Console:
 
 
 def _print_json(body: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps({"schema_version": SCHEMA_VERSION, **body}, ensure_ascii=False, default=str) + "\n")
+    answer = {"schema_version": SCHEMA_VERSION, **body}
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False, default=_plain) + "\n")
 
 
-def _fail(message: str, code: int) -> typer.Exit:
+def _plain(value: object) -> str:
+    """What JSON has no type for: instants and days in ISO 8601, in UTC."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _fail(message: str, code: int, as_json: bool = False) -> typer.Exit:
     _err().print(message, style="red", markup=False)
+    if as_json:
+        _print_json({"error": message, "exit_code": code})
     return typer.Exit(code)
 
 
@@ -91,7 +123,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 @contextmanager
-def _clear_errors() -> Iterator[None]:
+def _clear_errors(as_json: bool) -> Iterator[None]:
     """Every error that has a known cause ends as one sentence and an exit code, never as a traceback."""
     from connectors.errors import ConnectorError
     from scoring.document import PolicyInvalid
@@ -103,31 +135,70 @@ def _clear_errors() -> Iterator[None]:
     except PolicyInvalid as invalid:
         for problem in invalid.problems:
             _err().print(str(problem), markup=False)
+        _err().print(f"{_counted(len(invalid.problems), 'error')}; nobody was contacted", style="red", markup=False)
+        if as_json:
+            problems = [_problem(problem) for problem in invalid.problems]
+            _print_json({"error": str(invalid), "problems": problems, "exit_code": CONFIG})
         raise typer.Exit(CONFIG) from None
     except StoreError as error:
-        raise _fail(str(error), CONFIG) from None
+        raise _fail(str(error), CONFIG, as_json) from None
     except ConnectorError as error:
-        raise _fail(str(error), exit_code(error)) from None
+        raise _fail(str(error), exit_code(error), as_json) from None
 
 
-def _load(folder: Path | None, *, online: bool = True) -> Loaded:
-    """The configuration, with its warnings shown. Contacts nobody."""
-    from sync.compose import load
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {name: getattr(problem, name) for name in ("file", "line", "col", "path", "message")}
 
-    loaded = load(folder, online=online)
-    for warning in loaded.warnings:
-        _err().print(str(warning), style="yellow", markup=False)
-    return loaded
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 @contextmanager
-def _open(folder: Path | None, *, online: bool = True, level: str = "warning") -> Iterator[Opened]:
-    from sync.compose import open_parts
+def _open(
+    folder: Path | None,
+    *,
+    as_json: bool = False,
+    online: bool = True,
+    level: LogLevel = LogLevel.WARNING,
+    fresh: bool = False,
+) -> Iterator[Opened]:
+    """Configuration, store and, where asked for, connections. Lint and missing secrets are for `check` to tell."""
+    from sync.compose import load, open_parts
 
-    with _clear_errors():
-        loaded = _load(folder, online=online)
-        with open_parts(loaded, online=online, level=level) as opened:
+    with _clear_errors(as_json):
+        loaded = load(folder, online=online)
+        with open_parts(loaded, online=online, level=level, fresh=fresh) as opened:
             yield opened
+
+
+class _Stop:
+    """Ctrl-C and SIGTERM, politely: the run stops between two batches. A second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.by: int | None = None
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.asked.is_set():
+            raise KeyboardInterrupt
+        self.by = number
+        self.asked.set()
+
+    @property
+    def exit_code(self) -> int:
+        return CTRL_C if self.by == signal.SIGINT else INTERRUPTED
+
+    @contextmanager
+    def listening(self) -> Iterator[_Stop]:
+        before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        except KeyboardInterrupt:
+            raise typer.Exit(self.exit_code) from None
+        finally:
+            for number, was in before.items():
+                signal.signal(number, was)
 
 
 @contextmanager
@@ -161,7 +232,7 @@ def demo(
     """See the whole job on this machine: two CRMs, set-up, plan, run, and a second run that writes nothing."""
     from sync.demo import show
 
-    with _clear_errors():
+    with _clear_errors(as_json):
         result = show(
             people=people,
             seed=seed,
@@ -185,6 +256,7 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write the four files.")] = Path("config"),
     yes: Yes = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the four files with comments: connections, policy, team and field map."""
     from sync.init import FilesExist, write_templates
@@ -192,7 +264,12 @@ def init(
     try:
         written = write_templates(folder, force=force or (not yes and _may_overwrite(folder)))
     except FilesExist as there:
-        raise _fail(str(there), ERROR) from None
+        raise _fail(str(there), ERROR, as_json) from None
+    except OSError as error:
+        raise _fail(f"{error.filename} cannot be written: {error.strerror}", ERROR, as_json) from None
+    if as_json:
+        _print_json({"written": [str(path) for path in written]})
+        return
     for path in written:
         _out().print(f"wrote {path}", markup=False)
     _out().print(
@@ -215,38 +292,38 @@ def check(
     config: ConfigDir = None,
     online: Annotated[bool, typer.Option("--online", help="Also ask the CRMs: credentials, fields, owners.")] = False,
     as_json: AsJson = False,
+    log: Log = LogLevel.WARNING,
 ) -> None:
     """Read the four files as a run would, and with --online prove the connections. Changes nothing."""
     from sync.check import check_online, check_schedules
+    from sync.compose import load, open_parts
 
-    with _clear_errors():
-        loaded = _load(config, online=online)
+    with _clear_errors(as_json):
+        loaded = load(config, online=online)
         found = check_schedules(loaded.settings, now=datetime.now(UTC))
         if online:
-            with _open_quietly(loaded) as opened:
+            with open_parts(loaded, level=log, fresh=True) as opened:
                 found += check_online(opened.parts)
     errors = [f for f in found if f.error]
+    code = max((f.exit_code for f in errors), default=OK)
     if as_json:
         _print_json(
             {
-                "policy_version": loaded.policy.version,
+                "policy": {"name": loaded.policy.name, "version": loaded.policy.version},
                 "findings": [{"where": f.where, "message": f.message, "error": f.error} for f in found],
-                "warnings": [str(w) for w in loaded.warnings],
+                "warnings": [_problem(w) for w in loaded.warnings],
+                "exit_code": code,
             }
         )
-    else:
-        for finding in found:
-            _out().print(f"{finding.where}: {finding.message}", style="red" if finding.error else None, markup=False)
-        _out().print(f"policy {loaded.policy.name} {loaded.policy.version}: {len(errors)} errors", markup=False)
-    raise typer.Exit(max((f.exit_code for f in errors), default=OK))
-
-
-@contextmanager
-def _open_quietly(loaded: Loaded) -> Iterator[Opened]:
-    from sync.compose import open_parts
-
-    with open_parts(loaded) as opened:
-        yield opened
+        raise typer.Exit(code)
+    for warning in loaded.warnings:
+        _out().print(f"{warning} (warning)", style="yellow", markup=False)
+    for finding in found:
+        text = f"{finding.where}: {finding.message}" + (" (error)" if finding.error else "")
+        _out().print(text, style="red" if finding.error else None, markup=False)
+    totals = f"{_counted(len(errors), 'error')}, {_counted(len(loaded.warnings), 'warning')}"
+    _out().print(f"policy {loaded.policy.name} {loaded.policy.version}: {totals}", markup=False)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -255,26 +332,30 @@ def setup(
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be made, make nothing.")] = False,
     as_json: AsJson = False,
+    log: Log = LogLevel.WARNING,
 ) -> None:
     """Make the properties and fields that mqlsync writes, in both CRMs. Says what it made; repeating it is harmless."""
     from sync.setup import ensure, missing
 
-    with _open(config) as opened:
+    with _open(config, as_json=as_json, level=log, fresh=True) as opened:
         wanted = missing(opened.parts)
         if wanted and not (yes or dry_run):
             for change in wanted:
                 _err().print(f"  + {change}", markup=False)
             if not sys.stdin.isatty():
-                raise _fail("setup asks before it creates fields; there is nobody to ask here: add --yes", ERROR)
-            if not typer.confirm(f"Create these {len(wanted)}?", err=True):
-                raise typer.Exit(ERROR)
+                message = "setup asks before it creates fields; there is nobody to ask here: add --yes"
+                raise _fail(message, ERROR, as_json)
+            if not typer.confirm(f"Make {_counted(len(wanted), 'change')} in your CRMs?", err=True):
+                raise _fail("Nothing was made.", ERROR, as_json)
         made = wanted if dry_run else ensure(opened.parts)
     if as_json:
         _print_json({"dry_run": dry_run, "changes": [change.as_json() for change in made]})
         return
     for change in made:
-        _out().print(("  would " if dry_run else "  ") + str(change), markup=False)
-    _out().print("Nothing to make: everything is there." if not made else f"{len(made)} changes.", markup=False)
+        _out().print(("  to do: " if dry_run else "  ") + str(change), markup=False)
+    _out().print(
+        "Nothing to make: everything is there." if not made else f"{_counted(len(made), 'change')}.", markup=False
+    )
 
 
 @app.command()
@@ -287,15 +368,21 @@ def plan(
     detailed: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 8 when there are changes.")] = False,
     as_json: AsJson = False,
     as_of: AsOf = None,
+    log: Log = LogLevel.WARNING,
 ) -> None:
     """What a run would change in the CRMs, record by record. Reads them, writes nothing."""
     from sync.plans import as_document, lines
 
-    with _open(config) as opened, _progress(as_json) as progress:
-        report = opened.run(job, as_of=_moment(as_of), dry_run=True, progress=progress, trigger="plan")
+    at = _moment(as_of)
+    with _open(config, as_json=as_json, level=log) as opened, _Stop().listening() as stop:
+        with _progress(as_json) as progress:
+            report = opened.run(job, as_of=at, dry_run=True, progress=progress, stop=stop.asked.is_set, trigger="plan")
         document = as_document(report, opened.parts)
     if output is not None and report.exit_code in (OK, REJECTED):
-        output.write_text(json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n")
+        try:
+            output.write_text(json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n")
+        except OSError as error:
+            raise _fail(f"{output} cannot be written: {error.strerror}", ERROR, as_json) from None
     if as_json:
         _print_json(document)
     else:
@@ -304,7 +391,7 @@ def plan(
     _tell_problems(report, as_json)
     if report.exit_code == OK and detailed and (document["changes"] or document["tasks"]):
         raise typer.Exit(CHANGES)
-    raise typer.Exit(report.exit_code)
+    raise typer.Exit(_exit_code(report, stop))
 
 
 @app.command()
@@ -312,6 +399,7 @@ def apply(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A plan kept by `mqlsync plan -o FILE`.")],
     config: ConfigDir = None,
     as_json: AsJson = False,
+    log: Log = LogLevel.WARNING,
 ) -> None:
     """Write exactly what a kept plan says. Rows whose record has moved since are refused and listed."""
     from sync.plans import PlanFile, PlanUnusable
@@ -319,11 +407,19 @@ def apply(
     try:
         kept = PlanFile.read(file)
     except PlanUnusable as error:
-        raise _fail(str(error), ERROR) from None
-    with _open(config) as opened, _progress(as_json) as progress:
+        raise _fail(str(error), ERROR, as_json) from None
+    with _open(config, as_json=as_json, level=log) as opened, _Stop().listening() as stop:
         if (trouble := kept.unusable_with(opened.parts.policy)) is not None:
-            raise _fail(trouble, ERROR)
-        report = opened.run(kept.job, as_of=kept.as_of, only=kept.keys(), progress=progress, trigger="apply")
+            raise _fail(trouble, ERROR, as_json)
+        with _progress(as_json) as progress:
+            report = opened.run(
+                kept.job,
+                as_of=kept.as_of,
+                only=kept.keys(),
+                progress=progress,
+                stop=stop.asked.is_set,
+                trigger="apply",
+            )
         refused = kept.refused(report)
     if as_json:
         _print_json({**report.as_json(), "refused": refused})
@@ -331,7 +427,8 @@ def apply(
         _tell_run(report)
         for row in refused:
             _out().print(f"  refused {row}: it has moved since the plan was made; plan again", markup=False)
-    raise typer.Exit(report.exit_code or (REJECTED if refused else OK))
+    _tell_problems(report, as_json)
+    raise typer.Exit(_exit_code(report, stop) or (REJECTED if refused else OK))
 
 
 @app.command()
@@ -342,22 +439,36 @@ def run(
     queue: Annotated[bool, typer.Option("--queue", help="Leave it to a running worker.")] = False,
     as_json: AsJson = False,
     as_of: AsOf = None,
+    log: Log = LogLevel.WARNING,
 ) -> None:
     """Do one run now: pull, score, decide, write."""
-    with _open(config) as opened, _progress(as_json) as progress:
-        if queue:
-            run_id = opened.enqueue(job, as_of=_moment(as_of))
-            _print_json({"run": run_id, "state": "queued"}) if as_json else _out().print(
-                f"queued {run_id}", markup=False
-            )
-            return
-        report = opened.run(job, as_of=_moment(as_of), dry_run=dry_run, progress=progress, trigger="manual")
+    at = _moment(as_of)
+    if queue and dry_run:
+        raise typer.BadParameter("a dry run is for you to look at: it cannot be left to a worker", param_hint="--queue")
+    if queue:
+        with _open(config, as_json=as_json, online=False) as opened:
+            run_id = opened.enqueue(job, as_of=at)
+        if as_json:
+            _print_json({"run": run_id, "state": "queued"})
+        else:
+            _out().print(f"queued {run_id}; a worker takes it up. See `mqlsync runs`", markup=False)
+        return
+    with (
+        _open(config, as_json=as_json, level=log) as opened,
+        _Stop().listening() as stop,
+        _progress(as_json) as progress,
+    ):
+        report = opened.run(job, as_of=at, dry_run=dry_run, progress=progress, stop=stop.asked.is_set)
     if as_json:
         _print_json(report.as_json())
     else:
         _tell_run(report)
     _tell_problems(report, as_json)
-    raise typer.Exit(report.exit_code)
+    raise typer.Exit(_exit_code(report, stop))
+
+
+def _exit_code(report: RunReport, stop: _Stop) -> int:
+    return stop.exit_code if report.exit_code == INTERRUPTED else report.exit_code
 
 
 def _tell_run(report: RunReport) -> None:
@@ -373,22 +484,21 @@ def _tell_problems(report: RunReport, quiet: bool) -> None:
 
     for line in trouble_lines(report):
         _err().print(line, markup=False, style="red")
-    if not quiet:
+    if not quiet and report.error is None:
         for warning in report.warnings:
             _err().print(warning, markup=False, style="yellow")
 
 
 @app.command()
-def worker(config: ConfigDir = None) -> None:
+def worker(config: ConfigDir = None, log: Log = LogLevel.INFO) -> None:
     """Run the jobs of mqlsync.yaml on their schedules until stopped (SIGTERM: between two batches)."""
-    import threading
     from datetime import timedelta
 
     from sync.worker import stop_on_signals
 
     stop = threading.Event()
     stop_on_signals(stop, grace=timedelta(seconds=25))
-    with _open(config, level="info") as opened:
+    with _open(config, level=log) as opened:
         opened.work(stop)
 
 
@@ -397,7 +507,7 @@ def status(config: ConfigDir = None, as_json: AsJson = False) -> None:
     """How things stand: people by status, what waits, what is parked, how fresh the cursors are."""
     from sync.shown import status_document, status_lines
 
-    with _open(config, online=False) as opened:
+    with _open(config, as_json=as_json, online=False) as opened:
         document = status_document(opened.parts.store, now=datetime.now(UTC))
     if as_json:
         _print_json(document)
@@ -416,7 +526,7 @@ def runs(
     from sync.shown import run_row, runs_table
     from sync.store.runs import newest
 
-    with _open(config, online=False) as opened, opened.parts.store.read() as tx:
+    with _open(config, as_json=as_json, online=False) as opened, opened.parts.store.read() as tx:
         rows = newest(tx, limit=limit)
     if as_json:
         _print_json({"runs": [run_row(row) for row in rows]})
@@ -433,11 +543,11 @@ def explain(
     """Why a person has their score, status and owner: every rule, sums that add up, and who was skipped."""
     from sync.explain import NobodyFound, explanation
 
-    with _open(config, online=False) as opened:
+    with _open(config, as_json=as_json, online=False) as opened:
         try:
             found = explanation(opened.parts, who)
         except NobodyFound as error:
-            raise _fail(str(error), ERROR) from None
+            raise _fail(str(error), ERROR, as_json) from None
     if as_json:
         _print_json(found.as_json())
         return
@@ -448,20 +558,15 @@ def explain(
 @dead_app.command("list")
 def dead_list(config: ConfigDir = None, as_json: AsJson = False) -> None:
     """Every record a CRM refused, why, and what will make it go again."""
-    from sync.shown import dead_row
+    from sync.shown import dead_row, dead_table
     from sync.store.outbox import dead_letters
 
-    with _open(config, online=False) as opened, opened.parts.store.read() as tx:
+    with _open(config, as_json=as_json, online=False) as opened, opened.parts.store.read() as tx:
         letters = dead_letters(tx)
     if as_json:
         _print_json({"dead": [dead_row(letter) for letter in letters]})
         return
-    table = Table("no", "record", "field", "code", "reason", "parked", box=None)
-    for one in letters:
-        table.add_row(
-            str(one.seq), str(one.ref), one.field or "", one.code, one.reason, one.dead_at.isoformat(timespec="minutes")
-        )
-    _out().print(table if letters else "Nothing is parked.")
+    _out().print(dead_table(letters) if letters else "Nothing is parked.")
 
 
 @dead_app.command("retry")
@@ -471,20 +576,21 @@ def dead_retry(
     as_json: AsJson = False,
 ) -> None:
     """Let parked records try again in the next run."""
-    from sync.store.outbox import release_dead
+    from sync.store.outbox import dead_letters, release_dead
 
-    with _open(config, online=False) as opened, opened.parts.store.write() as tx:
-        moved = release_dead(tx, release="", now=datetime.now(UTC), seqs=_numbers(tx, numbers))
+    with _open(config, as_json=as_json, online=False) as opened:
+        with opened.parts.store.write() as tx:
+            parked = [letter.seq for letter in dead_letters(tx)]
+            unknown = sorted(set(numbers or ()) - set(parked))
+            if not unknown:
+                moved = release_dead(tx, release="", now=datetime.now(UTC), seqs=numbers or parked)
+        if unknown:
+            listed = ", ".join(map(str, unknown))
+            raise _fail(f"nothing parked has the number {listed}; see `mqlsync dead list`", ERROR, as_json)
     if as_json:
         _print_json({"released": moved})
     else:
         _out().print(f"{moved} released; the next run sends them.", markup=False)
-
-
-def _numbers(tx: Any, numbers: Sequence[int] | None) -> list[int]:
-    from sync.store.outbox import dead_letters
-
-    return list(numbers) if numbers else [letter.seq for letter in dead_letters(tx)]
 
 
 def _show_version(wanted: bool) -> None:

@@ -16,7 +16,7 @@ from sync.compose import load, open_parts
 from sync.init import write_templates
 from sync.run import Progress, RunReport
 from sync.setup import ensure
-from sync.shown import mql_rows, mql_table, run_lines, trouble_lines
+from sync.shown import MqlTable, mql_rows, run_lines, trouble_lines
 
 __all__ = ["DemoResult", "environment", "prepare", "show"]
 
@@ -95,7 +95,7 @@ def show(
             first = opened.run("sync", as_of=as_of, progress=tell)
             _say_run("The first run", first, say)
             mqls = mql_rows(opened.parts.store, run_id=first.run_id)
-            say(mql_table(mqls))
+            say(MqlTable(mqls))
             second = opened.run("sync", as_of=as_of, progress=tell)
             _say_run("\nThe second run", second, say)
     say(f"\nWrites: {first.writes} in the first run, {second.writes} in the second.")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from sqlalchemy import func, select
 
@@ -16,9 +19,10 @@ from sync.store.outbox import DeadLetter
 from sync.store.runs import RunRow
 
 __all__ = [
+    "MqlTable",
     "dead_row",
+    "dead_table",
     "mql_rows",
-    "mql_table",
     "run_lines",
     "run_row",
     "runs_table",
@@ -30,6 +34,9 @@ __all__ = [
 SHOWN_PROBLEMS = 20
 """Problems listed one by one after a run; the rest is counted (`--json` has them all)."""
 
+WHO, OWNER = 20, 14
+"""Columns for a name, and the fewest for an owner."""
+
 
 # -- runs --------------------------------------------------------------------------------------------------------
 
@@ -38,6 +45,8 @@ def run_lines(report: RunReport) -> Iterator[str]:
     """What a run did, in a few lines."""
     counts = report.counts()
     yield f"run {report.run_id} ({report.job}, as of {report.as_of:%Y-%m-%d %H:%M} UTC): {report.state}"
+    if not report.pulled and not counts["people"]:
+        return
     yield f"  pulled    {counts['pulled']} rows: " + ", ".join(
         f"{s} {n}" for s, n in sorted(report.pulled.items()) if n
     )
@@ -170,6 +179,14 @@ def dead_row(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
+def dead_table(letters: Sequence[DeadLetter]) -> Table:
+    table = Table("no", "record", "field", "code", "reason", "parked", box=None, header_style="bold")
+    for one in letters:
+        parked = f"{one.dead_at:%Y-%m-%d %H:%M} UTC"
+        table.add_row(str(one.seq), str(one.ref), one.field or "", one.code, one.reason, parked)
+    return table
+
+
 def mql_rows(store: Store, *, run_id: str | None = None) -> list[dict[str, Any]]:
     """Open episodes of our own with their owner, best first; of one run when it is named."""
     episode, person, assignment = schema.episode, schema.person, schema.assignment
@@ -228,16 +245,29 @@ def mql_rows(store: Store, *, run_id: str | None = None) -> list[dict[str, Any]]
         ]
 
 
-def mql_table(rows: Sequence[Mapping[str, Any]], *, most: int = 25) -> Table:
-    """The best of them, one a line."""
-    table = Table(
-        title=f"{len(rows)} new MQLs" + (f", the best {most}" if len(rows) > most else ""), title_justify="left"
-    )
-    for name in ("who", "grade", "fit", "engagement", "why", "owner", "by"):
-        table.add_column(name, justify="right" if name in ("fit", "engagement") else "left", no_wrap=name == "grade")
-    for row in rows[:most]:
-        who = row["name"] or row["email"] or row["person_id"]
-        owner = (row["owner"] or "nobody yet").partition(":")[2] or "nobody yet"
-        figures = (str(row["fit"]), str(row["engagement"]))
-        table.add_row(who, row["grade"], *figures, row["reason"] or row["line"], owner, row["why"] or "")
-    return table
+@dataclass(frozen=True, slots=True)
+class MqlTable:
+    """The best new MQLs, one a line; a narrow terminal cuts owners and reasons, never figures."""
+
+    rows: Sequence[Mapping[str, Any]]
+    most: int = 25
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        left = options.max_width - WHO - len("grade fit engagement") - 2 * 5
+        owner = min(max(map(cell_len, self._owners()), default=0), max(left // 3, OWNER))
+        more = f", the best {self.most}" if len(self.rows) > self.most else ""
+        table = Table(title=f"{len(self.rows)} new MQLs{more}", title_justify="left", box=None, header_style="bold")
+        table.add_column("who", no_wrap=True, width=WHO)
+        table.add_column("grade", no_wrap=True, min_width=5)
+        for name in ("fit", "engagement"):
+            table.add_column(name, no_wrap=True, justify="right", min_width=len(name))
+        table.add_column("why", no_wrap=True, max_width=max(left - owner, 12))
+        table.add_column("owner", no_wrap=True, width=owner)
+        for row, name in zip(self.rows[: self.most], self._owners(), strict=True):
+            who = row["name"] or row["email"] or row["person_id"]
+            figures = (str(row["fit"]), str(row["engagement"]))
+            table.add_row(who, row["grade"], *figures, row["reason"] or row["line"], name)
+        yield table
+
+    def _owners(self) -> list[str]:
+        return [(row["owner"] or "").partition(":")[2] or "nobody yet" for row in self.rows[: self.most]]
