@@ -1,0 +1,120 @@
+"""What reading costs the client: fetch, decode and normalise; and the HubSpot package's typed models beside it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from connectors.hubspot.answers import record_page
+from connectors.port import Connector
+from connectors.records import Crm, Page, PersonRecord, Stream, StreamKind, Window
+from sync.compose import load, open_parts
+from tests.benchmarks.figures import Figure, Sizes, timed
+from tests.benchmarks.scene import Box, install, sandbox
+
+PROPERTIES = (
+    "email", "firstname", "lastname", "jobtitle", "phone", "country", "company", "lifecyclestage", "hubspot_owner_id",
+    "createdate", "lastmodifieddate", "hs_email_optout", "hs_additional_emails", "associatedcompanyid", "hs_object_id",
+)  # fmt: skip
+
+
+@contextmanager
+def connectors(people: int) -> Iterator[tuple[Box, dict[Crm, Connector]]]:
+    """Both CRMs with people, and connectors made from the configuration that is shipped."""
+    with sandbox(people) as box, tempfile.TemporaryDirectory() as folder:
+        loaded = load(install(Path(folder), box), environment=box.environment)
+        with open_parts(loaded) as opened:
+            yield box, dict(opened.parts.connectors)
+
+
+def people_pages(connector: Connector, streams: Sequence[Stream] = ()) -> Iterator[Page[PersonRecord]]:
+    """Everybody of one CRM, as a first load reads them."""
+    hi = connector.now()
+    for stream in streams or _people(connector):
+        yield from connector.people(stream, Window(lo=None, hi=hi), None)
+
+
+def _people(connector: Connector) -> list[Stream]:
+    return [stream for stream in connector.streams() if stream.kind is StreamKind.PEOPLE]
+
+
+def _read(connector: Connector) -> tuple[int, float]:
+    """How many people, and the CPU ms per 1,000 of reading them all. Pages are let go of, as in a run."""
+    streams = _people(connector)
+
+    def everybody() -> int:
+        return sum(len(page.rows) for page in people_pages(connector, streams))
+
+    everybody()  # opens the connection, describes the objects
+    found, _, cpu = timed(everybody)
+    return found, cpu / found * 1e6
+
+
+def hubspot(sizes: Sizes) -> Iterator[Figure]:
+    """The connector, and in the same process the package's own two ways of asking for the same."""
+    with connectors(sizes.records) as (box, both):
+        connector = both[Crm.HUBSPOT]
+        found, ours = _read(connector)
+        of = f"{found:,} contacts"
+        yield Figure(
+            what="HubSpot: fetch, decode, normalise",
+            of=of,
+            unit="CPU ms / 1,000",
+            value=ours,
+            floor=25,
+            target=15,
+        )
+        typed, raw = _package(box, pages=max(1, min(40, found // 100)))
+        yield Figure(what="HubSpot package, typed models", of=of, unit="CPU ms / 1,000", value=typed)
+        yield Figure(what="HubSpot package, raw and decoded", of=of, unit="CPU ms / 1,000", value=raw)
+        yield Figure(
+            what="raw against typed", of="same calls", unit="x", value=typed / raw, floor=10, target=20, more=True
+        )
+        yield Figure(
+            what="connector, normalised, against typed", of="15 properties", unit="x", value=typed / ours, more=True
+        )
+
+
+def _package(box: Box, pages: int) -> tuple[float, float]:
+    """CPU ms per 1,000 contacts, typed and raw; pages of both take turns."""
+    from hubspot import HubSpot
+
+    api = HubSpot(access_token=box.environment["HUBSPOT_TOKEN"], host=box.url, base_url=box.url, retry=False)
+    contacts = api.crm.contacts.basic_api
+    contacts.api_client.configuration.host = box.url
+    asked: dict[str, Any] = {"limit": 100, "properties": list(PROPERTIES), "_request_timeout": (5, 30)}
+
+    def raw(after: str | None) -> tuple[int, str | None]:
+        page = record_page(contacts.get_page(after=after, _preload_content=False, **asked).data)
+        return len(page.rows), page.after
+
+    def typed(after: str | None) -> int:
+        return len(contacts.get_page(after=after, **asked).results)
+
+    raw(None)  # opens the connection
+    found, after, raw_spent, typed_spent = 0, None, 0.0, 0.0
+    for _ in range(pages):
+        (rows, following), _, raw_cpu = timed(lambda here=after: raw(here))  # type: ignore[misc]  # binds the loop's
+        same, _, typed_cpu = timed(lambda here=after: typed(here))  # type: ignore[misc]  # as above
+        assert rows == same
+        found, after = found + rows, following
+        raw_spent, typed_spent = raw_spent + raw_cpu, typed_spent + typed_cpu
+        if after is None:
+            break
+    return typed_spent / found * 1e6, raw_spent / found * 1e6
+
+
+def salesforce(sizes: Sizes) -> Iterator[Figure]:
+    with connectors(sizes.records) as (_, both):
+        found, cost = _read(both[Crm.SALESFORCE])
+        yield Figure(
+            what="Salesforce REST: fetch, decode, normalise",
+            of=f"{found:,} leads and contacts",
+            unit="CPU ms / 1,000",
+            value=cost,
+            floor=12,
+            target=8,
+        )
