@@ -7,10 +7,9 @@ layout travels in the table's metadata, so that a stored table explains itself u
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
 
 import pyarrow as pa
 
@@ -35,6 +34,13 @@ __all__ = [
 ]
 
 _METADATA = b"mqlsync.layout"
+_TEXTS = ("person_id", "model", "suppressed", "grade")
+_NUMBERS = (
+    *("fit", "engagement", "total"),
+    *("fit_micro", "engagement_micro", "total_micro"),
+    *("lines", "known_groups", "unknown_groups"),
+)
+_HEAD = [*_TEXTS, *_NUMBERS, "hand_raise"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +86,18 @@ class Layout:
     models: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
     dimensions: tuple[DimensionLayout, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The reason columns, in the order of the table."""
+        names: list[str] = []
+        for dimension in self.dimensions:
+            names.append(dimension.loss)
+            for group in dimension.groups:
+                names.append(group.loss)
+                for item in group.items:
+                    names += [item.column, item.counts] if item.counts else [item.column]
+        return tuple(names)
 
     def dimension(self, score: Score, model: str) -> DimensionLayout:
         return next(d for d in self.dimensions if d.score is score and model in d.models)
@@ -150,23 +168,10 @@ def schema(of: Layout) -> pa.Schema:
     away, negative where they gave), for every rule its micro-points after its own caps (NULL where it gave nothing) and
     its ``#count`` of counted occurrences. Of the columns of another model's dimension all are NULL.
     """
-    whole = ("fit", "engagement", "total", "fit_micro", "engagement_micro", "total_micro", "lines")
-    fields = [
-        pa.field("person_id", pa.string()),
-        pa.field("model", pa.string()),
-        pa.field("suppressed", pa.string()),
-        pa.field("grade", pa.string()),
-        *(pa.field(name, pa.int64()) for name in (*whole, "known_groups", "unknown_groups")),
-        pa.field("hand_raise", pa.date32()),
-    ]
-    for dimension in of.dimensions:
-        fields.append(pa.field(dimension.loss, pa.int64()))
-        for group in dimension.groups:
-            fields.append(pa.field(group.loss, pa.int64()))
-            for item in group.items:
-                fields.append(pa.field(item.column, pa.int64()))
-                if item.counts:
-                    fields.append(pa.field(item.counts, pa.int64()))
+    fields = [pa.field(name, pa.string()) for name in _TEXTS]
+    fields += [pa.field(name, pa.int64()) for name in _NUMBERS]
+    fields.append(pa.field("hand_raise", pa.date32()))
+    fields += [pa.field(name, pa.int64()) for name in of.columns]
     return pa.schema(fields, metadata={_METADATA: json.dumps(asdict(of), separators=(",", ":")).encode()})
 
 
@@ -234,7 +239,7 @@ class Scorecard:
     """One person's scores and reasons under one policy version on one day.
 
     lines   true gate lines in the policy's order, also when a suppress line is true
-    reasons the values of the reason columns, by column name; read them with `points`
+    values  of the reason columns, in the layout's order; read them with `points`
     """
 
     person_id: str
@@ -252,27 +257,19 @@ class Scorecard:
     unknown_groups: int
     hand_raise: date | None
     layout: Layout
-    reasons: dict[str, int | None]
+    values: tuple[int | None, ...]
+
+    @property
+    def reasons(self) -> dict[str, int | None]:
+        """The values by column name."""
+        return dict(zip(self.layout.columns, self.values, strict=True))
 
     def points(self, score: Score) -> DimensionPoints:
         """Fit or engagement, taken apart into groups and rules."""
-        place = self.layout.dimension(score, self.model)
-        groups = tuple(self._group(group) for group in place.groups)
-        loss = self.reasons[place.loss] or 0
+        place, reasons = self.layout.dimension(score, self.model), self.reasons
+        groups = tuple(_group_points(group, reasons) for group in place.groups)
+        loss = reasons[place.loss] or 0
         return DimensionPoints(score=score, micro=sum(g.micro for g in groups) - loss, loss=loss, groups=groups)
-
-    def _group(self, place: GroupLayout) -> GroupPoints:
-        items = tuple(
-            ItemPoints(
-                name=item.name,
-                reason=item.reason,
-                micro=self.reasons[item.column],
-                count=self.reasons[item.counts] if item.counts else None,
-            )
-            for item in place.items
-        )
-        loss = self.reasons[place.loss] or 0
-        return GroupPoints(name=place.name, micro=sum(i.micro or 0 for i in items) - loss, loss=loss, items=items)
 
     def contributions(self) -> list[ItemPoints]:
         """Rules and tables that gave points, greatest first; equal ones in the policy's order."""
@@ -286,21 +283,29 @@ class Scorecard:
         return sorted(items, key=lambda item: -(item.micro or 0))
 
 
+def _group_points(place: GroupLayout, reasons: Mapping[str, int | None]) -> GroupPoints:
+    items = tuple(
+        ItemPoints(
+            name=item.name,
+            reason=item.reason,
+            micro=reasons[item.column],
+            count=reasons[item.counts] if item.counts else None,
+        )
+        for item in place.items
+    )
+    loss = reasons[place.loss] or 0
+    return GroupPoints(name=place.name, micro=sum(i.micro or 0 for i in items) - loss, loss=loss, items=items)
+
+
 def cards(table: pa.Table) -> Iterator[Scorecard]:
     """The rows of a scorecard table, in its order."""
     place = layout_of(table)
-    names = table.schema.names
-    fixed = names[: names.index("hand_raise") + 1]
-    wide = names[len(fixed) :]
     lines = dict(zip(place.models, place.lines, strict=True))
+    wide = place.columns
     for batch in table.to_batches(max_chunksize=10_000):
-        columns: Sequence[list[Any]] = [column.to_pylist() for column in batch.columns]
-        for row in zip(*columns, strict=True):
-            head = dict(zip(fixed, row[: len(fixed)], strict=True))
+        heads = batch.select(_HEAD).to_pylist()
+        values = zip(*(batch.column(name).to_pylist() for name in wide), strict=True)
+        for head, row in zip(heads, values, strict=True):
             bits = head.pop("lines")
-            yield Scorecard(
-                **head,
-                lines=tuple(name for bit, name in enumerate(lines[head["model"]]) if bits >> bit & 1),
-                layout=place,
-                reasons=dict(zip(wide, row[len(fixed) :], strict=True)),
-            )
+            true = tuple(name for bit, name in enumerate(lines[head["model"]]) if bits >> bit & 1) if bits else ()
+            yield Scorecard(**head, lines=true, layout=place, values=row)

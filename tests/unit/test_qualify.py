@@ -70,8 +70,7 @@ def card(
         unknown_groups=0,
         hand_raise=None,
         layout=layout(texts),
-        reasons={"g#loss": 0, "fit#loss": 0, "engagement#loss": 0}
-        | {name: None if value == 0 else int(value * MICRO) for name, value in given.items()},
+        values=(0, 0, *(None if value == 0 else int(value * MICRO) for value in given.values()), 0),
     )
 
 
