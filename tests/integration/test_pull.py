@@ -19,6 +19,7 @@ from sync.store.accounts import Cursor, load_cursor
 from sync.store.db import Store, StoreError
 from tests.support.fake_crm import FakeCrm
 from tests.support.made import DAY, after, clicks, company, contact, did, firm, person, user
+from tests.support.stores import new_store
 
 PEOPLE = Stream(crm=Crm.HUBSPOT, kind=StreamKind.PEOPLE, name="contact")
 
@@ -29,7 +30,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/store.db")
+    opened = new_store(tmp_path)
     yield opened
     opened.close()
 
@@ -203,7 +204,7 @@ def test_killed_at_any_boundary_and_run_again_is_as_if_undisturbed(
         crm.hold(changed, person(contact(8), at=after(hours=1)))
     run(crm, store)
 
-    calm = Store.open(f"sqlite:///{tmp_path}/calm.db")
+    calm = new_store(tmp_path, "calm")
     run(crm, calm)
     told, expected = everything(store), everything(calm)
     for tables in (told, expected):

@@ -22,11 +22,12 @@ from sync.store import people, records, schema, snapshot
 from sync.store.db import Store
 from sync.store.snapshot import Snapshot, SnapshotReport, bucket_of
 from tests.support.made import DAY, account, after, contact, did, firm, gone, lead, person, sf_contact, user
+from tests.support.stores import new_store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/store.db")
+    opened = new_store(tmp_path)
     yield opened
     opened.close()
 
@@ -388,13 +389,13 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(steps=st.lists(STEP, max_size=25), buckets=st.sampled_from([1, 2]))
 def test_growing_gives_what_making_it_anew_gives(
     steps: list[Any], buckets: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Whatever happens to records and events in whatever order, and whenever the snapshot is refreshed."""
-    store = Store.open(f"sqlite:///{tmp_path_factory.mktemp('law')}/store.db")
+    store = new_store(tmp_path_factory.mktemp("law"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshot, "SMALL", 1_000 if buckets == 1 else -1)
         patch.setattr(snapshot, "MANY", 2)

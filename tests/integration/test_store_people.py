@@ -17,11 +17,12 @@ from sync.store import outbox, people, records, schema
 from sync.store.db import Store
 from sync.store.people import ResolveCounts
 from tests.support.made import DAY, account, after, contact, firm, gone, lead, person, sf_contact, user
+from tests.support.stores import new_store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/store.db")
+    opened = new_store(tmp_path)
     yield opened
     opened.close()
 

@@ -30,13 +30,14 @@ from tests.support.made import (
     sf_contact,
     user,
 )
+from tests.support.stores import new_store
 
 OURS = {"person.lifecycle_stage": "lifecyclestage"}
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/store.db")
+    opened = new_store(tmp_path)
     yield opened
     opened.close()
 
@@ -670,7 +671,7 @@ def digest(store: Store, tables: Sequence[Any]) -> dict[str, Any]:
 def test_the_same_pulls_on_an_empty_store_give_equal_rows(tmp_path: Path) -> None:
     made = []
     for name in ("one", "two"):
-        store = Store.open(f"sqlite:///{tmp_path}/{name}.db")
+        store = new_store(tmp_path, name)
         save_events(store, did("a@x.com", "f1"))
         save(store, person(contact(1), "a@x.com", counters=(clicks(3, last=DAY),)), person(contact(2), "b@x.com"))
         save(store, person(lead(1), "a@x.com"), person(sf_contact(1), "b@x.com"))

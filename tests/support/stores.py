@@ -1,0 +1,29 @@
+"""Empty stores for tests: migrated once in a process, then copied, so that a test does not pay for the migrations."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from sync.store.db import Store
+
+
+@cache
+def _migrated() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "store.db"
+        Store.open(f"sqlite:///{path}").close()
+        return path.read_bytes()
+
+
+def empty_database(folder: Path, name: str = "store") -> str:
+    """The URL of an empty store in ``folder`` that is up to date and that nobody has open."""
+    path = folder / f"{name}.db"
+    path.write_bytes(_migrated())
+    return f"sqlite:///{path}"
+
+
+def new_store(folder: Path, name: str = "store") -> Store:
+    """The same, open."""
+    return Store.open(empty_database(folder, name))
