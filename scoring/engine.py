@@ -125,7 +125,13 @@ class DuckDbEngine:
         ):
             raw = f"{name}_files"
             if files:
-                self._connection.read_parquet([str(file) for file in files]).create_view(raw, replace=True)
+                found = self._connection.read_parquet([str(file) for file in files])
+                if lacking := sorted(columns - set(found.columns)):
+                    raise ValueError(
+                        f"{files[0]} has no column {lacking[0]}: it was written before the policy asked for it; "
+                        "nothing was scored, rebuild the snapshot"
+                    )
+                found.create_view(raw, replace=True)
             else:
                 self._connection.from_arrow(empty.empty_table()).create_view(raw, replace=True)
             dedup = len(files) > 1 and not bucket.compacted

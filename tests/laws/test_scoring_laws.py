@@ -17,11 +17,11 @@ from scoring.engine import DuckDbEngine
 from scoring.ledger import LedgerDimension
 from scoring.policy import Policy
 from tests.support import oracle
-from tests.support.policies import CUSTOM, DAYS, policies, populations
+from tests.support.policies import BUSY, CUSTOM, DAYS, KINDS, crowded_policies, policies, populations
 from tests.support.snapshots import write_bucket
 
 LAW = settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
@@ -70,8 +70,10 @@ def ledger_holds(part: LedgerDimension, points: DimensionPoints) -> None:
     assert part.micro == sum(group.micro for group in part.groups) - sum(part.lost.values()) == points.micro
 
 
-def agree(engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date) -> None:
-    people, events = draw.draw(populations(today))
+def agree(
+    engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date, kinds: tuple[str, ...] = tuple(KINDS)
+) -> None:
+    people, events = draw.draw(populations(today, kinds))
     with tempfile.TemporaryDirectory() as folder:
         bucket = write_bucket(Path(folder), people, events, CUSTOM)
         found = {card.person_id: card for card in cards(engine.score(policy, bucket, today))}
@@ -96,11 +98,21 @@ def test_every_score_and_every_reason_is_what_a_naive_evaluator_finds(
     agree(engine, draw, policy, today)
 
 
+@settings(LAW, max_examples=40)
+@given(draw=st.data(), policy=crowded_policies(), today=st.sampled_from(DAYS))
+def test_rules_that_compete_for_one_cap_share_it_newest_first(
+    engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date
+) -> None:
+    """Small points, small caps, many events of two kinds: the order of events decides what counts."""
+    agree(engine, draw, policy, today, BUSY)
+
+
 @pytest.mark.slow
 @settings(LAW, max_examples=600)
 @given(draw=st.data(), policy=policies(), today=st.sampled_from(DAYS))
 def test_the_engine_and_the_naive_evaluator_agree_for_minutes(
     engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date
 ) -> None:
-    """The same law, long enough to meet the rare combinations."""
+    """The same laws, long enough to meet the rare combinations."""
     agree(engine, draw, policy, today)
+    agree(engine, draw, draw.draw(crowded_policies()), today, BUSY)

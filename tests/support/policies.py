@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -336,27 +337,72 @@ def _model(draw: st.DrawFn, name: str, when: c.Condition | None, base: Model | N
     )
 
 
+BUSY = ("page_view", "email_click")
+PLAIN = Policy(
+    name="random",
+    version="0" * 12,
+    scoring_hash="0" * 12,
+    timezone="UTC",
+    suppress=(),
+    models=(),
+    hand_raise=c.EventMatch(("email_delivered",)),
+    routing=(),
+    write=WritePlan(),
+    team=Team(),
+    custom=CUSTOM,
+)
+
+
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
     default = draw(_model("default", None, None))
     number = draw(st.integers(0, 2))
     others = [draw(_model(f"model {index}", draw(fact_conditions), default)) for index in range(number)]
     suppress = st.one_of(fact_conditions, _event_tests)
-    return Policy(
-        name="random",
-        version="0" * 12,
-        scoring_hash="0" * 12,
-        timezone="UTC",
+    return replace(
+        PLAIN,
         suppress=tuple(
             SuppressLine(name=f"no {index}", test=draw(suppress)) for index in range(draw(st.integers(0, 2)))
         ),
         models=(*others, default),
         hand_raise=draw(matches),
-        routing=(),
-        write=WritePlan(),
-        team=Team(),
-        custom=CUSTOM,
     )
+
+
+@st.composite
+def crowded_policies(draw: st.DrawFn) -> Policy:
+    """Few rules for the same events, with caps that some occurrences fit and some do not."""
+    small = st.sampled_from((1, 2, 3, 5, -2)).map(lambda n: n * MICRO)
+    newest = draw(st.booleans())
+    rules = []
+    for index in range(draw(st.integers(2, 3))):
+        match = draw(st.sampled_from((c.EventMatch(BUSY[:1]), c.EventMatch(BUSY), c.EventMatch(BUSY[1:]))))
+        micro = draw(small)
+        rules.append(
+            c.EventRule(
+                name=f"rule {index}",
+                reason="",
+                match=match,
+                micro=micro,
+                window=draw(_rarely(st.sampled_from((3, 10)).map(c.Span), None)),
+                count=draw(st.just(c.Count()) | _counts(match)),
+                fade=draw(fades),
+                only_if=draw(_rarely(_only_if, None)),
+                max=draw(_rarely(st.sampled_from((2, 7)).map(lambda n: n * MICRO), None)),
+                newest_first=newest or draw(st.booleans()),
+            )
+        )
+    most = draw(st.sampled_from((4, 9, 14))) * MICRO
+    groups = c.Group(name="crowd", items=tuple(rules), max=most, newest_first=newest)
+    model = Model(
+        name="default",
+        when=None,
+        fit=c.Dimension(),
+        engagement=c.Dimension(groups=(groups,), max=None, floor=None),
+        grade=Grade(),
+        become_when=(),
+    )
+    return replace(PLAIN, models=(model,))
 
 
 # -- people and events -------------------------------------------------------------------------------------------
@@ -391,10 +437,10 @@ def facts(draw: st.DrawFn, today: date) -> dict[str, Any]:
 
 
 @st.composite
-def events(draw: st.DrawFn, today: date, person: str) -> list[dict[str, Any]]:
+def events(draw: st.DrawFn, today: date, person: str, kinds: tuple[str, ...]) -> list[dict[str, Any]]:
     result = []
     for index in range(draw(st.integers(0, 9))):
-        kind = draw(st.sampled_from(sorted(KINDS)))
+        kind = draw(st.sampled_from(kinds))
         day = today - timedelta(days=draw(st.one_of(st.integers(-1, 8), st.integers(-1, 100), st.integers(0, 30))))
         at = datetime(day.year, day.month, day.day, draw(st.sampled_from((0, 0, 9, 17))), tzinfo=UTC)
         attributes: dict[str, Any] = {}
@@ -416,6 +462,9 @@ def events(draw: st.DrawFn, today: date, person: str) -> list[dict[str, Any]]:
 
 
 @st.composite
-def populations(draw: st.DrawFn, today: date, size: int = 8) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+def populations(
+    draw: st.DrawFn, today: date, kinds: tuple[str, ...] = tuple(sorted(KINDS)), size: int = 8
+) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """People and their events, by person id. ``kinds``: of the events."""
     people = {f"p{index}": draw(facts(today)) for index in range(size)}
-    return people, {person: draw(events(today, person)) for person in people}
+    return people, {person: draw(events(today, person, kinds)) for person in people}

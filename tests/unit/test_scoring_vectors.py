@@ -45,6 +45,7 @@ from scoring.conditions import (
 )
 from scoring.conditions import Any as AnyOf
 from scoring.engine import DuckDbEngine
+from scoring.facts import custom_fact
 from scoring.fades import micro_by_age, months_between, window_start
 from scoring.policy import Bands, Grade, Model, Policy, WritePlan
 from scoring.tables import MICRO, Bucket, events_schema, people_schema
@@ -539,3 +540,25 @@ def test_newer_rows_replace_older_ones_and_deleted_events_are_gone(engine: DuckD
 def test_a_bucket_without_files_holds_nobody(engine: DuckDbEngine) -> None:
     table = engine.score(policy(country_table(), EMPTY), Bucket(people=(), events=()), TODAY)
     assert table.num_rows == 0
+
+
+def test_files_older_than_the_policys_facts_are_refused(engine: DuckDbEngine, tmp_path: Path) -> None:
+    """An absent column is not a missing fact: everybody would be scored as unknown."""
+    asks = FitRule(name="r", reason="r", test=Known("person.custom.use_case"), micro=MICRO)
+    of = policy(dimension(Group(name="g", items=(asks,))), EMPTY)
+    of = replace(of, custom={"person.custom.use_case": custom_fact("person.custom.use_case")})
+    with pytest.raises(ValueError, match=r"people.parquet has no column person.custom.use_case.*rebuild the snapshot"):
+        engine.score(of, write_bucket(tmp_path, {"p": {}}, {}), TODAY)
+
+
+def test_compacted_files_are_read_side_by_side(engine: DuckDbEngine, tmp_path: Path) -> None:
+    """Several buckets in one query: every person is in one of the files only, so no rows are compared."""
+    parts = []
+    for person in ("p", "q"):
+        (tmp_path / person).mkdir()
+        parts.append(write_bucket(tmp_path / person, {person: {}}, {person: [event(person, "page_view", TODAY)]}))
+    together = Bucket(
+        people=parts[0].people + parts[1].people, events=parts[0].events + parts[1].events, compacted=True
+    )
+    found = cards(engine.score(policy(EMPTY, dimension(group(rule(1)))), together, TODAY))
+    assert sorted((card.person_id, card.engagement) for card in found) == [("p", 1), ("q", 1)]
