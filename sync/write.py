@@ -46,6 +46,9 @@ __all__ = ["WriteReport", "Writer"]
 MOST_ATTEMPTS = 5
 """Sends of one row that got no answer and did not take effect, before it is parked for a person to look at."""
 
+Sending = tuple[OutboxRow, Mapping[str, str | None]]
+"""A row, and what of it is to be sent."""
+
 LOCK_REST = timedelta(seconds=5)
 """How long a row rests that the CRM refused for a passing reason, times its attempts."""
 
@@ -113,41 +116,51 @@ class Writer:
     # -- records ---------------------------------------------------------------------------------------------
 
     def _send_ready(self, crm: Crm, report: WriteReport, done: Callable[[Crm, int], None]) -> set[int]:
-        """Send until nothing is ready. Returns the rows that wait for another one's answer."""
+        """Send until nothing is ready. Returns the rows that wait for another one's answer.
+
+        Records are compared `read_size` at a time and sent `batch_size` at a time, so what does not fill a batch waits
+        for the next comparison: only the last batch of an object is a small one.
+        """
         blocked: set[int] = set()
+        compared: list[Sending] = []
         connector = self.connectors[crm]
         while not self.stop() and report.failure is None:
+            waiting = blocked | {row.seq for row, _ in compared}
             with self.store.read() as tx:
-                rows = outbox.ready(tx, crm, now=self.now(), limit=connector.read_size, skip=blocked)
-            if not rows:
-                break
+                rows = outbox.ready(tx, crm, now=self.now(), limit=connector.read_size, skip=waiting)
             try:
+                if compared and (not rows or rows[0].ref.object != compared[0][0].ref.object):
+                    self._send_records(connector, compared, report)
+                    compared = []
+                    continue
+                if not rows:
+                    break
                 if rows[0].ref.object == TASK:
                     blocked |= self._send_tasks(connector, rows, report)
                 else:
-                    self._send_records(connector, rows, report)
+                    sound = self._preflight(connector, self._still_ours(rows), report)
+                    compared += self._compare(connector, sound, report)
+                    while len(compared) >= connector.batch_size and not self.stop():
+                        self._send_records(connector, compared[: connector.batch_size], report)
+                        del compared[: connector.batch_size]
             except ConnectorError as error:
                 report.failure = error
                 break
             done(crm, len(rows))
         return blocked
 
-    def _send_records(self, connector: Connector, rows: Sequence[OutboxRow], report: WriteReport) -> None:
-        sound = self._preflight(connector, self._still_ours(rows), report)
-        sending = self._compare(connector, sound, report)
-        for start in range(0, len(sending), connector.batch_size):
-            part = sending[start : start + connector.batch_size]
-            with self._writing() as tx:
-                outbox.mark_inflight(tx, part, now=self.now(), fence=self.fence(), batch=self.batch())
-            self.reached(f"write:{connector.crm}:inflight")
-            patches = [Patch(ref=row.ref, fields=fields, trace=row.key[:32]) for row, fields in part]
-            outcomes = self._call(part, lambda patches=patches: connector.apply(patches))  # type: ignore[misc]  # a default binds the loop variable
-            self.reached(f"write:{connector.crm}:answered")
-            with self._writing() as tx:
-                for (row, fields), outcome in zip(part, outcomes, strict=True):
-                    self._settle(tx, row, fields, outcome, report)
-                note_confirmed(tx, _confirmed(part, outcomes))
-            self.reached(f"write:{connector.crm}:settled")
+    def _send_records(self, connector: Connector, part: Sequence[Sending], report: WriteReport) -> None:
+        """Send one batch and settle it."""
+        with self._writing() as tx:
+            outbox.mark_inflight(tx, part, now=self.now(), fence=self.fence(), batch=self.batch())
+        self.reached(f"write:{connector.crm}:inflight")
+        patches = [Patch(ref=row.ref, fields=fields, trace=row.key[:32]) for row, fields in part]
+        outcomes = self._call(part, lambda: connector.apply(patches))
+        self.reached(f"write:{connector.crm}:answered")
+        with self._writing() as tx:
+            self._settle(tx, part, outcomes, report)
+            note_confirmed(tx, _confirmed(part, outcomes))
+        self.reached(f"write:{connector.crm}:settled")
 
     def _still_ours(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         """The rows without what the policy has stopped writing since they were queued; empty ones are forgotten."""
@@ -165,7 +178,7 @@ class Writer:
 
     def _call(
         self,
-        part: Sequence[tuple[OutboxRow, Mapping[str, str | None]]],
+        part: Sequence[Sending],
         send: Callable[[], Sequence[WriteOutcome]],
     ) -> Sequence[WriteOutcome]:
         """Send; where the connector raises, say for every row what that means."""
@@ -199,9 +212,7 @@ class Writer:
                     self._park(tx, row, fault, report)
         return sound
 
-    def _compare(
-        self, connector: Connector, rows: Sequence[OutboxRow], report: WriteReport
-    ) -> list[tuple[OutboxRow, Mapping[str, str | None]]]:
+    def _compare(self, connector: Connector, rows: Sequence[OutboxRow], report: WriteReport) -> list[Sending]:
         """Read what people can edit, and drop from each row what they did or what is there already."""
         results = self.results[connector.crm, rows[0].ref.object] if rows else {}
         checked = [row for row in rows if any(results[p] in CHECKED for p in row.fields)]
@@ -289,40 +300,42 @@ class Writer:
         self.moved(tx, row.ref, to, reason)
 
     def _settle(
-        self,
-        tx: Connection,
-        row: OutboxRow,
-        fields: Mapping[str, str | None],
-        outcome: WriteOutcome,
-        report: WriteReport,
+        self, tx: Connection, part: Sequence[Sending], outcomes: Sequence[WriteOutcome], report: WriteReport
     ) -> None:
-        match outcome:
-            case Written(values=values):
-                wrong = self._not_taken(row, fields, values)
-                if wrong is not None:
-                    taken = {p: v for p, v in fields.items() if p in values and self._holds(row.ref, p, values[p], v)}
-                    outbox.acknowledge(tx, {row.ref: taken}, at=self.now())
-                    self._park(tx, row, wrong, report)
-                    return
-                report.written += 1
-                outbox.acknowledge(tx, {row.ref: fields}, at=self.now())
-                outbox.remove(tx, [row])
-            case Unchanged():
-                report.found_done += 1
-                outbox.acknowledge(tx, {row.ref: fields}, at=self.now())
-                outbox.remove(tx, [row])
-            case Rejected(retry=True) if row.attempts + 1 < MOST_ATTEMPTS:
-                rest = self.now() + LOCK_REST * (row.attempts + 1)
-                outbox.back_to_pending(tx, row, not_before=rest, answered=True)
-            case Rejected():
-                self._park(tx, row, outcome, report)
-            case Redirected(to=to, reason=reason):
-                self._redirect(tx, row, to, reason, report)
-                outbox.remove(tx, [row])
-            case Unknown():
-                report.unanswered += 1
-            case other:
-                assert_never(other)
+        """What a batch confirmed is stored in a few statements; what it refused, row by row."""
+        confirmed: dict[RecordRef, Mapping[str, str | None]] = {}
+        finished: list[OutboxRow] = []
+        for (row, fields), outcome in zip(part, outcomes, strict=True):
+            match outcome:
+                case Written(values=values):
+                    wrong = self._not_taken(row, fields, values)
+                    if wrong is not None:
+                        confirmed[row.ref] = {
+                            p: v for p, v in fields.items() if p in values and self._holds(row.ref, p, values[p], v)
+                        }
+                        self._park(tx, row, wrong, report)
+                        continue
+                    report.written += 1
+                    confirmed[row.ref] = fields
+                    finished.append(row)
+                case Unchanged():
+                    report.found_done += 1
+                    confirmed[row.ref] = fields
+                    finished.append(row)
+                case Rejected(retry=True) if row.attempts + 1 < MOST_ATTEMPTS:
+                    rest = self.now() + LOCK_REST * (row.attempts + 1)
+                    outbox.back_to_pending(tx, row, not_before=rest, answered=True)
+                case Rejected():
+                    self._park(tx, row, outcome, report)
+                case Redirected(to=to, reason=reason):
+                    self._redirect(tx, row, to, reason, report)
+                    finished.append(row)
+                case Unknown():
+                    report.unanswered += 1
+                case other:
+                    assert_never(other)
+        outbox.acknowledge(tx, confirmed, at=self.now())
+        outbox.remove(tx, finished)
 
     def _not_taken(
         self, row: OutboxRow, fields: Mapping[str, str | None], values: Mapping[str, str | None]
@@ -362,7 +375,7 @@ class Writer:
         with self.store.read() as tx:
             acked = outbox.acked_fields(tx, list(people.values()))
         waiting: set[int] = set()
-        part: list[tuple[OutboxRow, Mapping[str, str | None]]] = []
+        part: list[Sending] = []
         drafts: list[TaskDraft] = []
         for row in rows:
             confirmed = acked.get(people[row.seq], {}).get(row.fields["owner_property"])
@@ -450,6 +463,8 @@ class Writer:
                     return False
                 try:
                     more |= self._read_back(connector, rows, reports[crm])
+                    # An owner found to be there lets the task go that waited for it.
+                    more |= bool(blocked[crm])
                 except ConnectorError as error:
                     reports[crm].failure = error
             more |= self._rest_for_locks(crm, blocked[crm])
@@ -499,7 +514,7 @@ class Writer:
 
 
 def _confirmed(
-    part: Sequence[tuple[OutboxRow, Mapping[str, str | None]]], outcomes: Sequence[WriteOutcome]
+    part: Sequence[Sending], outcomes: Sequence[WriteOutcome]
 ) -> dict[RecordRef, tuple[Mapping[str, str | None], datetime | None]]:
     """What the answers say the records hold now: what was sent, or what the CRM shows instead of it."""
     return {

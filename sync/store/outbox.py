@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from connectors.records import Crm, RecordRef
@@ -262,30 +262,47 @@ def mark_inflight(
     tx: Connection, rows: Sequence[tuple[OutboxRow, Mapping[str, Any]]], *, now: datetime, fence: int, batch: str
 ) -> None:
     """Before the call: each row with exactly the fields that are about to be sent. Commit before sending."""
-    for row, fields in rows:
-        _move(
-            tx,
-            row,
-            RowState.INFLIGHT,
-            sent=[*row.sent, dict(fields)][-MOST_IN_DOUBT:],
-            attempts=row.attempts + 1,
+    if not rows:
+        return
+    o = schema.outbox.c
+    before = _before(RowState.INFLIGHT)
+    statement = (
+        update(schema.outbox)
+        .where(o.seq == bindparam("key"), or_(*(o.state == state for state in before)))
+        .values(
+            state=RowState.INFLIGHT,
+            sent=bindparam("now_sent"),
+            attempts=o.attempts + 1,
             sent_at=now,
             fence=fence,
             batch_id=batch,
         )
+    )
+    moved = tx.execute(
+        statement,
+        [{"key": row.seq, "now_sent": [*row.sent, dict(fields)][-MOST_IN_DOUBT:]} for row, fields in rows],
+    )
+    if moved.rowcount != len(rows):
+        raise _taken(f"{len(rows) - moved.rowcount} of {len(rows)} rows from {rows[0][0].ref} on", before)
+
+
+def _before(state: RowState) -> list[RowState]:
+    return [before for before, after in MOVES.items() if state in after]
+
+
+def _taken(what: str, expected: Sequence[RowState]) -> RuntimeError:
+    return RuntimeError(f"{what}: not {' or '.join(expected)} in the outbox any more; another run has taken it")
 
 
 def _move(tx: Connection, row: OutboxRow, state: RowState, **values: Any) -> None:
-    sources = [before for before, after in MOVES.items() if state in after]
+    sources = _before(state)
     moved = tx.execute(
         update(schema.outbox)
         .where(schema.outbox.c.seq == row.seq, schema.outbox.c.state.in_(sources))
         .values(state=state, **values)
     )
     if moved.rowcount != 1:
-        raise RuntimeError(
-            f"{row.ref}: its outbox row is not {' or '.join(sources)} any more; another run has taken it"
-        )
+        raise _taken(str(row.ref), sources)
 
 
 def acknowledge(tx: Connection, confirmed: Mapping[RecordRef, Mapping[str, Any]], *, at: datetime) -> None:
