@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,10 @@ from tests.support.stores import empty_database
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> str:
+def database() -> Iterator[str]:
     """The URL of an empty store that nobody has open."""
-    return empty_database(tmp_path)
+    with empty_database() as url:
+        yield url
 
 
 @pytest.fixture

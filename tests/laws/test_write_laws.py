@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -116,10 +114,9 @@ class Told:
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[Store]:
-    """One for all examples, which empty it: opening one costs more than an example. In memory where that is."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        opened = Store.open(empty_database(Path(folder)))
+    """One for all examples, which empty it: opening one costs more than an example."""
+    with empty_database() as url:
+        opened = Store.open(url)
         yield opened
         opened.close()
 
