@@ -19,14 +19,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.sql.dml import Insert
 
 from sync.store.schema import Instant
 
-__all__ = ["PageStatement", "Store", "StoreError", "to_json"]
+__all__ = ["PageStatement", "Store", "StoreError", "insert_into", "to_json"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -233,15 +233,22 @@ def _postgres(url: URL, shown: str) -> Engine:
 # -- the hot path ------------------------------------------------------------------------------------------------
 
 
+def insert_into(table: Table, dialect: Dialect) -> Any:
+    """An INSERT that can say ON CONFLICT: both dialects spell it alike, SQLAlchemy keeps a class for each."""
+    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+
+
 class PageStatement:
     """An INSERT compiled once and sent straight to the driver: half the cost of the same statement through Core.
 
     Rows are tuples in the order of ``columns``; JSON columns take the encoded text.
     """
 
-    def __init__(self, statement: Insert, columns: Sequence[str]) -> None:
-        self._statement = statement
+    def __init__(self, table: Table, columns: Sequence[str], *, keys: Sequence[str] = ()) -> None:
+        """With ``keys``, a row that exists already gets every other column replaced."""
+        self._table = table
         self._columns = tuple(columns)
+        self._keys = tuple(keys)
         self._compiled: dict[str, tuple[str, Callable[[Sequence[Any]], Any]]] = {}
 
     def execute(self, tx: Connection, rows: Sequence[Sequence[Any]]) -> None:
@@ -254,11 +261,13 @@ class PageStatement:
         tx.exec_driver_sql(sql, [arrange(row) for row in rows])
 
     def _compile(self, tx: Connection) -> tuple[str, Callable[[Sequence[Any]], Any]]:
-        compiled = self._statement.compile(dialect=tx.dialect, column_keys=list(self._columns))
-        table = self._statement.table
-        assert isinstance(table, Table)
-        times = [isinstance(table.c[name].type, Instant) for name in self._columns]
-        sqlite = tx.dialect.name == "sqlite"
+        statement = insert_into(self._table, tx.dialect)
+        if self._keys:
+            rest = {name: statement.excluded[name] for name in self._columns if name not in self._keys}
+            statement = statement.on_conflict_do_update(index_elements=list(self._keys), set_=rest)
+        compiled = statement.compile(dialect=tx.dialect, column_keys=list(self._columns))
+        times = [isinstance(self._table.c[name].type, Instant) for name in self._columns]
+        on_sqlite = tx.dialect.name == "sqlite"
         if compiled.positional:
             assert compiled.positiontup is not None
             order = [self._columns.index(name) for name in compiled.positiontup]
@@ -268,7 +277,7 @@ class PageStatement:
 
         def arrange(row: Sequence[Any]) -> Any:
             values = list(row)
-            if sqlite:
+            if on_sqlite:
                 for i in moments:
                     values[i] = sqlite_time(values[i])
             if order:

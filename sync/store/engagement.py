@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, or_, select
-from sqlalchemy.dialects import sqlite
 
 from connectors.normalise import email as normal_email
 from connectors.records import Counter, Crm, Engagement, RecordRef
@@ -31,7 +30,7 @@ CLOCK_STEP = timedelta(seconds=1)
 
 
 EVENT_BODY = ("conn", "source_id", "object", "id", "address", "kind", "at", "timed", "count", "attributes", "deleted")
-_NEW_EVENT = PageStatement(sqlite.insert(schema.event), (*EVENT_BODY, "seen_at"))
+_NEW_EVENT = PageStatement(schema.event, (*EVENT_BODY, "seen_at"))
 
 
 def save_engagement(tx: Connection, events: Sequence[Engagement], *, seen_at: datetime) -> SaveCounts:

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
-from sqlalchemy.dialects import sqlite
 
 from connectors.records import Crm, RecordRef
 from sync.gather import CompanySource, OwnerNames, PersonSources, RecordSource
 from sync.resolve import PEOPLE_OBJECTS, Identity, Link, Method, ResolvedPerson, Role, person_id, resolve
 from sync.store import outbox, schema
+from sync.store.db import insert_into
 from sync.store.refs import COMPANY_OBJECT, aliases_of, by_object, follow_aliases, here, parts
 
 __all__ = ["ResolveCounts", "any_touched", "load_owner_names", "load_sources", "resolve_touched", "settle_dirty"]
@@ -204,7 +204,7 @@ def _store(
 def _save_people(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
-    insert = sqlite.insert(schema.person)
+    insert = insert_into(schema.person, tx.dialect)
     kept = {
         "ambiguous": insert.excluded.ambiguous,
         "dirty": func.coalesce(schema.person.c.dirty, insert.excluded.dirty),

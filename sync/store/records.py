@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Text, cast, delete, select
-from sqlalchemy.dialects import sqlite
 
 from connectors.normalise import email as normal_email
 from connectors.records import (
@@ -93,14 +92,7 @@ class RecordRow(NamedTuple):
         return self[:-1] == other[:-1]
 
 
-def _upsert_statement(table: Any, columns: Sequence[str], keys: Sequence[str]) -> PageStatement:
-    # SQLite and Postgres spell it alike, and the statement is compiled for the dialect it is sent to.
-    insert = sqlite.insert(table)
-    rest = {name: insert.excluded[name] for name in columns if name not in keys}
-    return PageStatement(insert.on_conflict_do_update(index_elements=list(keys), set_=rest), columns)
-
-
-_SAVE_RECORD = _upsert_statement(schema.record, RecordRow._fields, ("conn", "object", "id"))
+_SAVE_RECORD = PageStatement(schema.record, RecordRow._fields, keys=("conn", "object", "id"))
 
 _JSON = {"emails", "facts", "current", "counters", "cross_refs", "problems"}
 
@@ -439,10 +431,8 @@ def _write_page(tx: Connection, page: _Page) -> None:
         mark_dirty(tx, refs, why)
 
 
-_NEW_EMAIL = PageStatement(sqlite.insert(schema.record_email), ("email", "conn", "object", "id"))
-_NEW_CROSS_REF = PageStatement(
-    sqlite.insert(schema.cross_ref), ("conn", "object", "id", "to_conn", "to_object", "to_id")
-)
+_NEW_EMAIL = PageStatement(schema.record_email, ("email", "conn", "object", "id"))
+_NEW_CROSS_REF = PageStatement(schema.cross_ref, ("conn", "object", "id", "to_conn", "to_object", "to_id"))
 
 
 def _forget_addresses(tx: Connection, rows: Sequence[RecordRow]) -> None:

@@ -6,12 +6,13 @@ import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import cast
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import func, insert, inspect, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy.dialects import postgresql
 
 from sync.store import schema
 from sync.store.db import PageStatement, Store, StoreError, migrate_to, sqlite_time, to_json
@@ -155,7 +156,7 @@ def test_readers_see_the_state_before_an_open_write(store: Store) -> None:
 def test_the_hot_path_stores_the_same_bytes_as_core(store: Store) -> None:
     moment = datetime(2026, 3, 1, 12, 30, 5, 250, tzinfo=timezone(timedelta(hours=2)))
     columns = ("conn", "account_id", "account_name", "pinned_at")
-    statement = PageStatement(sqlite.insert(schema.pinned), columns)
+    statement = PageStatement(schema.pinned, columns)
     with store.write() as tx:
         statement.execute(tx, [("a", "1", "n", moment)])
         tx.execute(insert(schema.pinned), {"conn": "b", "account_id": "1", "account_name": "n", "pinned_at": moment})
@@ -164,6 +165,26 @@ def test_the_hot_path_stores_the_same_bytes_as_core(store: Store) -> None:
     assert stored[0] == stored[1] == sqlite_time(moment)
     assert read == [moment, moment]
     assert read[0].tzinfo is UTC
+
+
+def test_the_hot_path_is_spelled_for_postgres_too() -> None:
+    """Compiled only: no server is asked."""
+    sent: list[tuple[str, list[dict[str, object]]]] = []
+
+    class Postgres:
+        dialect = postgresql.dialect()
+
+        def exec_driver_sql(self, sql: str, rows: list[dict[str, object]]) -> None:
+            sent.append((sql, rows))
+
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    columns = ("conn", "account_id", "account_name", "pinned_at")
+    PageStatement(schema.pinned, columns, keys=("conn",)).execute(
+        cast("Connection", Postgres()), [("a", "1", "n", moment)]
+    )
+    ((sql, rows),) = sent
+    assert "ON CONFLICT (conn) DO UPDATE SET account_id = excluded.account_id" in sql
+    assert rows == [{"conn": "a", "account_id": "1", "account_name": "n", "pinned_at": moment}]
 
 
 def test_a_time_without_zone_cannot_be_stored(store: Store) -> None:
