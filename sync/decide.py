@@ -78,6 +78,9 @@ class Decider:
             touched += self._qualify(tx, part)
         if self.assigning:
             self._assign(tx)
+            # An episode that a run without `assign` opened: its person need not be among the cards.
+            seen = set(touched)
+            touched += [row.person_id for row in self.decided.assigned if row.person_id not in seen]
         for start in range(0, len(touched), PART):
             self._plan(tx, touched[start : start + PART])
         return self.decided

@@ -22,6 +22,7 @@ from connectors.records import AccountInfo, Crm, RecordProblem, RecordRef
 from scoring.cards import Scorecard, cards
 from scoring.engine import Engine
 from scoring.policy import Policy, Result
+from scoring.version import content_hash
 from sync.assign import OwnerDirectory, takers
 from sync.decide import Decided, Decider
 from sync.log import get_logger
@@ -113,6 +114,7 @@ class Parts:
     """What `sync.compose` puts together. Time, sleep and ids are arguments: a test passes its own.
 
     reached  called with the name of every boundary a crash could fall on
+    renew    forget what is known since an earlier run of the properties of one object of one CRM
     """
 
     settings: Settings
@@ -126,6 +128,7 @@ class Parts:
     new_id: Callable[[], str]
     holder: Holder
     reached: Callable[[str], None] = lambda place: None
+    renew: Callable[[Crm, str], None] = lambda crm, object: None
 
 
 class LeaseHeld(Exception):
@@ -332,13 +335,18 @@ class Runner:
         parts.reached("gather:done")
         day = self.as_of.astimezone(ZoneInfo(parts.policy.timezone)).date()
         scorecards = Scorecards(folder=parts.store.folder / "cards")
-        whole = not scorecards.whole(parts.policy.scoring_hash, day, refreshed.buckets)
+        asked = self._asked(day)
+        with parts.store.read() as tx:
+            whole = decisions.everybody_asked(tx) != asked
+        whole |= not scorecards.whole(parts.policy.scoring_hash, day, refreshed.buckets)
         scored = self._score(scorecards, refreshed, day, whole=whole)
         try:
             with self._deciding() as tx:
                 decider = self._decider(tx, refreshed, day)
                 decided = decider.decide(tx, scored)
                 people.settle_dirty(tx, refreshed.dirty)
+                if whole:
+                    decisions.note_everybody_asked(tx, asked)
                 if self.only is not None:
                     outbox.keep_only(tx, self.only)
                 _add(report.decided, decided)
@@ -348,10 +356,18 @@ class Runner:
             return
         parts.reached("decide:done")
 
+    def _asked(self, day: date) -> str:
+        """What everybody was decided by, once they were: the rules that can move anybody's values, and the day.
+
+        Not the team: who is assigned stays so, and a changed team must not put everybody through.
+        """
+        policy = self.parts.policy
+        return content_hash(policy.scoring_hash, policy.write, self.parts.settings.owner_authority, day.isoformat())
+
     def _score(
         self, scorecards: Scorecards, refreshed: SnapshotReport, day: date, *, whole: bool
     ) -> Iterator[list[Scorecard]]:
-        """Everybody once a policy day, and after that whoever is dirty. A dry run keeps no scorecards."""
+        """Everybody once a day and whenever the rules change, else whoever is dirty. A dry run keeps no scorecards."""
         policy = self.parts.policy
         for number, bucket in sorted(refreshed.files.items()):
             self._go_on()
@@ -397,6 +413,12 @@ class Runner:
         with self._deciding() as tx:
             outbox.release_dead(tx, release=self.release(), now=self.parts.now())
             sending = outbox.counts(tx)["pending"]
+        if sending:
+            # Known since yesterday, perhaps; a property that went away would refuse every record.
+            for crm, object in self.parts.policy.write.properties:
+                self.parts.renew(Crm(crm), object)
+            for connector in self.parts.connectors.values():
+                self._check_fields(connector)
         sent = 0
 
         def done(crm: Crm, rows: int) -> None:

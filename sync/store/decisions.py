@@ -16,6 +16,7 @@ from connectors.records import Crm, RecordRef
 from sync.plan import RecordState
 from sync.store import schema
 from sync.store.outbox import acked_fields, upsert
+from sync.store.refs import COMPANY_OBJECT, by_object, here
 
 __all__ = ["AssignmentRow", "EpisodeRow", "PersonState", "Target", "load_people"]
 
@@ -110,8 +111,11 @@ def load_people(tx: Connection, person_ids: Sequence[str]) -> dict[str, PersonSt
     return out
 
 
+_PERSON = tuple(schema.person.c[name] for name in PersonState.__slots__ if name in schema.person.c)
+
+
 def _load_part(tx: Connection, ids: Sequence[str]) -> dict[str, PersonState]:
-    people = tx.execute(select(schema.person).where(schema.person.c.person_id.in_(ids))).all()
+    people = tx.execute(select(*_PERSON).where(schema.person.c.person_id.in_(ids))).all()
     counted = tx.execute(
         select(schema.episode.c.person_id, func.max(schema.episode.c.n))
         .where(schema.episode.c.person_id.in_(ids))
@@ -126,7 +130,7 @@ def _load_part(tx: Connection, ids: Sequence[str]) -> dict[str, PersonState]:
     targets = _targets(tx, ids)
     return {
         row.person_id: PersonState(
-            **{name: row._mapping[name] for name in PersonState.__slots__ if name in row._mapping},
+            **row._mapping,
             episodes=episodes.get(row.person_id, 0),
             open_episode=open_episodes.get(row.person_id),
             assignment=assignments.get(row.person_id),
@@ -153,15 +157,17 @@ def _newest_assignments(tx: Connection, open_episodes: Mapping[str, EpisodeRow])
 
 def _targets(tx: Connection, ids: Sequence[str]) -> dict[str, list[Target]]:
     link, record = schema.link, schema.record
+    # Only what is asked of them: reading every JSON column of a record costs more than all the rest.
+    names = ("conn", "object", "id", "version", "current", "facts", "owner", "company_id", "modified_at")
     rows = tx.execute(
-        select(link.c.person_id, record)
+        select(link.c.person_id, *(record.c[name] for name in names))
         .join(record, (record.c.conn == link.c.conn) & (record.c.object == link.c.object) & (record.c.id == link.c.id))
         .where(link.c.person_id.in_(ids), link.c.role == "target", record.c.gone.is_(False))
         .order_by(link.c.person_id, record.c.conn, record.c.object, record.c.id)
     ).all()
     refs = [RecordRef(crm=Crm(row.conn), object=row.object, id=row.id) for row in rows]
     acked = acked_fields(tx, refs)
-    sent = _attempts(tx, [row.person_id for row in rows])
+    sent = _attempts(tx, refs)
     held = _held(tx, [row.person_id for row in rows])
     owners = _company_owners(tx, [(row.conn, row.company_id) for row in rows if row.company_id])
     out: dict[str, list[Target]] = {}
@@ -186,9 +192,14 @@ def _targets(tx: Connection, ids: Sequence[str]) -> dict[str, list[Target]]:
     return out
 
 
-def _attempts(tx: Connection, person_ids: Sequence[str]) -> dict[RecordRef, tuple[Mapping[str, str | None], ...]]:
-    rows = tx.execute(select(schema.outbox).where(schema.outbox.c.person_id.in_(person_ids)))
-    return {RecordRef(crm=Crm(row.conn), object=row.object, id=row.id): tuple(row.sent) for row in rows if row.sent}
+def _attempts(tx: Connection, refs: Sequence[RecordRef]) -> dict[RecordRef, tuple[Mapping[str, str | None], ...]]:
+    sent: dict[RecordRef, tuple[Mapping[str, str | None], ...]] = {}
+    for (conn, object), ids in by_object(refs).items():
+        found = select(schema.outbox.c.id, schema.outbox.c.sent).where(here(schema.outbox, conn, object, ids))
+        for row in tx.execute(found):
+            ref = RecordRef(crm=Crm(conn), object=object, id=row.id)
+            sent[ref] = (*sent.get(ref, ()), *row.sent)
+    return sent
 
 
 def _held(tx: Connection, person_ids: Sequence[str]) -> dict[RecordRef, list[str]]:
@@ -202,17 +213,15 @@ def _held(tx: Connection, person_ids: Sequence[str]) -> dict[RecordRef, list[str
 
 
 def _company_owners(tx: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str | None], str | None]:
-    if not keys:
-        return {}
     record = schema.record
-    found = tx.execute(
-        select(record.c.conn, record.c.id, record.c.owner).where(
-            record.c.object.in_(("company", "account")),
-            record.c.id.in_(sorted({id for _, id in keys})),
-            record.c.gone.is_(False),
-        )
-    )
-    return {(row.conn, row.id): row.owner for row in found}
+    owners: dict[tuple[str, str | None], str | None] = {}
+    for conn, object in COMPANY_OBJECT.items():
+        # By the whole key: without the CRM in it every record would be looked at.
+        ids = sorted({id for its, id in keys if its == conn})
+        if ids:
+            found = select(record.c.id, record.c.owner).where(here(record, conn, object, ids), record.c.gone.is_(False))
+            owners.update(((conn, row.id), row.owner) for row in tx.execute(found))
+    return owners
 
 
 # -- writing down ------------------------------------------------------------------------------------------------
@@ -326,3 +335,24 @@ def set_status(tx: Connection, person_ids: Sequence[str], status: str, *, since:
     if rows:
         moved = update(schema.person).where(schema.person.c.person_id == bindparam("key"))
         tx.execute(moved.values(status=status, status_since=since), rows)
+
+
+# -- who has been decided ----------------------------------------------------------------------------------------
+
+EVERYBODY = "everybody"
+"""The row of the manifest that says by which rules, and for which day, everybody was decided."""
+
+
+def everybody_asked(tx: Connection) -> str | None:
+    """The newest `note_everybody_asked`, None before the first."""
+    kept = tx.execute(select(schema.snapshot.c.meta).where(schema.snapshot.c.file == EVERYBODY)).scalar_one_or_none()
+    return None if kept is None else kept["asked"]
+
+
+def note_everybody_asked(tx: Connection, asked: str) -> None:
+    """Everybody is decided by these rules for this day: call it in the transaction that stores the decisions.
+
+    Scorecards cannot say so. They are files, and stand even when the decisions made of them were rolled back.
+    """
+    row = {"file": EVERYBODY, "kind": "cards", "bucket": -1, "sorted": False, "seq": 0, "rows": 0}
+    upsert(tx, schema.snapshot, [row | {"meta": {"asked": asked}}], ("file",))
