@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from sync.store.db import Store
-from tests.support.stores import empty_database
+from tests.support.stores import empty_database, quick_folder
 
 
 @pytest.fixture
 def database() -> Iterator[str]:
     """The URL of an empty store that nobody has open."""
-    with empty_database() as url:
-        yield url
+    with quick_folder() as folder:
+        yield empty_database(folder)
 
 
 @pytest.fixture

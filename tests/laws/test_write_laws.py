@@ -16,7 +16,7 @@ from sync.store.db import Store
 from sync.store.outbox import RowState
 from tests.support.outbox_rows import Killed, Scene
 from tests.support.scripted import Act
-from tests.support.stores import empty_database
+from tests.support.stores import new_store, quick_folder
 
 STATUSES = ("nurture", "mql", "assigned")
 SCORES = ("10", "40", "71")
@@ -115,8 +115,8 @@ class Told:
 @pytest.fixture(scope="module")
 def store() -> Iterator[Store]:
     """One for all examples, which empty it: opening one costs more than an example."""
-    with empty_database() as url:
-        opened = Store.open(url)
+    with quick_folder() as folder:
+        opened = new_store(folder)
         yield opened
         opened.close()
 
