@@ -160,7 +160,7 @@ def _outsiders(parts: Parts, crm: Crm, owners: tuple[Owner, ...], directory: Own
         Finding(
             where=crm,
             message=f"{owner.name or owner.id} ({owner.email or owner.id}) is active and not in team.yaml; "
-            f"owns {owned.get(owner.id, 0)} people read so far, who stay theirs",
+            f"what they own stays theirs ({owned.get(owner.id, 0)} people read so far)",
         )
         for owner in outside[:MOST_LISTED]
     ]

@@ -15,8 +15,6 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import Connection
-
 from connectors.port import Connector
 from connectors.records import Crm, FieldSchema
 from connectors.retry import Patience
@@ -288,13 +286,48 @@ def _release(policy: Policy, schemas: Mapping[Crm, Mapping[str, Mapping[str, Fie
 # -- the whole ---------------------------------------------------------------------------------------------------
 
 
+class Properties:
+    """What the CRMs said of their properties: kept for a day, so that a quiet run does not ask.
+
+    ``schemas`` is what the connectors read and fill; the rest decides how long it is believed.
+    """
+
+    def __init__(self) -> None:
+        self.schemas: dict[Crm, dict[str, Mapping[str, FieldSchema]]] = {crm: {} for crm in Crm}
+        self._of_earlier: set[tuple[Crm, str]] = set()
+
+    def begin(self, store: Store, *, fresh: bool = False) -> None:
+        """Before a run: believe what is kept and not too old, nothing else. ``fresh``: believe nothing."""
+        with store.write() as tx:
+            forget_schemas(tx, before=None if fresh else _now() - SCHEMA_KEPT)
+            for crm in Crm:
+                self.schemas[crm].clear()
+                self.schemas[crm].update(load_schemas(tx, crm))
+        self._of_earlier = {(crm, object) for crm, described in self.schemas.items() for object in described}
+
+    def renew(self, crm: Crm, object: str) -> None:
+        """Ask once more in this run, where only an earlier one did."""
+        if (crm, object) in self._of_earlier:
+            self._of_earlier.discard((crm, object))
+            self.schemas[crm].pop(object, None)
+
+    def end(self, store: Store, *, keep: bool) -> None:
+        """After a run: keep what was learnt, or nothing."""
+        with store.write() as tx:
+            if not keep:
+                forget_schemas(tx)
+                return
+            for crm, described in self.schemas.items():
+                save_schemas(tx, crm, described, at=_now())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """Everything is open: a run can begin."""
 
     loaded: Loaded
     parts: Parts
-    schemas: Mapping[Crm, MutableMapping[str, Mapping[str, FieldSchema]]]
+    properties: Properties
 
     def enqueue(self, job: str, *, as_of: datetime | None = None, trigger: str = "manual") -> str:
         """Leave a run to whoever works the queue. Returns its id."""
@@ -347,6 +380,7 @@ class Opened:
     ) -> RunReport:
         self._known(row.job)
         as_of = row.as_of or self.parts.now()
+        self.properties.begin(self.parts.store)
         with self.parts.store.write() as tx:
             runs.note(tx, row.run_id, as_of=as_of, policy_version=self.parts.policy.version)
         runner = Runner(
@@ -355,19 +389,16 @@ class Opened:
             job=row.job,
             stages=self.loaded.settings.jobs[row.job].stages,
             as_of=as_of,
-            release=lambda: _release(self.parts.policy, self.schemas),
+            release=lambda: _release(self.parts.policy, self.properties.schemas),
             dry_run=dry_run,
             only=only,
             stop=stop,
             progress=progress,
         )
         report = runner.run()
+        # After an exit 4 somebody is about to grant a permission or make a field: the next run has to see it.
+        self.properties.end(self.parts.store, keep=report.exit_code != CREDENTIALS)
         with self.parts.store.write() as tx:
-            if report.exit_code == CREDENTIALS:
-                # Somebody is about to grant a permission or make a field: the next run has to see it.
-                self._forget_schemas(tx)
-            for crm in self.parts.connectors:
-                save_schemas(tx, crm, self.schemas[crm], at=self.parts.now())
             # Nobody would take up a run that was started by hand and interrupted by hand.
             interrupted = report.state is RunState.QUEUED
             runs.move(
@@ -380,11 +411,6 @@ class Opened:
                 error=report.error,
             )
         return report
-
-    def _forget_schemas(self, tx: Connection) -> None:
-        forget_schemas(tx)
-        for described in self.schemas.values():
-            described.clear()
 
     def work(self, stop: Event) -> None:
         """Be the worker: run what is due and what is queued, until ``stop``."""
@@ -420,12 +446,11 @@ def open_parts(
         store = Store.open(_store_url(loaded))
         open_things.callback(store.close)
         log.configure(level=level, key=_log_key(store.folder), secrets=loaded.settings.secrets)
-        with store.write() as tx:
-            forget_schemas(tx, before=None if fresh else _now() - SCHEMA_KEPT)
-            schemas = {crm: load_schemas(tx, crm) for crm in Crm}
+        properties = Properties()
+        properties.begin(store, fresh=fresh)
         connectors: dict[Crm, Connector] = {}
         if online:
-            connectors = _connectors(loaded, schemas, patience=patience or Patience(), sleep=sleep)
+            connectors = _connectors(loaded, properties.schemas, patience=patience or Patience(), sleep=sleep)
         for connector in connectors.values():
             open_things.callback(connector.close)
         parts = Parts(
@@ -440,8 +465,9 @@ def open_parts(
             new_id=_new_id,
             holder=runs.this_process(_new_id()),
             reached=reached,
+            renew=properties.renew,
         )
-        yield Opened(loaded=loaded, parts=parts, schemas=schemas)
+        yield Opened(loaded=loaded, parts=parts, properties=properties)
 
 
 def _now() -> datetime:

@@ -72,10 +72,9 @@ def trouble_lines(report: RunReport) -> Iterator[str]:
     for written in report.written.values():
         for rejected in written.rejections[:SHOWN_PROBLEMS]:
             yield f"{rejected.ref}: {rejected.field or 'record'}: {rejected.code}: {rejected.reason}"
-        if written.failure is not None:
-            yield f"{written.failure} What was not written waits and is sent by the next run."
     if report.error:
-        yield report.error
+        failed = any(written.failure is not None for written in report.written.values())
+        yield report.error + (" What was not written waits and is sent by the next run." if failed else "")
 
 
 def run_row(row: RunRow) -> dict[str, Any]:

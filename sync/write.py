@@ -15,7 +15,7 @@ from typing import assert_never
 
 from sqlalchemy import Connection
 
-from connectors.errors import ConnectorError, OutcomeUnknown, UnexpectedAnswer
+from connectors.errors import ConnectorError, OutcomeUnknown, RunCannotContinue, UnexpectedAnswer
 from connectors.port import Connector
 from connectors.records import (
     Crm,
@@ -101,7 +101,12 @@ class Writer:
         """Send until nothing is ready, read back what got no answer, and send again what that showed missing."""
         reports = {crm: WriteReport() for crm in self.connectors}
         while not self.stop():
-            blocked = {crm: self._send_ready(crm, reports[crm], done) for crm in self.connectors}
+            blocked: dict[Crm, set[int]] = {}
+            for crm in self.connectors:
+                blocked[crm] = self._send_ready(crm, reports[crm], done)
+                if _needs_somebody(reports[crm].failure):
+                    # The other CRM would tell people what this one cannot be told.
+                    return reports
             if self.stop() or not self._settle_unanswered(reports, blocked):
                 break
         return reports
@@ -522,6 +527,11 @@ def _confirmed(
         for (row, fields), outcome in zip(part, outcomes, strict=True)
         if isinstance(outcome, Written)
     }
+
+
+def _needs_somebody(failure: ConnectorError | None) -> bool:
+    """A credential, scope or permission is missing: no later call of this run can go better."""
+    return isinstance(failure, RunCannotContinue) and failure.credentials
 
 
 def _refusal(ref: RecordRef, prop: str, value: str | None, schema: FieldSchema | None) -> Rejected | None:
