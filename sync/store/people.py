@@ -14,7 +14,7 @@ from sync.gather import CompanySource, OwnerNames, PersonSources, RecordSource
 from sync.resolve import PEOPLE_OBJECTS, Identity, Link, Method, ResolvedPerson, Role, person_id, resolve
 from sync.store import outbox, schema
 from sync.store.db import insert_into
-from sync.store.refs import COMPANY_OBJECT, aliases_of, by_object, follow_aliases, here, parts
+from sync.store.refs import COMPANY_OBJECT, aliases_of, by_object, follow_aliases, here, moved_into, parts
 
 __all__ = ["ResolveCounts", "any_touched", "load_owner_names", "load_sources", "resolve_touched", "settle_dirty"]
 
@@ -86,10 +86,11 @@ def _cluster(tx: Connection, refs: Iterable[RecordRef]) -> _Cluster:
         people |= asked_people
         emails |= asked_emails
         forward = dict(aliases_of(tx, frontier))
-        found.aliases.update(forward)
+        backward = dict(moved_into(tx, frontier))
+        found.aliases |= forward | backward
         reached = {ref for identity in live for ref in identity.cross_refs}
         reached.update(forward.values())
-        reached.update(_moved_here(tx, frontier, found.aliases))
+        reached.update(backward)
         reached.update(_naming(tx, frontier))
         reached.update(_of_people(tx, asked_people))
         reached.update(_of_emails(tx, asked_emails))
@@ -129,17 +130,6 @@ def _link(ref: RecordRef, row: Any) -> Link:
 
 def _refs(rows: Iterable[Any]) -> Iterator[RecordRef]:
     return (RecordRef(crm=Crm(row[0]), object=row[1], id=row[2]) for row in rows)
-
-
-def _moved_here(tx: Connection, refs: Iterable[RecordRef], aliases: dict[RecordRef, RecordRef]) -> Iterator[RecordRef]:
-    a = schema.alias.c
-    for (conn, object), ids in by_object(refs).items():
-        for part in parts(ids):
-            where = and_(a.conn == conn, a.new_object == object, a.new_id.in_(part))
-            for row in tx.execute(select(a.object, a.old_id, a.new_id).where(where)):
-                old = RecordRef(crm=Crm(conn), object=row.object, id=row.old_id)
-                aliases[old] = RecordRef(crm=Crm(conn), object=object, id=row.new_id)
-                yield old
 
 
 def _naming(tx: Connection, refs: Iterable[RecordRef]) -> Iterator[RecordRef]:

@@ -28,7 +28,7 @@ from sync.store import outbox, schema
 from sync.store.accounts import Cursor, load_cursor, pin_account, pinned_accounts, save_owners, save_window
 from sync.store.db import PageStatement, to_json
 from sync.store.engagement import any_waiting, counter_events, insert_counter_events, place_waiting, save_engagement
-from sync.store.refs import SaveCounts, aliases_of, by_object, dirty_employees, here, mark_dirty, parts
+from sync.store.refs import SaveCounts, aliases_of, by_object, dirty_employees, here, mark_dirty, moved_into, parts
 
 __all__ = [
     "Cursor",
@@ -252,7 +252,9 @@ def save_people(
     mark_dirty(tx, [ref for ref in page.grown if ref in stored], "engagement")
     if any_waiting(tx):
         arrived = [row for row in [*page.fresh, *page.readdressed] if not row.gone]
-        awaited = [str(ref) for ref in (*(row.ref for row in arrived), *page.aliases)]
+        here_now = {*(row.ref for row in arrived), *page.aliases}
+        # Also what was written of them under names they had before.
+        awaited = [str(ref) for ref in here_now | _former_names(tx, here_now)]
         place_waiting(tx, [*awaited, *(a for row in arrived for a in _read(row.emails))], seen_at=seen_at)
     return page.counts
 
@@ -404,6 +406,15 @@ def _may_be_ours(row: RecordRow, before: RecordRow, ours: Mapping[str, str]) -> 
         return False
     now, then = _read(row.facts), _read(before.facts)
     return any(now.get(fact) != then.get(fact) for fact in ours)
+
+
+def _former_names(tx: Connection, refs: Iterable[RecordRef]) -> set[RecordRef]:
+    """The records that went into these, however long ago."""
+    found: set[RecordRef] = set()
+    ends = set(refs)
+    while ends := {old for old, _ in moved_into(tx, ends)} - found:
+        found |= ends
+    return found
 
 
 def _newly_absorbed(tx: Connection, records: Iterable[PersonRecord]) -> dict[RecordRef, list[RecordRef]]:

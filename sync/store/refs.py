@@ -21,6 +21,7 @@ __all__ = [
     "follow_aliases",
     "here",
     "mark_dirty",
+    "moved_into",
     "parts",
 ]
 
@@ -87,6 +88,20 @@ def aliases_of(tx: Connection, refs: Iterable[RecordRef]) -> Iterator[tuple[Reco
             for row in tx.execute(found):
                 old = RecordRef(crm=Crm(conn), object=object, id=row.old_id)
                 yield old, RecordRef(crm=Crm(conn), object=row.new_object, id=row.new_id)
+
+
+def moved_into(tx: Connection, refs: Iterable[RecordRef]) -> Iterator[tuple[RecordRef, RecordRef]]:
+    """(old, new) of every record that was merged or converted into one of these, without a stop between."""
+    a = schema.alias.c
+    for (conn, object), ids in by_object(refs).items():
+        crm = Crm(conn)
+        for part in parts(ids):
+            where = and_(a.conn == conn, a.new_object == object, a.new_id.in_(part))
+            for row in tx.execute(select(a.object, a.old_id, a.new_id).where(where)):
+                yield (
+                    RecordRef(crm=crm, object=row.object, id=row.old_id),
+                    RecordRef(crm=crm, object=object, id=row.new_id),
+                )
 
 
 def follow_aliases(tx: Connection, refs: Iterable[RecordRef]) -> dict[RecordRef, RecordRef]:

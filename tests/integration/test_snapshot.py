@@ -389,7 +389,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(steps=st.lists(STEP, max_size=25), buckets=st.sampled_from([1, 2]))
 def test_growing_gives_what_making_it_anew_gives(
     steps: list[Any], buckets: int, tmp_path_factory: pytest.TempPathFactory

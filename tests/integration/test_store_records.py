@@ -589,6 +589,15 @@ def test_an_event_of_a_merged_record_belongs_to_the_survivor(store: Store) -> No
     assert placed(store) == {"early": ("2", None), "late": ("2", None)}
 
 
+def test_an_event_of_a_converted_lead_waits_for_its_contact(store: Store) -> None:
+    """The first load can bring the lead and its tasks before the contact."""
+    save(store, gone(lead(1), sf_contact(1)))
+    save_events(store, did(lead(1), "t1"))
+    assert placed(store) == {"t1": (None, str(lead(1)))}
+    save(store, person(sf_contact(1)))
+    assert placed(store) == {"t1": (sf_contact(1).id, None)}
+
+
 def test_an_event_of_a_deleted_record_waits_until_the_record_is_restored(store: Store) -> None:
     save(store, gone(contact(1)))
     save_events(store, did(contact(1), "e1"))
