@@ -98,7 +98,7 @@ def test_every_query_is_one_that_spark_can_read(newest: bool) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1, 499_999, 500_000, 1_000_001, -1, -499_999, -500_000, -500_001, -1_000_000])
-@pytest.mark.parametrize("share", [1, 3_300, 10_000])
+@pytest.mark.parametrize("share", [1, 3_300, 5_000, 10_000])
 def test_integer_division_rounds_as_it_says(value: int, share: int) -> None:
     """Toward minus infinity, and halves away from zero; engines' own division rounds toward zero."""
     size = abs(value) * share

@@ -258,6 +258,17 @@ VECTORS: dict[str, Vector] = {
     "C9: absent, every 60 days": Vector(
         engagement=dimension(group(replace(ABSENT, every=True)), floor=None), cases=[([DELIVERED, *views(179)], "-20")]
     ),
+    **{
+        f"absent, every month, on {day}": Vector(
+            engagement=dimension(group(replace(ABSENT, span=Span(1, Unit.MONTH), every=True)), floor=None),
+            cases=[([event("e", "page_view", seen)], points) for seen, points in cases],
+            today=day,
+        )
+        for day, cases in (
+            (date(2026, 2, 28), ((date(2026, 1, 31), "-10"), (date(2025, 12, 29), "-20"), (date(2026, 1, 29), "-10"))),
+            (date(2026, 3, 30), ((date(2026, 1, 31), "-10"), (date(2026, 1, 30), "-20"), (date(2026, 2, 28), "-10"))),
+        )
+    },
     "C10: no events, created 45 days ago": Vector(
         engagement=dimension(group(ABSENT), floor=None), cases=[([], "0")], created=TODAY - timedelta(days=45)
     ),
