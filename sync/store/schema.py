@@ -405,6 +405,7 @@ outbox = Table(
         **only_where("state IN ('pending','inflight')"),
     ),
     Index("ix_outbox_state", "state", "conn", "object"),
+    Index("ix_outbox_record", "conn", "object", "id"),  # uq_outbox_open serves only who names its states
 )
 
 conflict = Table(  # where a person's edit, or two records of one address, keeps us from writing
@@ -424,6 +425,7 @@ conflict = Table(  # where a person's edit, or two records of one address, keeps
     Column("seen_at", Instant, nullable=False),
     Column("settled_at", Instant),
     UniqueConstraint("kind", "conn", "object", "id", "field"),
+    Index(None, "person_id"),
 )
 
 # -- runs --------------------------------------------------------------------------------------------------------

@@ -85,6 +85,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("kind", "conn", "object", "id", "field", name="uq_conflict_kind_conn_object_id_field"),
     )
+    op.create_index("ix_conflict_person_id", "conflict", ["person_id"], unique=False)
     op.create_table(
         "cross_ref",
         sa.Column("conn", sa.String(), nullable=False),
@@ -256,6 +257,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("op_key", name="uq_outbox_op_key"),
     )
+    op.create_index("ix_outbox_record", "outbox", ["conn", "object", "id"], unique=False)
     op.create_index("ix_outbox_state", "outbox", ["state", "conn", "object"], unique=False)
     op.create_index(
         "uq_outbox_open",
