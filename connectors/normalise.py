@@ -210,7 +210,7 @@ _BY_TYPE: Mapping[str, Converter] = MappingProxyType(
         "boolean": boolean,
         "date": moment,
         "instant": moment,
-        "text": lambda value: as_text(value).strip(),
+        "text": lambda value: _text(value),
         "list": lambda value: as_text(value).strip(),
     }
 )
@@ -233,8 +233,19 @@ def converter(field: FactField, kind: FieldKind | None = None) -> Converter:
     return _unless_blank(last) if last in (moment, number) else _remembering(_unless_blank(last))
 
 
+LONGEST_TEXT = 10_000
+"""Characters of a text that still says something about a person; more is a mistake, or an attack on whoever reads it."""
+
+
 def _plain(value: Scalar) -> Scalar | None:
-    return (value.strip() or None) if isinstance(value, str) else value
+    return (_text(value) or None) if isinstance(value, str) else value
+
+
+def _text(value: Scalar) -> str:
+    text = as_text(value).strip()
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"{len(text):,} characters, more than {LONGEST_TEXT:,} are not read")
+    return text
 
 
 def _unless_blank(last: Converter) -> Converter:
