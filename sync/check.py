@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from connectors.errors import ConnectorError
 from connectors.port import Connector
-from connectors.records import AccountInfo, Crm, Owner, OwnerKind
+from connectors.records import AccountInfo, Crm, Owner, OwnerKind, StreamKind, Window
 from sync.assign import OwnerDirectory
 from sync.run import Parts, exit_code
 from sync.schedule import Cron, next_slots
@@ -75,11 +75,11 @@ def check_online(parts: Parts) -> list[Finding]:
             found.append(Finding(where=crm, message=f"signed in to {account.name} ({account.id}), {zone}"))
             found += _pinned(parts, account)
             fields = _fields(parts, connector)
-            found += _told(account, fields) + fields
+            read = _streams(connector)
+            found += _told(connector.check(), fields) + fields + read
             owners[crm] = connector.owners()
         except ConnectorError as error:
-            message = str(error).removeprefix(f"{crm}: ")
-            found.append(Finding(where=crm, message=message, error=True, exit_code=exit_code(error)))
+            found.append(_failed(crm, error))
     directory = OwnerDirectory(
         owners=[owner for listed in owners.values() for owner in listed],
         team=parts.policy.team,
@@ -90,6 +90,34 @@ def check_online(parts: Parts) -> list[Finding]:
         found += _outsiders(parts, crm, listed, directory)
         found += _queues(parts, crm, listed)
     found += _native_sync(parts)
+    return found
+
+
+def _failed(crm: Crm, error: ConnectorError) -> Finding:
+    message = str(error).removeprefix(f"{crm}: ")
+    return Finding(where=crm, message=message, error=True, exit_code=exit_code(error))
+
+
+def _streams(connector: Connector) -> list[Finding]:
+    """Whether everything that is pulled may be read: the first page of an empty window of each stream."""
+    found: list[Finding] = []
+    now = connector.now()
+    empty = Window(lo=now, hi=now)
+    for stream in connector.streams():
+        pages: Iterable[object]
+        match stream.kind:
+            case StreamKind.PEOPLE:
+                pages = connector.people(stream, empty, None)
+            case StreamKind.COMPANIES:
+                pages = connector.companies(stream, empty, None)
+            case StreamKind.ENGAGEMENT:
+                pages = connector.engagement(stream, empty, None)
+            case StreamKind.OWNERS:
+                continue
+        try:
+            next(iter(pages), None)
+        except ConnectorError as error:
+            found.append(_failed(connector.crm, error))
     return found
 
 
