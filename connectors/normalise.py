@@ -234,7 +234,7 @@ def converter(field: FactField, kind: FieldKind | None = None) -> Converter:
 
 
 LONGEST_TEXT = 10_000
-"""Characters of a text that still says something about a person; more is a mistake, or an attack on whoever reads it."""
+"""Characters of a text that can still say something about a person; more is a mistake, or an attack on readers."""
 
 
 def _plain(value: Scalar) -> Scalar | None:
