@@ -103,7 +103,7 @@ def load(folder: Path | None = None, *, environment: Mapping[str, str] | None = 
                 custom=fields.custom,
                 seniority=fields.seniority,
                 fields_hash=fields.hash,
-                mapped=_facts_by_property(fields),
+                mapped=fields.facts_by_property(),
             ),
         )
     if settings is not None:
@@ -111,15 +111,6 @@ def load(folder: Path | None = None, *, environment: Mapping[str, str] | None = 
     if problems or settings is None or policy is None or fields is None:
         raise PolicyInvalid(problems)
     return Loaded(folder=folder, settings=settings, policy=policy, fields=fields, warnings=tuple(warnings))
-
-
-def _facts_by_property(fields: mapping.Mapping) -> dict[tuple[str, str], dict[str, str]]:
-    """(CRM, object) -> property -> the fact read from it."""
-    return {
-        (crm.value, object): {fact.property: fact.fact for fact in one.facts if fact.property}
-        for crm, half in fields.map.crms.items()
-        for object, one in half.objects.items()
-    }
 
 
 def _source(folder: Path, name: str) -> Source | None:

@@ -6,6 +6,7 @@ Without the file the mapping of the template that `init` writes is used.
 from __future__ import annotations
 
 import collections.abc
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -67,6 +68,10 @@ class Mapping:
     seniority: SeniorityTable = ()
     custom: collections.abc.Mapping[str, Fact] = field(default_factory=dict)
     hash: str = ""
+
+    def reading(self, crm: Crm) -> str:
+        """Names what is read from one CRM, and how: when it moves, that CRM's records are read again."""
+        return hashlib.sha256(repr(self.map.crms[crm]).encode()).hexdigest()[:16]
 
     def facts_by_property(self) -> dict[tuple[str, str], dict[str, str]]:
         """(CRM, object) -> property -> the first fact it is read as."""

@@ -290,7 +290,7 @@ class Runner:
             settle=self.parts.settings.pull.settle,
             overlap=self.parts.settings.pull.overlap,
             ours=self._ours(connector.crm),
-            mapping=self.parts.fields.hash,
+            mapping=self.parts.fields.reading(connector.crm),
             account=self._accounts[connector.crm],
             stop=self._stopping,
             reached=self._pulled,
