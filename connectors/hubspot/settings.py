@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
 
-__all__ = ["ApiVersion", "HubSpotSettings", "OAuth", "Token", "is_loopback"]
+from connectors.address import is_loopback
+
+__all__ = ["ApiVersion", "HubSpotSettings", "OAuth", "Token"]
 
 ApiVersion = Literal["v3", "2026-03"]
 
@@ -25,16 +26,6 @@ class OAuth:
 
 Token = str | Callable[[], str] | OAuth
 """A private app's token or a service key, something that fetches it, or an OAuth app."""
-
-
-def is_loopback(host: str | None) -> bool:
-    """A literal of 127.0.0.0/8, ``::1``, or ``localhost``; never a name that merely resolves there."""
-    if host is None:
-        return False
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

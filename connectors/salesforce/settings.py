@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from connectors.address import is_loopback
 
 __all__ = [
     "Auth",
@@ -14,7 +15,6 @@ __all__ = [
     "PasswordToken",
     "SalesforceSettings",
     "Session",
-    "is_loopback",
     "on_salesforce",
 ]
 
@@ -63,16 +63,6 @@ class Session:
 
 
 Auth = ClientCredentials | PasswordToken | Jwt | Session
-
-
-def is_loopback(host: str | None) -> bool:
-    """A literal of 127.0.0.0/8, ``::1``, or ``localhost``; never a name that merely resolves there."""
-    if host is None:
-        return False
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def on_salesforce(host: str | None) -> bool:

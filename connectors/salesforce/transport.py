@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
-from connectors.salesforce.settings import is_loopback
+from connectors.address import is_loopback
 
 __all__ = ["never_sent", "open_session", "open_wire"]
 

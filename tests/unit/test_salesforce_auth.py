@@ -14,6 +14,7 @@ import responses
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from connectors.address import is_loopback
 from connectors.errors import OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
 from connectors.retry import Patience
 from connectors.salesforce.client import Client
@@ -24,7 +25,6 @@ from connectors.salesforce.settings import (
     PasswordToken,
     SalesforceSettings,
     Session,
-    is_loopback,
 )
 
 ORG, USER = "00D5g0000000001EAA", "0055g0000000002AAA"
