@@ -17,7 +17,9 @@ import structlog
 
 __all__ = ["Redactor", "configure", "get_logger"]
 
-SECRET_KEYS = re.compile(r"token|secret|password|authorization|api_key|assertion|session_id|private_key|cookie", re.I)
+SECRET_KEYS = re.compile(
+    r"token|secret|password|authorization|api[_-]?key|assertion|session_id|private_key|cookie", re.I
+)
 PERSONAL_KEYS = frozenset(
     {
         "email",
@@ -35,12 +37,16 @@ PERSONAL_KEYS = frozenset(
     }
 )
 SECRET_TEXT = re.compile(
-    r"Bearer\s+[\w.!~+/=-]+"
+    r"(?i:Bearer|Basic)\s+[\w.!~+/=-]+"
     r"|pat-[a-z0-9]+-[\w-]+"
     r"|00D[A-Za-z0-9]{12,15}![\w.!]+"
-    r"|(?<=access_token=)[^&\s\"']+|(?<=refresh_token=)[^&\s\"']+|(?<=client_secret=)[^&\s\"']+"
+    r"|(?P<name>(?i:access_token|refresh_token|client_secret|security_token|assertion|password|session_?id)"
+    r"[\"']?\s*[=:]\s*[\"']?)[^&\s\"',;}]+"
 )
-ADDRESS_TEXT = re.compile(r"[\w.+'-]+@[\w-]+(?:\.[\w-]+)+")
+BOUND_VALUES = re.compile(r"\[parameters: .*\](?=\s*(?:\(Background|$))", re.DOTALL)
+"""What SQLAlchemy adds to its messages: the values of a statement, which are people."""
+
+ADDRESS_TEXT = re.compile(r"[\w+-][\w.+'-]*(?:@|%40)[\w-]+(?:\.[\w-]+)+")
 
 Event = MutableMapping[str, Any]
 
@@ -58,19 +64,33 @@ class Redactor:
 
     def __call__(self, logger: Any, method: str, event: Event) -> Event:
         for key, value in event.items():
-            event[key] = self._clean(key, value)
+            event[key] = self._traces(value) if key == "exception" else self._clean(key, value)
         return event
 
     def _clean(self, key: str, value: Any) -> Any:
         if SECRET_KEYS.search(key):
             return "***"
         match value:
-            case str():
-                return self._hash(value) if key in PERSONAL_KEYS else self.text(value)
+            case bool() | None:
+                return value
             case Mapping():
-                return {str(k): self._clean(str(k), v) for k, v in value.items()}
+                return {self.text(str(k)): self._clean(str(k), v) for k, v in value.items()}
             case list() | tuple() | set() | frozenset():
                 return [self._clean(key, one) for one in value]
+            case _ if key in PERSONAL_KEYS:
+                return self._hash(str(value))
+            case int() | float():
+                return value
+            case _:
+                return self.text(str(value))
+
+    def _traces(self, value: Any) -> Any:
+        """A traceback as `structlog.tracebacks` makes it: the keys are the package's, ``name`` is a function's."""
+        match value:
+            case Mapping():
+                return {k: self._traces(v) for k, v in value.items()}
+            case list() | tuple():
+                return [self._traces(one) for one in value]
             case bool() | int() | float() | None:
                 return value
             case _:
@@ -80,10 +100,13 @@ class Redactor:
         """A text without the secrets and addresses in it."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return ADDRESS_TEXT.sub(lambda found: self._hash(found.group()), SECRET_TEXT.sub("***", text))
+        text = BOUND_VALUES.sub("[parameters: ***]", text)
+        text = SECRET_TEXT.sub(lambda found: f"{found['name'] or ''}***", text)
+        return ADDRESS_TEXT.sub(lambda found: self._hash(found.group().replace("%40", "@")), text)
 
     def _hash(self, value: str) -> str:
-        return "~" + hashlib.blake2b(value.casefold().encode(), key=self._key, digest_size=6).hexdigest()
+        plain = value.strip().casefold().encode()
+        return "~" + hashlib.blake2b(plain, key=self._key, digest_size=6).hexdigest()
 
 
 def configure(*, level: str, key: bytes, secrets: frozenset[str] = frozenset(), stream: TextIO | None = None) -> None:

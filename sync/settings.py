@@ -13,9 +13,21 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
 
 from connectors.records import Crm
-from scoring.document import Kind, Node, PolicyInvalid, Problem, Source, Unreadable, did_you_mean, read_document
+from scoring.document import (
+    Kind,
+    Node,
+    PolicyInvalid,
+    Problem,
+    Source,
+    Unreadable,
+    did_you_mean,
+    parse_clock,
+    read_document,
+)
 from sync.schedule import Cron, Every, Schedule
 
 __all__ = [
@@ -113,9 +125,9 @@ class Guard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The whole file. ``secrets`` are the resolved values, for the log's redactor."""
+    """The whole file. ``secrets`` are the resolved values, for the log's redactor; ``store`` may hold a password."""
 
-    store: str
+    store: str = field(repr=False)
     hubspot: HubSpotConnection | None
     salesforce: SalesforceConnection | None
     owner_authority: OwnerAuthority
@@ -135,6 +147,7 @@ class Settings:
 # -- reading -----------------------------------------------------------------------------------------------------
 
 REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}:]+)(?P<has_default>:-(?P<default>[^}]*))?\}")
+OPENED = re.compile(r"\$\{")
 LITERAL_TOKEN = re.compile(r"pat-|00D[A-Za-z0-9]{9}")
 
 KEYS = ("store", "engine", "connections", "owner_authority", "pull", "jobs", "recovery", "guard")
@@ -184,7 +197,7 @@ class _Reader:
         found = root.fields(*KEYS, required=("connections",), later=LATER)
         hubspot, salesforce = self._connections(found.get("connections"))
         if (engine := found.get("engine")) is not None:
-            engine.choice(("duckdb",), "engine")
+            _engine(engine)
         pull = _clocks(found.get("pull"), settle=timedelta(0), overlap=timedelta(minutes=15))
         recovery = _clocks(found.get("recovery"), readback_after=timedelta(seconds=90))
         authority = OwnerAuthority.BOTH
@@ -194,7 +207,7 @@ class _Reader:
             if authority in connected and connected[authority] is None:
                 node.error(f"{authority} is to decide on owners, but it is not among the connections")
         return Settings(
-            store=self._address(found["store"]) if "store" in found else "sqlite:///state/mqlsync.db",
+            store=self._url(found["store"]) if "store" in found else "sqlite:///state/mqlsync.db",
             hubspot=hubspot,
             salesforce=salesforce,
             owner_authority=authority,
@@ -211,7 +224,7 @@ class _Reader:
         if node is None:
             return None, None
         found = node.fields("hubspot", "salesforce", what="connection")
-        if not found:
+        if node.kind is Kind.MAPPING and not node.entries:
             node.error("at least one connection is needed: hubspot or salesforce")
         hubspot = self._hubspot(found["hubspot"]) if "hubspot" in found else None
         salesforce = self._salesforce(found["salesforce"]) if "salesforce" in found else None
@@ -227,7 +240,7 @@ class _Reader:
         return HubSpotConnection(
             base_url=self._address(found["base_url"]) if "base_url" in found else "https://api.hubapi.com",
             api_version=found["api_version"].choice(("v3", "2026-03"), "version") if "api_version" in found else "v3",
-            proxy=self._secret(found["proxy"]) if "proxy" in found else None,
+            proxy=self._url(found["proxy"]) if "proxy" in found else None,
             place=node,
             **auth,
         )
@@ -250,7 +263,7 @@ class _Reader:
             base_url=self._address(found["base_url"]) if "base_url" in found else "",
             api_version=found["api_version"].text() if "api_version" in found else "59.0",
             share_of_day=share,
-            proxy=self._secret(found["proxy"]) if "proxy" in found else None,
+            proxy=self._url(found["proxy"]) if "proxy" in found else None,
             place=node,
             **auth,
         )
@@ -261,7 +274,8 @@ class _Reader:
             return {}
         known = tuple(dict.fromkeys(key for way in ways for key in way))
         found = node.fields(*known)
-        if set(found) not in [set(way) for way in ways]:
+        understood = node.kind is Kind.MAPPING and len(found) == len(node.entries)
+        if understood and set(found) not in [set(way) for way in ways]:
             spelled = "; or ".join("{" + ", ".join(way) + "}" for way in ways)
             node.error(f"give exactly one way to sign in: {spelled}")
         return {key: self._address(value) if key in plain else self._secret(value) for key, value in found.items()}
@@ -269,7 +283,25 @@ class _Reader:
     # -- values from outside the file
 
     def _address(self, node: Node) -> str:
-        return REFERENCE.sub(lambda reference: self._resolve(node, reference), node.text())
+        text = node.text()
+        if len(OPENED.findall(text)) != len(REFERENCE.findall(text)):
+            node.error("a '${' that is no reference: write ${NAME}, ${NAME:-default} or ${file:/path}")
+            return ""
+        return REFERENCE.sub(lambda reference: self._resolve(node, reference), text)
+
+    def _url(self, node: Node) -> str:
+        """An address that can hold a password, which is then a secret."""
+        url = self._address(node)
+        try:
+            password = urlsplit(url).password
+        except ValueError:
+            # Whoever uses the address says what is wrong with it.
+            return url
+        if password:
+            self._secrets.add(password)
+            if password in node.value:
+                node.warn("a password written in a file is read by everybody who reads the file: write ${NAME}")
+        return url
 
     def _secret(self, node: Node) -> str:
         text = node.text()
@@ -286,14 +318,23 @@ class _Reader:
         name = reference["name"]
         if reference["file"]:
             try:
-                return self._read_secret(name).strip()
+                secret = self._read_secret(name).strip()
             except OSError as error:
                 self._missing(node, f"{name} cannot be read: {error.strerror}")
                 return ""
+            except UnicodeDecodeError:
+                self._missing(node, f"{name} cannot be read: it is no UTF-8 text")
+                return ""
+            if not secret:
+                self._missing(node, f"{name} is empty")
+            return secret
         if self._environment.get(name):
             return self._environment[name]
         if reference["has_default"]:
             return reference["default"]
+        if name in self._environment:
+            self._missing(node, f"{name} is empty in the environment")
+            return ""
         near = did_you_mean(name, [key for key in self._environment if key.isupper()])
         self._missing(node, f"the environment has no {name}{near or ': set it before a run'}")
         return ""
@@ -303,6 +344,13 @@ class _Reader:
             node.error(message)
         else:
             node.warn(message)
+
+
+def _engine(node: Node) -> None:
+    if node.get("spark") is not None or node.value == "spark":
+        node.error("'spark' is not supported by this version yet")
+    else:
+        node.choice(("duckdb",), "engine")
 
 
 def _clocks(node: Node | None, **defaults: timedelta) -> dict[str, timedelta]:
@@ -317,6 +365,8 @@ def _jobs(node: Node) -> dict[str, Job]:
 def _job(name: str, node: Node) -> Job:
     found = node.fields("every", "cron", "timezone", "do", required=("do",))
     stages = frozenset(_stage(stage) for stage in found["do"].each()) if "do" in found else frozenset()
+    if "do" in found and found["do"].kind is Kind.LIST and not found["do"].items:
+        found["do"].error("a job does at least one of " + ", ".join(StageName))
     if "every" in found and "cron" in found:
         node.error("give every or cron, not both")
     if "timezone" in found and "cron" not in found:
@@ -332,24 +382,36 @@ def _stage(node: Node) -> StageName:
 
 
 def _schedule(found: Mapping[str, Node]) -> Schedule | None:
+    hourly: Schedule = Every(interval=timedelta(hours=1))
     if (every := found.get("every")) is not None:
-        interval = every.clock()
-        if interval < timedelta(seconds=10):
-            every.error("a job cannot run more often than every 10 seconds")
-            interval = timedelta(hours=1)
-        return Every(interval=interval)
+        return every.read(lambda text: Every(interval=_interval(text)), hourly)
     if (cron := found.get("cron")) is None:
         return None
-    zone = found["timezone"].text() if "timezone" in found else "UTC"
+    zone = found["timezone"].read(_zone, "UTC") if "timezone" in found else "UTC"
 
     def parse(text: str) -> Schedule:
         try:
             return Cron(expression=text, timezone=zone)
-        except (ValueError, KeyError) as error:
+        except ValueError as error:
             raise Unreadable(str(error)) from error
 
-    hourly: Schedule = Every(interval=timedelta(hours=1))
     return cron.read(parse, hourly)
+
+
+def _interval(text: str) -> timedelta:
+    interval = parse_clock(text)
+    if interval < timedelta(seconds=10):
+        raise Unreadable("a job cannot run more often than every 10 seconds")
+    return interval
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, KeyError):
+        near = did_you_mean(text, sorted(available_timezones()))
+        raise Unreadable(f"unknown timezone '{text}'{near}") from None
+    return text
 
 
 def _guard(node: Node | None) -> Guard | None:
