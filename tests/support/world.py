@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,10 +40,12 @@ class World:
         return environment(self.box)
 
     @contextmanager
-    def opened(self, reached: Callable[[str], None] | None = None) -> Iterator[Opened]:
+    def opened(
+        self, reached: Callable[[str], None] | None = None, *, sleep: Callable[[float], None] = time.sleep
+    ) -> Iterator[Opened]:
         self.places.clear()
         loaded = load(self.config, environment=self.environment)
-        with open_parts(loaded, reached=reached or self.places.append, patience=QUICK) as opened:
+        with open_parts(loaded, reached=reached or self.places.append, patience=QUICK, sleep=sleep) as opened:
             yield opened
 
     def setup(self) -> None:
