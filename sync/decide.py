@@ -463,7 +463,8 @@ class Decider:
         confirmed = self.directory.owner_id_for(
             person.assignment.owner_key, leader.state.ref.crm, leader.state.ref.object
         )
-        return confirmed is None or leader.state.acked.get(prop) == confirmed
+        # What stands there already was confirmed by being read.
+        return confirmed is None or confirmed in (leader.owner, leader.state.acked.get(prop))
 
     # -- task ------------------------------------------------------------------------------------------------
 

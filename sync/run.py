@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -452,6 +452,7 @@ class Runner:
             adopt=self._adopt,
             moved=self._moved,
             batch=parts.new_id,
+            leads=leading(parts.settings.owner_authority, parts.connectors),
         )
 
     def _adopt(self, tx: Connection, person_id: str, conflict: Conflict) -> bool:
@@ -512,6 +513,12 @@ def owner_directory(tx: Connection, parts: Parts) -> OwnerDirectory:
         crms=crms,
         takes=takers(parts.policy.write, deciding(parts.settings.owner_authority, crms)),
     )
+
+
+def leading(authority: OwnerAuthority, crms: Collection[Crm]) -> Crm | None:
+    """The CRM whose owners the other one follows; None where neither does."""
+    first = {OwnerAuthority.HUBSPOT: Crm.HUBSPOT, OwnerAuthority.SALESFORCE: Crm.SALESFORCE}.get(authority)
+    return first if len(crms) > 1 else None
 
 
 def deciding(authority: OwnerAuthority, crms: Sequence[Crm]) -> tuple[Crm, ...]:

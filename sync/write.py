@@ -79,6 +79,7 @@ class Writer:
     readback_after  how long an unanswered write rests before it is read back
     reached         called after every commit and around every send, with the name of the place
     check           raises in every transaction that must not commit any more (`runs.check_leases`)
+    leads           the CRM that decides on owners, where the other one's owners follow its answers
     """
 
     store: Store
@@ -96,6 +97,7 @@ class Writer:
     moved: Callable[[Connection, RecordRef, RecordRef | None, str], None]
     batch: Callable[[], str]
     check: Callable[[Connection], None] = lambda tx: None
+    leads: Crm | None = None
 
     def write(self, done: Callable[[Crm, int], None] = lambda crm, rows: None) -> dict[Crm, WriteReport]:
         """Send until nothing is ready, read back what got no answer, and send again what that showed missing."""
@@ -279,6 +281,7 @@ class Writer:
                         assert_never(other)
             note_confirmed(tx, seen)
             outbox.acknowledge(tx, confirmed, at=self.now())
+            self._let_follow(tx, rows, confirmed)
             outbox.remove(tx, finished)
         self.reached(f"write:{connector.crm}:compared")
         return left
@@ -340,7 +343,19 @@ class Writer:
                 case other:
                     assert_never(other)
         outbox.acknowledge(tx, confirmed, at=self.now())
+        self._let_follow(tx, [row for row, _ in part], confirmed)
         outbox.remove(tx, finished)
+
+    def _let_follow(
+        self, tx: Connection, rows: Sequence[OutboxRow], confirmed: Mapping[RecordRef, Mapping[str, str | None]]
+    ) -> None:
+        """The other CRM's owner waited for this one's answer: plan these people once more, in this run."""
+        for row in rows:
+            if row.ref.crm != self.leads:
+                continue
+            results = self.results[row.ref.crm, row.ref.object]
+            if any(results.get(p) is Result.OWNER for p in confirmed.get(row.ref, {})):
+                decisions.mark_dirty(tx, row.person_id, "owner")
 
     def _not_taken(
         self, row: OutboxRow, fields: Mapping[str, str | None], values: Mapping[str, str | None]
