@@ -73,25 +73,28 @@ class Decider:
 
     def decide(self, tx: Connection, cards: Iterable[Sequence[Scorecard]]) -> Decided:
         """Qualify everybody in ``cards``, give new MQLs an owner, and queue what the CRMs must be told."""
-        touched: list[str] = []
+        waiting: list[str] = []
         for part in cards:
-            touched += self._qualify(tx, part)
+            waiting += self._qualify(tx, part)
         if self.assigning:
             self._assign(tx)
             # An episode that a run without `assign` opened: its person need not be among the cards.
-            seen = set(touched)
-            touched += [row.person_id for row in self.decided.assigned if row.person_id not in seen]
-        for start in range(0, len(touched), PART):
-            self._plan(tx, touched[start : start + PART])
+            seen = set(waiting)
+            waiting += [row.person_id for row in self.decided.assigned if row.person_id not in seen]
+        for start in range(0, len(waiting), PART):
+            self._plan(tx, decisions.load_people(tx, waiting[start : start + PART]).values())
         return self.decided
 
     # -- qualify ---------------------------------------------------------------------------------------------
 
     def _qualify(self, tx: Connection, cards: Sequence[Scorecard]) -> list[str]:
+        """Qualify a part and plan for whoever needs no rep. Returns the others, to be planned after `_assign`."""
         people = decisions.load_people(tx, [card.person_id for card in cards])
         episodes: list[EpisodeRow] = []
         rows: list[dict[str, Any]] = []
         told: list[tuple[PersonState, Scorecard, Decision]] = []
+        complete: list[PersonState] = []
+        waiting: list[str] = []
         for card in cards:
             person = people[card.person_id]
             decision = qualify(
@@ -116,6 +119,11 @@ class Decider:
             self._count(decision.status, 1)
             if decision.opens is not None or person.open_episode is not None:
                 self._waiting[person.person_id] = decision.status
+            moved = decision.opens is not None or decision.closes is not None
+            if moved or (person.open_episode is not None and person.assignment is None):
+                waiting.append(person.person_id)
+            else:
+                complete.append(person if row is None else replace(person, **row))
         self.decided.people += len(cards)
         decisions.save_episodes(tx, episodes)
         decisions.save_people(tx, rows)
@@ -123,7 +131,8 @@ class Decider:
             if decision.opens is not None:
                 outbox.release_held(tx, person.person_id, at=self.as_of)
         self._save_ledgers(tx, told)
-        return [card.person_id for card in cards]
+        self._plan(tx, complete)
+        return waiting
 
     def _count(self, status: Status, n: int) -> None:
         self.decided.statuses[status] = self.decided.statuses.get(status, 0) + n
@@ -328,13 +337,12 @@ class Decider:
 
     # -- plan ------------------------------------------------------------------------------------------------
 
-    def _plan(self, tx: Connection, person_ids: Sequence[str]) -> None:
-        people = decisions.load_people(tx, person_ids)
+    def _plan(self, tx: Connection, people: Iterable[PersonState]) -> None:
         writes: list[tuple[str, PlannedWrite]] = []
         settled: list[RecordRef] = []
         adopted: dict[RecordRef, Mapping[str, str | None]] = {}
         wanted: list[tuple[str, RecordRef, Mapping[str, str | None]]] = []
-        for person in people.values():
+        for person in people:
             for plan in self._plan_person(tx, person):
                 wanted.append((person.person_id, plan.ref, plan.desired))
                 adopted[plan.ref] = plan.adopted
