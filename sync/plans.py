@@ -7,7 +7,8 @@ against. Applying plans anew and sends only rows whose key is in the file, so a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -60,20 +61,18 @@ def as_document(report: RunReport, parts: Parts) -> dict[str, Any]:
         "statuses": report.decided.statuses,
         "changes": changes,
         "tasks": tasks,
-        "calls": _cost(changes, len(tasks), parts),
+        "calls": _cost(report, parts),
         "error": report.error,
     }
 
 
-def _cost(changes: Sequence[Mapping[str, Any]], tasks: int, parts: Parts) -> dict[str, int]:
-    """Calls that writing will make: one per batch, and one per batch of records read first."""
+def _cost(report: RunReport, parts: Parts) -> dict[str, int]:
+    """Calls that writing will make: one a batch of records or tasks, and one for each batch of records read first."""
     cost: dict[str, int] = {}
     for crm, connector in parts.connectors.items():
-        rows: dict[str, int] = {}
-        for change in changes:
-            if change["crm"] == crm:
-                rows[change["object"]] = rows.get(change["object"], 0) + 1
-        writes = sum(-(-n // connector.batch_size) for n in rows.values())
+        rows = Counter(write.ref.object for _, write in report.decided.changes if write.ref.crm is crm)
+        tasks = sum(task.person.crm is crm for _, task in report.decided.planned_tasks)
+        writes = sum(-(-n // connector.batch_size) for n in (*rows.values(), tasks))
         reads = sum(-(-n // connector.read_size) for n in rows.values())
         cost[crm] = writes + reads
     return cost
@@ -113,9 +112,12 @@ class PlanFile:
             body = json.loads(path.read_text())
             if body["format"] != FORMAT:
                 raise PlanUnusable(f"{path} is of format {body['format']!r}, this version reads {FORMAT!r}; plan again")
+            as_of = datetime.fromisoformat(body["as_of"])
+            if as_of.tzinfo is None:
+                raise ValueError(f"as_of {body['as_of']} does not say its zone")
             return cls(
                 job=body["job"],
-                as_of=datetime.fromisoformat(body["as_of"]),
+                as_of=as_of,
                 policy_version=body["policy_version"],
                 rows={change["key"]: change["record"] for change in body["changes"]},
             )
@@ -137,6 +139,8 @@ class PlanFile:
         return frozenset(self.rows)
 
     def refused(self, report: RunReport) -> list[str]:
-        """Records of the file whose row could not be planned alike any more."""
+        """Records of the file whose row could not be planned alike any more. None while a run decided nothing."""
+        if not report.decided.people and report.error is not None:
+            return []
         planned = {write.key for _, write in report.decided.changes}
         return sorted(record for key, record in self.rows.items() if key not in planned)
