@@ -68,7 +68,10 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing wrong with a file. ``line`` and ``col`` count from 1; ``path`` is empty for the file as a whole."""
+    """One thing wrong with a file. ``line`` and ``col`` count from 1; ``path`` is empty for the file as a whole.
+
+    ``whole``: the file cannot be read at all, so whatever else is said of it means nothing.
+    """
 
     file: str
     line: int
@@ -76,6 +79,7 @@ class Problem:
     path: str
     message: str
     warning: bool = False
+    whole: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return ": ".join(filter(None, (f"{self.file}:{self.line}:{self.col}", self.path, self.message)))
@@ -85,7 +89,10 @@ class PolicyInvalid(Exception):
     """The files cannot be loaded. ``problems`` are all their errors, by file, line and column."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line, p.col)))
+        found = dict.fromkeys(problems)
+        unread = {p.file for p in found if p.whole}
+        told = (p for p in found if p.whole or p.file not in unread)
+        self.problems = tuple(sorted(told, key=lambda p: (p.file, p.line, p.col)))
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
@@ -326,7 +333,7 @@ class Node:
         def parse(text: str) -> str:
             if text in options:
                 return text
-            near = did_you_mean(text, options)
+            near = did_you_mean(text, options) or (f"; there are {', '.join(options)}" if what else "")
             raise Unreadable(
                 f"unknown {what} '{text}'{near}" if what else f"'{text}' is not one of {', '.join(options)}{near}"
             )
@@ -394,7 +401,7 @@ def read_document(content: bytes | str, name: str) -> Node:
     problems: list[Problem] = []
 
     def broken(message: str, line: int = 1, col: int = 1) -> Node:
-        problems.append(Problem(file=name, line=line, col=col, path="", message=message))
+        problems.append(Problem(file=name, line=line, col=col, path="", message=message, whole=True))
         return Node(file=name, line=1, col=1, path="", kind=Kind.MAPPING, problems=problems)
 
     if len(content) > MAX_BYTES:
