@@ -112,17 +112,14 @@ class SalesforceConnector:
         return dict(self._client.calls)
 
     def check(self) -> AccountInfo:
-        """Proves that the token is good for the API, then names the org and what the configuration asks in vain.
+        """Proves that the token is good for the API, names the org and what the configuration asks in vain.
 
-        ``limits`` needs "View Setup and Configuration"; without it a describe is the proof.
+        One call where this user may read the org. Else ``limits`` is the proof, which needs "View Setup and
+        Configuration", and without that a describe.
         """
-        try:
-            self._client.get("limits/", kind="check")
-        except NotPossible as refused:
-            if refused.status != 403 or refused.refusal.code.startswith("API_"):
-                raise
-            self._describes.fresh(next(iter(self._fields.objects), "lead"))
         org = self._organization()
+        if not org:
+            self._prove()
         org_id = self._client.identity.org_id or org.get("Id")
         if not org_id:
             raise UnexpectedAnswer(
@@ -138,6 +135,14 @@ class SalesforceConnector:
             timezone=org.get("TimeZoneSidKey") or "UTC",
             problems=self._reader.problems(),
         )
+
+    def _prove(self) -> None:
+        try:
+            self._client.get("limits/", kind="check")
+        except NotPossible as refused:
+            if refused.status != 403 or refused.refusal.code.startswith("API_"):
+                raise
+            self._describes.fresh(next(iter(self._fields.objects), "lead"))
 
     def _organization(self) -> Mapping[str, str]:
         """Id, name and time zone of the org; empty where this user may not read them."""

@@ -43,8 +43,7 @@ def page(*rows: dict[str, Any]) -> dict[str, Any]:
     return {"totalSize": len(rows), "done": True, "records": list(rows)}
 
 
-def test_limits_and_one_query_are_enough(wire: responses.RequestsMock) -> None:
-    wire.get(f"{DATA}/limits/", json=LIMITS)
+def test_one_query_is_enough(wire: responses.RequestsMock) -> None:
     wire.get(f"{DATA}/query/", json=page({"Id": ORG, "Name": "Acme", "TimeZoneSidKey": "Europe/Berlin"}))
     wire.get(f"{DATA}/sobjects/Lead/describe", json=DESCRIBE)
     info = connector().check()
@@ -59,8 +58,16 @@ def test_without_view_setup_a_describe_is_the_proof(wire: responses.RequestsMock
     assert (info.id, info.name, info.timezone) == (ORG, "acme.my.salesforce.com", "UTC")
 
 
-def test_the_org_itself_says_its_id_where_the_token_does_not(wire: responses.RequestsMock) -> None:
+def test_who_may_not_read_the_org_is_believed_by_its_limits(wire: responses.RequestsMock) -> None:
+    wire.get(f"{DATA}/query/", json=[{"errorCode": "INVALID_TYPE", "message": "Organization"}], status=400)
     wire.get(f"{DATA}/limits/", json=LIMITS)
+    wire.get(f"{DATA}/sobjects/Lead/describe", json=DESCRIBE)
+    one = connector()
+    assert one.check().id == ORG
+    assert one.calls["check"] == 2
+
+
+def test_the_org_itself_says_its_id_where_the_token_does_not(wire: responses.RequestsMock) -> None:
     wire.get(f"{DATA}/query/", json=page({"Id": ORG[:15]}))
     wire.get(f"{DATA}/sobjects/Lead/describe", json=DESCRIBE)
     assert connector("opaque").check().id == ORG
@@ -74,7 +81,9 @@ def test_an_org_nobody_can_name_is_an_error(wire: responses.RequestsMock) -> Non
 
 
 def test_a_user_without_the_api_is_told_so(wire: responses.RequestsMock) -> None:
-    wire.get(f"{DATA}/limits/", json=[{"errorCode": "API_DISABLED_FOR_ORG", "message": "no"}], status=403)
+    disabled = [{"errorCode": "API_DISABLED_FOR_ORG", "message": "no"}]
+    wire.get(f"{DATA}/query/", json=disabled, status=403)
+    wire.get(f"{DATA}/limits/", json=disabled, status=403)
     with pytest.raises(RunCannotContinue, match="API Enabled") as refused:
         connector().check()
     assert refused.value.credentials
