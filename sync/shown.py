@@ -10,6 +10,7 @@ from typing import Any
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy import func, select
 
 from sync.run import RunReport
@@ -72,6 +73,8 @@ def trouble_lines(report: RunReport) -> Iterator[str]:
     for written in report.written.values():
         for rejected in written.rejections[:SHOWN_PROBLEMS]:
             yield f"{rejected.ref}: {rejected.field or 'record'}: {rejected.code}: {rejected.reason}"
+        if (more := len(written.rejections) - SHOWN_PROBLEMS) > 0:
+            yield f"... and {more} more refusals; see `mqlsync dead list`"
     if report.error:
         failed = any(written.failure is not None for written in report.written.values())
         yield report.error + (" What was not written waits and is sent by the next run." if failed else "")
@@ -90,8 +93,13 @@ def runs_table(rows: Sequence[RunRow]) -> Table:
         )
     for row in rows:
         figures = [str(row.counts.get(name, "")) for name in ("pulled", "written", "new_mqls", "rejected")]
-        table.add_row(row.run_id, row.job, _slot(row), row.state, *figures, _took(row), row.trigger)
+        _add(table, row.run_id, row.job, _slot(row), row.state, *figures, _took(row), row.trigger)
     return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    """Cells as they are: a name or a reason in square brackets is no mark-up."""
+    table.add_row(*map(Text, cells))
 
 
 def _slot(row: RunRow) -> str:
@@ -182,7 +190,7 @@ def dead_table(letters: Sequence[DeadLetter]) -> Table:
     table = Table("no", "record", "field", "code", "reason", "parked", box=None, header_style="bold")
     for one in letters:
         parked = f"{one.dead_at:%Y-%m-%d %H:%M} UTC"
-        table.add_row(str(one.seq), str(one.ref), one.field or "", one.code, one.reason, parked)
+        _add(table, str(one.seq), str(one.ref), one.field or "", one.code, one.reason, parked)
     return table
 
 
@@ -265,7 +273,7 @@ class MqlTable:
         for row, name in zip(self.rows[: self.most], self._owners(), strict=True):
             who = row["name"] or row["email"] or row["person_id"]
             figures = (str(row["fit"]), str(row["engagement"]))
-            table.add_row(who, row["grade"], *figures, row["reason"] or row["line"], name)
+            _add(table, who, row["grade"], *figures, row["reason"] or row["line"], name)
         yield table
 
     def _owners(self) -> list[str]:
