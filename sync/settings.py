@@ -419,7 +419,8 @@ def _guard(node: Node | None) -> Guard | None:
     if node is None:
         return default
     if node.kind is Kind.TEXT:
-        node.choice(("off",), "guard")
+        if node.text() not in ("off", ""):
+            node.error("write 'guard: off', or a block with its limits")
         return None
     numbers = ("new_mqls_per_run", "owner_changes_per_run", "people_min_for_share")
     found = node.fields(*numbers, "share_of_people_changed")
