@@ -429,6 +429,7 @@ class Runner:
         written = self._writer().write(done)
         for crm, one in written.items():
             report.written[crm] = _sum(report.written.get(crm), one)
+        for one in written.values():
             if one.failure is not None:
                 raise one.failure
         self._go_on()
