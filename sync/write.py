@@ -80,6 +80,7 @@ class Writer:
     reached         called after every commit and around every send, with the name of the place
     check           raises in every transaction that must not commit any more (`runs.check_leases`)
     leads           the CRM that decides on owners, where the other one's owners follow its answers
+    only            keys of the plans that may be sent, None for all; the others wait as they are (tasks are not asked)
     """
 
     store: Store
@@ -98,6 +99,7 @@ class Writer:
     batch: Callable[[], str]
     check: Callable[[Connection], None] = lambda tx: None
     leads: Crm | None = None
+    only: frozenset[str] | None = None
 
     def write(self, done: Callable[[Crm, int], None] = lambda crm, rows: None) -> dict[Crm, WriteReport]:
         """Send until nothing is ready, read back what got no answer, and send again what that showed missing."""
@@ -123,7 +125,7 @@ class Writer:
     # -- records ---------------------------------------------------------------------------------------------
 
     def _send_ready(self, crm: Crm, report: WriteReport, done: Callable[[Crm, int], None]) -> set[int]:
-        """Send until nothing is ready. Returns the rows that wait for another one's answer.
+        """Send until nothing is ready. Returns the rows that wait for another one's answer, or for another run.
 
         Records are compared `read_size` at a time and sent `batch_size` at a time, so what does not fill a batch waits
         for the next comparison: only the last batch of an object is a small one.
@@ -135,6 +137,11 @@ class Writer:
             waiting = blocked | {row.seq for row, _ in compared}
             with self.store.read() as tx:
                 rows = outbox.ready(tx, crm, now=self.now(), limit=connector.read_size, skip=waiting)
+            if self.only is not None and (
+                others := {r.seq for r in rows if r.ref.object != TASK and r.key not in self.only}
+            ):
+                blocked |= others
+                continue
             try:
                 if compared and (not rows or rows[0].ref.object != compared[0][0].ref.object):
                     self._send_records(connector, compared, report)

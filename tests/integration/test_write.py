@@ -603,6 +603,25 @@ def test_a_writer_whose_lease_was_taken_over_commits_nothing(scene: Scene) -> No
     assert scene.acked(ref) == {}
 
 
+def test_only_the_named_plans_are_sent_and_the_others_wait_as_they_are(scene: Scene) -> None:
+    """Released rows and rows of earlier plans too: an applied plan is sent, and nothing else."""
+    scene.crm.read_size = 3
+    named = [scene.crm.add(str(n), score="0") for n in range(5)]
+    other, parked = scene.crm.add("other", score="0"), scene.crm.add("parked", score="0")
+    scene.put(parked, score="71")
+    scene.crm.script(parked, Act.REFUSE)
+    scene.write()
+    scene.put(other, score="71")
+    for ref in named:
+        scene.put(ref, score="71")
+    scene.only = frozenset(row.op_key for row in scene.rows() if row.id in {ref.id for ref in named})
+    scene.release = "another"
+    assert scene.write().written == 5
+    assert [(row.id, row.state) for row in scene.rows()] == [("parked", "pending"), ("other", "pending")]
+    scene.only = None
+    assert scene.write().written == 2
+
+
 # -- tasks -------------------------------------------------------------------------------------------------------
 
 KEY = "p1:1:task:1"

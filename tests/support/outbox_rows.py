@@ -65,6 +65,7 @@ class Scene:
     stop_after: int | None = None
     kill_at: int | None = None
     check: Callable[[Connection], None] = field(default=lambda tx: None)
+    only: frozenset[str] | None = None
     wanted: dict[RecordRef, dict[str, str | None]] = field(default_factory=dict)
 
     # -- before
@@ -154,6 +155,7 @@ class Scene:
             moved=lambda tx, ref, to, reason: self.moves.append((ref, to)),
             batch=lambda: "batch",
             check=self.check,
+            only=self.only,
         )
 
     def _reached(self, place: str) -> None:
