@@ -103,6 +103,7 @@ def learn(
     *,
     current: Sequence[float] | None = None,
     current_name: str = "",
+    notes: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Suggestion:
     """The scorecard of these rows.
@@ -112,6 +113,7 @@ def learn(
     columns: what is known of each row; a column with a ``why`` is left out with that sentence
     won: the outcome of each row
     current: scores of the points in use, to be compared on the same rows
+    notes: sentences about the rows, kept with the figures
     progress: is told after each fold
 
     Raises
@@ -155,7 +157,7 @@ def learn(
         bands=bands,
         estimate=estimate,
         fitted=_auc(scorecard.scores(everybody), y),
-        notes=tuple(_notes(estimate, [table.column.title for table in scorecard.tables])),
+        notes=(*notes, *_notes(estimate, [table.column.title for table in scorecard.tables])),
         current=None if current is None else area_under_curve(current, won),
         current_name=current_name,
     )
