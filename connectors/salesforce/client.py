@@ -24,7 +24,14 @@ from connectors.records import Crm
 from connectors.retry import Patience, patiently
 from connectors.salesforce import soql
 from connectors.salesforce.quota import DayShare
-from connectors.salesforce.refusals import SignInAgain, redacted, refusal, sign_in_refusal
+from connectors.salesforce.refusals import (
+    Garbled,
+    Refused,
+    SignInAgain,
+    redacted,
+    refusal,
+    sign_in_refusal,
+)
 from connectors.salesforce.settings import (
     ClientCredentials,
     Jwt,
@@ -42,6 +49,9 @@ __all__ = ["Client", "Identity"]
 
 T = TypeVar("T")
 
+_LOST_PLACES = 3
+"""Times that a small query is asked anew because the server no longer knows its cursor."""
+
 _ID_URL = re.compile(r"/id/(00D[A-Za-z0-9]{12,15})/(005[A-Za-z0-9]{12,15})")
 _SOAP_USER = re.compile(rb"<(?:\w+:)?userId[^>]*>\s*(005[A-Za-z0-9]{12,15})\s*<")
 
@@ -52,10 +62,6 @@ class Identity:
 
     org_id: str | None = None
     user_id: str | None = None
-
-
-class _Unreadable(UnexpectedAnswer):
-    """A read answered with something that is no JSON. Reading once more is harmless."""
 
 
 class Client:
@@ -105,13 +111,24 @@ class Client:
         return self._page(self._read(kind, lambda wire: wire.query_more(path, identifier_is_url=True)))
 
     def rows(self, text: str, *, kind: str = "query", deleted: bool = False) -> list[Mapping[str, Any]]:
-        """All rows of a small query."""
-        page = self.query(text, kind=kind, deleted=deleted)
-        found = list(page["records"])
-        while not page["done"]:
-            page = self.more(page["nextRecordsUrl"], kind=kind)
-            found += page["records"]
-        return found
+        """All rows of a small query, from its start again where the server loses its place in them."""
+        return self.rest(lambda: self.query(text, kind=kind, deleted=deleted), kind=kind)
+
+    def rest(self, first: Callable[[], Mapping[str, Any]], *, kind: str) -> list[Mapping[str, Any]]:
+        """The rows of a query whose first page ``first`` asks for, and of all pages behind it."""
+        for again in range(_LOST_PLACES, -1, -1):
+            page = first()
+            found = list(page["records"])
+            try:
+                while not page["done"]:
+                    page = self.more(page["nextRecordsUrl"], kind=kind)
+                    found += page["records"]
+            except Refused as refused:
+                if refused.refusal.code != "INVALID_QUERY_LOCATOR" or not again:
+                    raise
+                continue
+            return found
+        raise AssertionError("the last round returns or raises")
 
     def get(self, path: str, *, kind: str) -> Any:
         """A resource under ``/services/data/vXX.0/``. None for an empty one."""
@@ -131,7 +148,7 @@ class Client:
 
     def sign_in(self) -> Identity:
         """Whom the credentials speak for. Signs in unless that is done already."""
-        patiently(self._signed_in, patience=self._patience, sleep=self._sleep, monotonic=self._monotonic)
+        self._in_time(self._signed_in)
         return self.identity
 
     def ask_who(self) -> Identity:
@@ -152,13 +169,14 @@ class Client:
         self._session = self._wire = None
 
     def _read(self, kind: str, call: Callable[[Salesforce], T]) -> T:
-        def once() -> T:
-            try:
-                return self._exchange(kind, call, write=False)
-            except _Unreadable:
-                return self._exchange(kind, call, write=False)
+        return self._in_time(lambda: self._exchange(kind, call, write=False))
 
-        return patiently(once, patience=self._patience, sleep=self._sleep, monotonic=self._monotonic)
+    def _in_time(self, call: Callable[[], T]) -> T:
+        """Tried again as long as patience lasts. What nobody can read even then is no outage but a wrong answer."""
+        try:
+            return patiently(call, patience=self._patience, sleep=self._sleep, monotonic=self._monotonic)
+        except Garbled as error:
+            raise UnexpectedAnswer(Crm.SALESFORCE, error.problem, status=error.status, advice=error.advice) from None
 
     @staticmethod
     def _page(answer: Any) -> Mapping[str, Any]:
@@ -274,7 +292,7 @@ class Client:
             return OutcomeUnknown(
                 Crm.SALESFORCE, "a write was answered with something unreadable.", advice="Read the records back."
             )
-        return _Unreadable(
+        return Garbled(
             Crm.SALESFORCE,
             "a read was answered with something that is no JSON (a proxy, or an outage page).",
             status=200,

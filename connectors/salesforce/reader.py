@@ -326,13 +326,11 @@ class Reader:
         around = len(soql.address(soql.select(columns.shown, api_name(object), "Id IN ()")))
         for some in soql.chunks(ids, READ, around=around):
             where = f"Id IN ({','.join(soql.literal(id) for id in some)})"
-            page = columns.ask(self._client, where, kind=f"read {object}")
-            while True:
-                found.update({soql.id18(row["Id"]): row for row in page["records"]})
-                if page["done"]:
-                    break
-                page = self._client.more(page["nextRecordsUrl"], kind=f"read {object}")
+            found.update({soql.id18(row["Id"]): row for row in self._found(columns, where, f"read {object}")})
         return {ref: _read_back(ref, found.get(soql.id18(ref.id)), fields) for ref in refs}
+
+    def _found(self, columns: Columns, where: str, kind: str) -> Sequence[Row]:
+        return self._client.rest(lambda: columns.ask(self._client, where, kind=kind), kind=kind)
 
 
 def _read_back(ref: RecordRef, row: Row | None, fields: Sequence[str]) -> ReadBack:

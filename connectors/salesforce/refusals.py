@@ -21,6 +21,7 @@ from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCan
 from connectors.records import Crm
 
 __all__ = [
+    "Garbled",
     "Item",
     "NotPossible",
     "Problem",
@@ -166,6 +167,10 @@ class SignInAgain(Exception):
     """The session is over. Never leaves the client."""
 
 
+class Garbled(RetryLater):
+    """A good status with something unreadable, as a proxy sends it. If it stays so, it is an unexpected answer."""
+
+
 class Refused(UnexpectedAnswer):
     """A request refused for a reason that the caller may have a rule for; without one it is an unexpected answer."""
 
@@ -194,7 +199,7 @@ def redacted(text: str) -> str:
 def _said(problem: Problem, status: int) -> str:
     named = problem.code or "no error code"
     text = redacted(problem.message)
-    return f"the request was refused with HTTP {status}, {named}" + (f": {text}" if text else ".")
+    return f"the request was refused with HTTP {status}, {named}" + (f": {text.rstrip('.')}." if text else ".")
 
 
 _SOAP_CODE = re.compile(r"<(?:\w+:)?exceptionCode[^>]*>\s*(?:\w+:)?([A-Z_]+)\s*<")
@@ -325,7 +330,8 @@ def sign_in_refusal(status: int, content: bytes, *, retry_after: str | None = No
             status=status,
         )
     if not problem.code:
-        return UnexpectedAnswer(
+        kind = Garbled if status < 300 else UnexpectedAnswer
+        return kind(
             Crm.SALESFORCE,
             f"the sign-in page answered HTTP {status} with something that is neither a token nor an error.",
             status=status,

@@ -264,13 +264,38 @@ def test_an_unreadable_answer_is_read_once_more_and_a_write_is_not_sent_again(wi
     assert one.calls == {"sign in": 1, "query": 2, "create task": 1}
 
 
-def test_html_again_and_again_is_shown_not_repeated(wire: responses.RequestsMock) -> None:
+def test_html_is_an_outage_until_patience_ends(wire: responses.RequestsMock) -> None:
+    """Three unreadable answers in a row are bad luck; where all are, the error says what came."""
     wire.post(TOKEN_PAGE, json=token())
+    for _ in range(3):
+        wire.get(QUERY, body="<html>maintenance</html>")
+    wire.get(QUERY, json=EMPTY)
+    assert client(attempts=5).query("SELECT Id FROM Lead")["records"] == []
     wire.get(QUERY, body="<html>maintenance</html>")
     one = client(attempts=5)
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(UnexpectedAnswer, match="no JSON"):
         one.query("SELECT Id FROM Lead")
-    assert one.calls["query"] == 2
+    assert one.calls["query"] == 5
+
+
+def test_a_sign_in_page_that_answers_html_is_tried_again(wire: responses.RequestsMock) -> None:
+    wire.post(TOKEN_PAGE, body="<html>please wait</html>")
+    wire.post(TOKEN_PAGE, json=token())
+    wire.get(QUERY, json=EMPTY)
+    one = client(attempts=3)
+    assert one.query("SELECT Id FROM Lead")["records"] == []
+    assert one.calls == {"sign in": 2, "query": 1}
+
+
+def test_a_small_query_whose_cursor_is_lost_is_asked_again(wire: responses.RequestsMock) -> None:
+    page = {"records": [{"Id": "1"}], "done": False, "nextRecordsUrl": "/services/data/v59.0/query/01g-1"}
+    wire.post(TOKEN_PAGE, json=token())
+    wire.get(QUERY, json=page)
+    wire.get(f"{HOME}/services/data/v59.0/query/01g-1", status=400, json=[{"errorCode": "INVALID_QUERY_LOCATOR"}])
+    wire.get(f"{HOME}/services/data/v59.0/query/01g-1", json={"records": [{"Id": "2"}], "done": True})
+    one = client(attempts=3)
+    assert [row["Id"] for row in one.rows("SELECT Id FROM Lead")] == ["1", "2"]
+    assert one.calls["query"] == 4
 
 
 def test_a_server_error_is_tried_again_for_a_read_only(wire: responses.RequestsMock) -> None:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
+from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue
 from connectors.salesforce.refusals import (
+    Garbled,
     Item,
     NotPossible,
     Problem,
@@ -186,8 +187,8 @@ SIGN_INS = [
     (b"<sf:exceptionCode>SERVER_UNAVAILABLE</sf:exceptionCode>", 500, RetryLater),
     (rest("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."), 403, RunCannotContinue),
     (HTML, 503, RetryLater),
-    (HTML, 200, UnexpectedAnswer),
-    (b'{"hello": 1}', 200, UnexpectedAnswer),
+    (HTML, 200, Garbled),
+    (b'{"hello": 1}', 200, Garbled),
 ]
 
 
