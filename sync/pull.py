@@ -18,6 +18,7 @@ from connectors.records import AccountInfo, Page, RecordProblem, Stream, StreamK
 from sync.store.accounts import Cursor, load_cursor, pin_account, save_owners, save_window
 from sync.store.db import Store
 from sync.store.engagement import save_engagement
+from sync.store.problems import known_problems, note_problems
 from sync.store.records import save_companies, save_people
 from sync.store.refs import SaveCounts
 
@@ -89,6 +90,7 @@ def pull(
     now = connector.now()
     with store.write() as tx:
         pin_account(tx, account, at=now)
+        told = known_problems(tx)
     reader = _Reader(
         connector=connector,
         store=store,
@@ -99,6 +101,7 @@ def pull(
         stop=stop,
         reached=reached,
         report=report,
+        told=told,
     )
     try:
         for stream in connector.streams():
@@ -120,6 +123,7 @@ class _Reader:
     stop: Callable[[], bool]
     reached: Callable[[str], None]
     report: PullReport
+    told: set[tuple[str, str, str]]
 
     def read(self, stream: Stream) -> None:
         """Finish the window that was begun, then read on to now."""
@@ -156,9 +160,10 @@ class _Reader:
             now = self.connector.now()
             with self.store.write(durable=False) as tx:
                 counts = self._save(stream)(tx, page.rows, now)
+                problems = note_problems(tx, page.problems, self.told, at=now)
                 save_window(tx, stream, cursor, at=now)
             closed = page.resume is None
-            self.report.add(stream, counts, page.problems)
+            self.report.add(stream, counts, problems)
             self._tell(stream, "page")
             if not closed:
                 self._go_on()

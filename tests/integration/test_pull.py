@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -309,12 +310,16 @@ def test_problems_are_reported_once(crm: FakeCrm, store: Store) -> None:
     assert run(crm, store).problems == []
 
 
-def test_a_problem_of_a_page_is_reported(crm: FakeCrm, store: Store) -> None:
+def test_a_problem_of_a_page_is_told_once(crm: FakeCrm, store: Store) -> None:
     bad = RecordProblem(ref=RecordRef(crm=Crm.HUBSPOT, object="form", id="x"), field="", reason="no such form")
     crm.page_problems = (bad,)
     crm.people_held.clear()
     crm.companies_held.clear()
-    assert run(crm, store).problems == [bad] * 3
+    assert run(crm, store).problems == [bad]
+    assert run(crm, store).problems == [], "the overlap reads it again, and it is known"
+    worse = replace(bad, reason="another one")
+    crm.page_problems = (bad, worse)
+    assert run(crm, store).problems == [worse]
 
 
 def test_values_we_wrote_do_not_become_facts(crm: FakeCrm, store: Store) -> None:
