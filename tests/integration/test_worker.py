@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from sync.schedule import Cron, Every, Schedule
 from sync.store import runs
 from sync.store.db import Store
 from sync.store.runs import Holder, RunRow, RunState, this_process
-from sync.worker import Worker
+from sync.worker import FORCED_EXIT, Worker
+from tests.support.processes import process
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -256,6 +258,38 @@ def test_a_run_that_breaks_after_its_end_was_written_down_keeps_it(scene: Scene)
     object.__setattr__(worker, "execute", execute)
     worker.run(threading.Event(), idle=lambda: True)
     assert scene.state("r") is RunState.SUCCEEDED
+
+
+WORKS = """
+import sys, threading
+from datetime import timedelta
+from sync.worker import stop_on_signals
+
+stop = threading.Event()
+stop_on_signals(stop, grace=timedelta(seconds=float(sys.argv[1])))
+print("ready", flush=True)
+while not stop.wait(0.01):
+    pass
+print("stopping", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_asks_to_stop_and_the_second_one_insists(first: signal.Signals) -> None:
+    with process(WORKS, "600") as running:
+        assert running.stdout is not None
+        running.send_signal(first)
+        assert running.stdout.readline() == "stopping\n"
+        assert running.poll() is None
+        running.send_signal(signal.SIGTERM)
+        assert running.wait() == FORCED_EXIT
+
+
+def test_a_worker_that_does_not_end_in_time_is_ended() -> None:
+    with process(WORKS, "0.01") as running:
+        running.send_signal(signal.SIGTERM)
+        assert running.wait() == FORCED_EXIT
 
 
 # -- after a death -----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from connectors.errors import OutcomeUnknown, RetryLater, RunCannotContinue, Une
 from connectors.records import Crm, FieldKind, FieldSchema, RecordRef
 from scoring.policy import Result
 from sync.plan import op_key
-from sync.store import outbox, runs, schema
+from sync.store import decisions, outbox, runs, schema
 from sync.store.db import Store
 from sync.store.outbox import RowState
 from sync.store.runs import Holder, LeaseLost
@@ -405,6 +405,20 @@ def test_a_row_in_flight_that_nobody_wants_any_more_does_not_bring_its_value_bac
     assert scene.crm.sends == []
     assert scene.crm.values[ref] == {"status": "nurture"}
     assert scene.rows() == []
+
+
+@pytest.mark.parametrize(("took_effect", "acked"), [(True, {"status": "mql"}), (False, {})])
+def test_a_property_that_is_to_be_left_alone_by_now_is_not_sent_again(
+    scene: Scene, took_effect: bool, acked: dict[str, str]
+) -> None:
+    """What the CRM shows of it is believed all the same: later plans must know it for ours."""
+    ref = scene.crm.add("1", status="mql" if took_effect else None)
+    scene.put(ref, {"status": None}, status="mql")
+    scene.hold(scene.row(ref), {"status": "mql"})
+    with scene.store.write() as tx:
+        decisions.save_desired(tx, [("p1", ref, {})])
+    scene.write()
+    assert (scene.crm.sends, scene.rows(), scene.acked(ref)) == ([], [], acked)
 
 
 def test_an_answer_that_comes_to_a_newer_plan_makes_the_person_planned_again(scene: Scene) -> None:
