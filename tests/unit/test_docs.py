@@ -259,6 +259,20 @@ def as_text(value: Any) -> Any:
             return str(value)
 
 
+def test_the_mistake_that_the_readme_shows_is_told_like_that(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.findall(r"^```yaml\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)[0]
+    config(tmp_path, "policy.yaml", {})
+    (tmp_path / "policy.json").unlink()
+    mistaken = block.replace("event: demo_request", "event: demo_requst")
+    (tmp_path / "policy.yaml").write_text(f"{mistaken}version: 1\nname: example\n", encoding="utf-8")
+    with pytest.raises(PolicyInvalid) as invalid:
+        load(tmp_path, environment=SECRETS)
+    assert [str(problem).removeprefix(f"{tmp_path}/") for problem in invalid.value.problems] == re.findall(
+        r"^`(policy\.yaml:.*)`$", readme, re.MULTILINE
+    )
+
+
 def test_every_fact_and_every_event_is_listed() -> None:
     assert {name for name in FACTS if f"`{name}`" not in FILES} == set()
     assert {kind for kind in EVENT_KINDS if f"`{kind}`" not in FILES} == set()
