@@ -264,12 +264,12 @@ def _written(policy: Policy) -> dict[Crm, dict[str, tuple[str, ...]]]:
 
 
 def _release(policy: Policy, schemas: Mapping[Crm, Mapping[str, Mapping[str, FieldSchema]]]) -> str:
-    """Hash of what can make a refused record acceptable: the policy's mapping and the CRMs' properties."""
+    """Hash of what can make a refused record acceptable: the policy, and the properties it writes."""
     described = sorted(
-        (str(crm), object, name, repr(one))
-        for crm, objects in schemas.items()
-        for object, fields in objects.items()
-        for name, one in fields.items()
+        (str(crm), object, name, repr(schemas[crm].get(object, {}).get(name)))
+        for crm, objects in _written(policy).items()
+        for object, names in objects.items()
+        for name in names
     )
     return hashlib.sha256(repr((policy.version, described)).encode()).hexdigest()[:32]
 

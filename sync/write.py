@@ -511,7 +511,7 @@ class Writer:
                 if row.attempts >= MOST_ATTEMPTS:
                     there = "it is looked for before the next try" if row in tasks else "not there when read back"
                     reason = f"sent {row.attempts} times without an answer; {there}"
-                    self._park(tx, row, Rejected(ref=row.ref, code="NO_ANSWER", reason=reason), report)
+                    self._park(tx, row, Rejected(ref=row.ref, code=outbox.NO_ANSWER, reason=reason), report)
                 else:
                     outbox.back_to_pending(tx, row, not_before=None, answered=False)
         self.reached(f"write:{connector.crm}:read back")

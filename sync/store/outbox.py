@@ -27,6 +27,9 @@ TASK = "task"
 RETRY_DEAD_AFTER = timedelta(days=1)
 """A parked row is tried again once a day even when nothing about it changed."""
 
+NO_ANSWER = "NO_ANSWER"
+"""The code of rows that were parked because nothing was ever answered."""
+
 MOST_IN_DOUBT = 20
 """Attempts without an answer that are remembered of one row: those of four days at worst, oldest forgotten first."""
 
@@ -366,13 +369,17 @@ def bury(
 
 
 def release_dead(tx: Connection, *, release: str, now: datetime, seqs: Sequence[int] | None = None) -> int:
-    """Let parked rows try again: those whose release key no longer matches, those parked a day, or the ones named."""
+    """Let parked rows try again: the ones named, else those whose release key no longer matches, those parked a day,
+    and those a CRM did not answer for, which says nothing of the row.
+    """
     dead = schema.outbox.c.state == RowState.DEAD
     which: ColumnElement[bool]
     if seqs is not None:
         which = schema.outbox.c.seq.in_(seqs)
     else:
-        which = (schema.outbox.c.release_key != release) | (schema.outbox.c.dead_at <= now - RETRY_DEAD_AFTER)
+        c = schema.outbox.c
+        rested = c.dead_at <= now - RETRY_DEAD_AFTER
+        which = (c.release_key != release) | rested | (c.error_code == NO_ANSWER)
     moved = tx.execute(
         update(schema.outbox).where(dead, which).values(state=RowState.PENDING, not_before=None, attempts=0)
     )
