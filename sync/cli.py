@@ -425,8 +425,8 @@ def apply(
         _print_json({**report.as_json(), "refused": refused})
     else:
         _tell_run(report)
-        for row in refused:
-            _out().print(f"  refused {row}: it has moved since the plan was made; plan again", markup=False)
+    for row in refused:
+        _err().print(f"refused {row}: it has moved since the plan was made; plan again", markup=False, style="red")
     _tell_problems(report, as_json)
     raise typer.Exit(_exit_code(report, stop) or (REJECTED if refused else OK))
 
