@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from sync.policy_cli import policy_app
+
 if TYPE_CHECKING:
     from scoring.document import Problem
     from sync.compose import Opened
@@ -45,6 +47,7 @@ app = typer.Typer(
 )
 dead_app = typer.Typer(help="Records a CRM refused: list them, let them try again.", no_args_is_help=True)
 app.add_typer(dead_app, name="dead")
+app.add_typer(policy_app, name="policy")
 
 ConfigDir = Annotated[
     Path | None,
