@@ -75,6 +75,7 @@ class SnapshotReport:
 
     buckets   how many there are; people are in bucket ``bucket_of(person_id, buckets)``
     files     bucket -> its files, for every bucket
+    people_in bucket -> rows of people in its files, older versions of one person included
     dirty_by  bucket -> the people to score again; settle them (`people.settle_dirty`) with their decision
     problems  values that could not be read as their fact, of the people gathered now, the first thousand
     """
@@ -82,6 +83,7 @@ class SnapshotReport:
     buckets: int
     files: Mapping[int, Bucket]
     dirty_by: Mapping[int, frozenset[str]]
+    people_in: Mapping[int, int]
     gathered: int
     rebuilt: bool
     problems: tuple[FactProblem, ...] = ()
@@ -100,6 +102,41 @@ class SnapshotReport:
         for person_id in sorted(person_ids):
             found.setdefault(bucket_of(person_id, self.buckets), []).append(person_id)
         return found
+
+    def groups(self, *, everybody: bool, most: int) -> Iterator[tuple[int, ...]]:
+        """Neighbouring buckets of about ``most`` people together, of whom somebody, or ``everybody``, is to be scored.
+
+        Where everybody is, buckets with delta files are kept apart from those that need no choosing between rows.
+        """
+        group: list[int] = []
+        size = 0
+        for bucket, files in sorted(self.files.items()):
+            here = self.people_in.get(bucket, 0) if everybody else len(self.dirty_in(bucket))
+            if not here and not everybody:
+                continue
+            apart = everybody and bool(group) and _is_whole(files) != _is_whole(self.files[group[-1]])
+            if group and (size + here > most or apart):
+                yield tuple(group)
+                group, size = [], 0
+            group.append(bucket)
+            size += here
+        if group:
+            yield tuple(group)
+
+    def together(self, buckets: Iterable[int]) -> Bucket:
+        """The files of several buckets as those of one."""
+        some = [self.files[bucket] for bucket in buckets]
+        return Bucket(
+            people=tuple(file for one in some for file in one.people),
+            events=tuple(file for one in some for file in one.events),
+            compacted=all(_is_whole(one) for one in some),
+        )
+
+    def apart(self, table: pa.Table, buckets: Iterable[int]) -> Iterator[tuple[int, pa.Table]]:
+        """The rows of each of these buckets; of some there may be none."""
+        split = _split(table, self.buckets)
+        for bucket in buckets:
+            yield bucket, split.get(bucket, table.slice(0, 0))
 
     def facts(self, person_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The stored row (`scoring.tables.people_schema`) of each of these people; who is in no file is left out."""
@@ -305,6 +342,7 @@ class _Refresh:
                 for bucket in range(fresh.buckets)
             },
             dirty_by=self.dirty,
+            people_in={b: sum(f.rows for f in fresh.of("people", b)) for b in range(fresh.buckets)},
             gathered=self.gathered,
             rebuilt=rebuild,
             problems=tuple(self.problems),
@@ -622,6 +660,11 @@ def _newest(table: pa.Table, key: str) -> pa.Table:
 
 def _sorted_events(table: pa.Table) -> pa.Table:
     return table.sort_by([("person_id", "ascending"), ("at", "ascending"), ("event_id", "ascending")])
+
+
+def _is_whole(bucket: Bucket) -> bool:
+    """No file of the bucket holds a newer version of what is in another."""
+    return len(bucket.people) <= 1 and len(bucket.events) <= 1
 
 
 def _split(table: pa.Table, buckets: int) -> dict[int, pa.Table]:
