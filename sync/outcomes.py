@@ -126,8 +126,8 @@ def read_table(path: Path) -> PlainTable:
     try:
         titles = tuple(cell.strip() for cell in next(reader, []))
         for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
+            if not "".join(cells).strip() and len(cells) < len(titles):
+                continue  # an empty line; a row of blank cells is a row
             if len(cells) != len(titles):
                 raise TableUnusable(
                     f"{path}, line {reader.line_num}: {len(cells)} cells, but {len(titles)} columns in the first line"
@@ -320,7 +320,10 @@ def from_store(
         for kind, by_id in sorted(counts.items())
     ]
     current = [used[id].current for id in ids]
-    notes = [f"{still_open:,} people whose outcome is open were not counted."] if still_open else []
+    notes: list[str] = []
+    if still_open:
+        hint = "" if lost_after is not None else " (--lost-after DAYS counts those created long ago as lost)"
+        notes.append(f"{still_open:,} people whose outcome is open were not counted{hint}.")
     if not with_events:
         notes.append(
             f"Facts only: for {len(found) - len(qualified):,} of {len(found):,} people it is not known when they "

@@ -81,7 +81,7 @@ def suggest(
     as_json: AsJson = False,
 ) -> None:
     """Fit a scorecard to people whose outcome is known; write it as a part of policy.yaml to read and merge."""
-    from scoring.suggestion import Method, patch_text, summary
+    from scoring.suggestion import Method, TooFewOutcomes, patch_text, summary
 
     with _clear_errors(as_json):
         if table is not None and outcome is None:
@@ -101,22 +101,25 @@ def suggest(
             known, keeping = _of_table(table, outcome, made[0], made[1], against)
         else:
             known, keeping = _of_store(config, made[0], lost_after, as_json), made[1]
-        found: Suggestion = learn(
-            known.columns,
-            known.won,
-            options(
-                method=Method(method),
-                doubling=doubling,
-                step=step or (1 if method is How.BAYES else 5),
-                repeats=repeats,
-                seed=seed,
-                keep=keeping,
-            ),
-            current=known.current,
-            current_name=str(against) if against is not None else "the policy in use",
-            notes=known.notes,
-            progress=_progress(as_json),
-        )
+        try:
+            found: Suggestion = learn(
+                known.columns,
+                known.won,
+                options(
+                    method=Method(method),
+                    doubling=doubling,
+                    step=step or (1 if method is How.BAYES else 5),
+                    repeats=repeats,
+                    seed=seed,
+                    keep=keeping,
+                ),
+                current=known.current,
+                current_name=str(against) if against is not None else "the policy in use",
+                notes=known.notes,
+                progress=_progress(as_json),
+            )
+        except TooFewOutcomes as few:
+            raise TooFewOutcomes(" ".join([f"{few}.", *known.notes])) from None
         text = patch_text(found, known.source)
         if out is not None:
             _write(out, text, as_json)
