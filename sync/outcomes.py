@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, select
 
 from scoring.document import did_you_mean
 from scoring.facts import FACTS, LIFECYCLE_STAGES, Fact, FactType, custom_fact
@@ -28,7 +28,7 @@ from scoring.tables import FactValue, fold
 from sync.gather import GatherRules, gather, parse
 from sync.store import people, schema
 from sync.store.db import Store
-from sync.store.refs import parts
+from sync.store.refs import carries, parts
 
 __all__ = [
     "WINDOW",
@@ -399,7 +399,7 @@ def _events_before(tx: Connection, moments: Mapping[str, datetime], zone: ZoneIn
     An event of that very day without a time counts if it had been seen by then.
     """
     e, link = schema.event.c, schema.link.c
-    joined = schema.event.join(schema.link, and_(link.conn == e.conn, link.object == e.object, link.id == e.id))
+    joined = schema.event.join(schema.link, carries(link, e))
     counts: dict[str, dict[str, int]] = {}
     for part in parts(sorted(moments)):
         asked = (

@@ -13,7 +13,7 @@ from connectors.records import Counter, Crm, Engagement, RecordRef
 from sync.resolve import PEOPLE_OBJECTS, precedence
 from sync.store import schema
 from sync.store.db import PageStatement, to_json
-from sync.store.refs import SaveCounts, by_object, follow_aliases, here, mark_dirty, parts
+from sync.store.refs import SaveCounts, by_object, carrier, follow_aliases, here, mark_dirty, parts
 
 __all__ = [
     "EVENT_BODY",
@@ -126,8 +126,8 @@ def _replace_events(
     _NEW_EVENT.execute(
         tx, [(*(to_json(b[n]) if n == "attributes" else b[n] for n in EVENT_BODY), b["seen_at"]) for b in fresh]
     )
-    places = [(b["conn"], b["object"], b["id"]) for b in fresh] + [(r.conn, r.object, r.id) for r in replaced]
-    owners = {RecordRef(crm=Crm(conn), object=object, id=id) for conn, object, id in places if id is not None}
+    places = [(b["object"], b["id"]) for b in fresh] + [(r.object, r.id) for r in replaced]
+    owners = {carrier(object, id) for object, id in places if id is not None}
     mark_dirty(tx, owners, "engagement")
 
 

@@ -16,6 +16,8 @@ __all__ = [
     "SaveCounts",
     "aliases_of",
     "by_object",
+    "carrier",
+    "carries",
     "dirty_employees",
     "dirty_people",
     "follow_aliases",
@@ -72,6 +74,19 @@ def by_object(refs: Iterable[RecordRef]) -> dict[tuple[str, str], list[str]]:
     for ref in refs:
         grouped.setdefault((ref.crm, ref.object), []).append(ref.id)
     return grouped
+
+
+def carrier(object: str, id: str) -> RecordRef:
+    """The record an event belongs to. It can be the other CRM's, where the event's address was known only there.
+
+    Only HubSpot's ids are digits alone: a Salesforce id begins with its object's prefix and ends with check letters.
+    """
+    return RecordRef(crm=Crm.HUBSPOT if id.isdecimal() else Crm.SALESFORCE, object=object, id=id)
+
+
+def carries(link: Any, event: Any) -> Any:
+    """The join of an event's row with the link of its record, whichever CRM's that is (see `carrier`)."""
+    return and_(link.conn.in_([crm.value for crm in Crm]), link.object == event.object, link.id == event.id)
 
 
 def here(table: Any, conn: str, object: str, ids: Sequence[str]) -> Any:

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from connectors.records import Crm, RecordRef
 from scoring.derive import SeniorityTable
@@ -30,7 +30,7 @@ from scoring.tables import Bucket, event_row, events_schema, people_row, people_
 from sync.gather import FactProblem, GatherRules, gather
 from sync.store import outbox, people, schema
 from sync.store.db import Store, to_json
-from sync.store.refs import by_object, here, parts
+from sync.store.refs import by_object, carrier, carries, here, parts
 
 __all__ = ["Snapshot", "SnapshotReport", "bucket_of"]
 
@@ -435,19 +435,19 @@ class _Refresh:
             moved = select(schema.event_history).where(h.seq > after, h.seq <= last).order_by(h.seq)
             for part in parts(tx.execute(moved).all(), EVENT_BATCH):
                 before = {(row.conn, row.source_id): row.body for row in part if row.body["id"] is not None}
-                holders = _holders(tx, {(conn, b["object"], b["id"]) for (conn, _), b in before.items()})
+                holders = _holders(tx, {carrier(b["object"], b["id"]) for b in before.values()})
                 now = {
                     (row.conn, row.source_id): row
                     for conn in {conn for conn, _ in before}
                     for ids in parts([source for c, source in before if c == conn])
                     for row in tx.execute(
                         select(e.seq, e.conn, e.source_id, e.kind, e.at, link.person_id)
-                        .outerjoin(schema.link, and_(link.conn == e.conn, link.object == e.object, link.id == e.id))
+                        .outerjoin(schema.link, carries(link, e))
                         .where(e.conn == conn, e.source_id.in_(ids))
                     )
                 }
                 for key, body in before.items():
-                    holder = holders.get((key[0], body["object"], body["id"]))
+                    holder = holders.get(carrier(body["object"], body["id"]))
                     row = now.get(key)
                     if holder is not None and row is not None and row.person_id != holder:
                         # Just below the new row: it outlives the old one, and never the new.
@@ -549,9 +549,7 @@ class _Refresh:
     def _events_between(self, after: int, last: int, *, deleted: bool) -> Iterator[pa.Table]:
         """Events of linked records with ``after < seq <= last``, a batch at a time."""
         e, link = schema.event.c, schema.link.c
-        joined = schema.event.outerjoin(
-            schema.link, and_(link.conn == e.conn, link.object == e.object, link.id == e.id)
-        )
+        joined = schema.event.outerjoin(schema.link, carries(link, e))
         columns = (e.seq, e.conn, e.source_id, e.kind, e.at, e.timed, e.count, e.attributes, e.deleted, link.person_id)
         while True:
             batch = (select(*columns).select_from(joined).where(e.seq > after, e.seq <= last).order_by(e.seq)).limit(
@@ -631,12 +629,11 @@ def _end(loser: str, merged: Mapping[str, str]) -> str:
     return loser
 
 
-def _holders(tx: Connection, keys: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
-    """(conn, object, id) -> the person the record is linked to."""
-    refs = [RecordRef(crm=Crm(conn), object=object, id=id) for conn, object, id in keys]
+def _holders(tx: Connection, refs: Iterable[RecordRef]) -> dict[RecordRef, str]:
+    """Record -> the person it is linked to."""
     link = schema.link.c
     return {
-        (conn, object, row.id): row.person_id
+        RecordRef(crm=Crm(conn), object=object, id=row.id): row.person_id
         for (conn, object), ids in by_object(refs).items()
         for part in parts(ids)
         for row in tx.execute(select(link.id, link.person_id).where(here(schema.link, conn, object, part)))

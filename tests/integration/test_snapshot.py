@@ -426,3 +426,17 @@ def test_a_bucket_is_what_scoring_expects(store: Store) -> None:
     report = refresh(store)
     assert isinstance(report.files[0], Bucket)
     assert all(path.exists() for path in (*report.files[0].people, *report.files[0].events))
+
+
+def test_a_form_of_an_address_that_only_the_other_crm_knows_counts_for_that_person(store: Store) -> None:
+    """HubSpot's index can show a contact later than its form shows the submission: the lead carries it meanwhile."""
+    save(store, person(lead(1), "a@x.com"))
+    refresh(store)
+    happened(store, did("a@x.com", "f1", kind="demo_request"))
+    report = refresh(store, settle=False)
+    assert report.dirty == {person_id(lead(1))}
+    assert [(row["event_id"], row["person_id"]) for row in seen(report)[1]] == [("hubspot:f1", person_id(lead(1)))]
+    save(store, person(contact(7), "a@x.com", at=after(minutes=1)))
+    people_seen, [event] = seen(refresh(store))
+    assert [row["person_id"] for row in people_seen] == [event["person_id"]]
+    assert seen(rebuilt(store)) == (people_seen, [event])
