@@ -181,6 +181,8 @@ class Runner:
                 self._stages(report)
         except Interrupted:
             report.state, report.error, report.exit_code = RunState.QUEUED, "interrupted", 75
+        except LeaseLost as lost:
+            report.state, report.error, report.exit_code = RunState.QUEUED, str(lost), 75
         except LeaseHeld as held:
             report.state, report.error, report.exit_code = RunState.FAILED, str(held), 7
         except ConnectorError as error:
@@ -456,6 +458,7 @@ class Runner:
             adopt=self._adopt,
             moved=self._moved,
             batch=parts.new_id,
+            check=lambda tx: runs.check_leases(tx, self._fences),
             leads=leading(parts.settings.owner_authority, parts.connectors),
         )
 
