@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
+from structlog.contextvars import bound_contextvars
 
 from connectors.errors import ConnectorError, RetryLater, RunCannotContinue
 from connectors.port import Connector
@@ -172,6 +173,10 @@ class Runner:
 
     def run(self) -> RunReport:
         """All stages. Never raises for what a CRM or a record did: the report says it, with the exit code."""
+        with bound_contextvars(run=self.run_id, job=self.job):
+            return self._run()
+
+    def _run(self) -> RunReport:
         report = RunReport(run_id=self.run_id, job=self.job, as_of=self.as_of)
         log = get_logger()
         before = {crm: dict(connector.calls) for crm, connector in self.parts.connectors.items()}
@@ -252,7 +257,7 @@ class Runner:
                 with self.parts.store.write() as tx:
                     runs.renew_leases(tx, self._fences, self.parts.holder, now=self.parts.now())
             except LeaseLost as lost:
-                get_logger().error("run.lease_lost", error=str(lost))
+                get_logger().error("run.lease_lost", run=self.run_id, job=self.job, error=str(lost))
                 self._lost.set()
                 return
 
