@@ -42,7 +42,7 @@ app = typer.Typer(
     help="Keeps HubSpot and Salesforce agreeing on who is a marketing qualified lead, and who owns them.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
 dead_app = typer.Typer(help="Records a CRM refused: list them, let them try again.", no_args_is_help=True)
@@ -77,7 +77,26 @@ Log = Annotated[
 
 def main() -> None:
     """The entry point of the console script."""
-    app()
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001  # a defect: told without the values that it happened to
+        _tell_defect(error)
+        raise SystemExit(ERROR) from None
+
+
+def _tell_defect(error: Exception) -> None:
+    """Messages of libraries hold people and tokens, so the traceback goes through the log, which takes them out."""
+    import secrets
+
+    import structlog
+
+    from sync import log
+
+    if not structlog.is_configured():
+        log.configure(level="error", key=secrets.token_bytes(32))
+    log.get_logger().error("command.crashed", exc_info=error)
+    message = "This is a defect of mqlsync; the line above says where. Running the command again is safe."
+    _err().print(f"{type(error).__name__}. {message}", style="red", markup=False)
 
 
 # -- output ------------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
+from sqlalchemy import Connection
+
 from connectors.port import Connector
 from connectors.records import Crm, FieldSchema
 from connectors.retry import Patience
@@ -320,20 +322,15 @@ class Opened:
     parts: Parts
     properties: Properties
 
-    def enqueue(self, job: str, *, as_of: datetime | None = None, trigger: str = "manual") -> str:
+    def enqueue(self, job: str, *, as_of: datetime | None = None, trigger: str = "queue") -> str:
         """Leave a run to whoever works the queue. Returns its id."""
-        self._known(job)
-        run_id = self.parts.new_id()
         with self.parts.store.write() as tx:
-            runs.enqueue(
-                tx,
-                run_id=run_id,
-                job=job,
-                slot=f"manual:{run_id}",
-                trigger=trigger,
-                now=self.parts.now(),
-                as_of=as_of,
-            )
+            return self._insert(tx, job, as_of=as_of, trigger=trigger)
+
+    def _insert(self, tx: Connection, job: str, *, as_of: datetime | None, trigger: str) -> str:
+        self._known(job)
+        run_id, now = self.parts.new_id(), self.parts.now()
+        runs.enqueue(tx, run_id=run_id, job=job, slot=f"manual:{run_id}", trigger=trigger, now=now, as_of=as_of)
         return run_id
 
     def run(
@@ -348,8 +345,9 @@ class Opened:
         trigger: str = "manual",
     ) -> RunReport:
         """One run now, with its row in `runs`."""
-        run_id = self.enqueue(job, as_of=as_of, trigger=trigger)
+        # In one transaction: a worker must not take up what was meant to be a plan.
         with self.parts.store.write() as tx:
+            run_id = self._insert(tx, job, as_of=as_of, trigger=trigger)
             row = runs.claim(tx, self.parts.holder, now=self.parts.now(), run_id=run_id)
         assert row is not None
         return self._execute(row, stop=stop, dry_run=dry_run, only=only, progress=progress)
@@ -386,7 +384,11 @@ class Opened:
             stop=stop,
             progress=progress,
         )
-        report = runner.run()
+        try:
+            report = runner.run()
+        except BaseException as error:
+            self._broken(row.run_id, error)
+            raise
         # After an exit 4 somebody is about to grant a permission or make a field: the next run has to see it.
         self.properties.end(self.parts.store, keep=report.exit_code != CREDENTIALS)
         with self.parts.store.write() as tx:
@@ -402,6 +404,12 @@ class Opened:
                 error=report.error,
             )
         return report
+
+    def _broken(self, run_id: str, error: BaseException) -> None:
+        """No report to tell of: the run's row says what broke it, without the values in the message."""
+        text = str(error) if isinstance(error, StoreError) else type(error).__name__
+        with self.parts.store.write() as tx:
+            runs.move(tx, run_id, RunState.FAILED, finished_at=self.parts.now(), error=text)
 
     def work(self, stop: Event) -> None:
         """Be the worker: run what is due and what is queued, until ``stop``."""
