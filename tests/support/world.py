@@ -85,10 +85,12 @@ def edit(path: Path, *replacements: tuple[str, str]) -> None:
 
 
 @contextmanager
-def world(folder: Path, *, people: int = 80, seed: int = 7, setup: bool = True) -> Iterator[World]:
-    """A fresh world: the same ``people`` and ``seed`` make the same one."""
-    with Sandbox.start(at=AS_OF) as box:
-        box.clock.freeze(AS_OF)
+def world(
+    folder: Path, *, people: int = 80, seed: int = 7, setup: bool = True, at: datetime = AS_OF
+) -> Iterator[World]:
+    """A fresh world in which it is ``at`` and stays so: the same ``people`` and ``seed`` make the same one."""
+    with Sandbox.start(at=at) as box:
+        box.clock.freeze(at)
         populate(box, people=people, seed=seed)
         config = prepare(folder, box.url)
         made = World(box=box, config=config)
