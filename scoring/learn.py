@@ -322,7 +322,7 @@ def _groups(read: _Readable) -> Codes:
     """Rows by value: every text, numbers by their quantiles, the last group is missing."""
     if read.is_text:
         return np.where(read.known, read.numbers, len(read.texts)).astype(np.intp)
-    bounds = np.unique(np.quantile(read.numbers[read.known], np.linspace(0, 1, QUANTILES + 1)[1:-1], method="higher"))
+    bounds = _candidates(read.numbers[read.known])
     return np.where(read.known, np.searchsorted(bounds, read.numbers, side="right"), len(bounds) + 1).astype(np.intp)
 
 
@@ -420,8 +420,7 @@ def _bounds(numbers: Floats, y: Floats) -> Floats:
     if not len(numbers):
         return np.empty(0)
     distinct = np.unique(numbers)
-    wanted = np.unique(np.quantile(numbers, np.linspace(0, 1, QUANTILES + 1)[1:-1], method="higher"))
-    bounds: list[float] = sorted({_round_near(float(q), distinct) for q in wanted if q > distinct[0]})
+    bounds: list[float] = sorted({_round_near(float(q), distinct) for q in _candidates(numbers) if q > distinct[0]})
     while bounds:
         part = np.searchsorted(np.asarray(bounds), numbers, side="right")
         n, won = _counts(part, y, len(bounds) + 1)
@@ -431,6 +430,15 @@ def _bounds(numbers: Floats, y: Floats) -> Floats:
             break
         bounds.pop(least)
     return np.asarray(bounds, dtype=np.float64)
+
+
+def _candidates(numbers: Floats) -> Floats:
+    """The quantiles; and where one value is several of them, such as 0 among payments, the next greater value too."""
+    quantiles = np.quantile(numbers, np.linspace(0, 1, QUANTILES + 1)[1:-1], method="higher")
+    bounds, times = np.unique(quantiles, return_counts=True)
+    distinct = np.unique(numbers)
+    after = np.searchsorted(distinct, bounds[times > 1], side="right")
+    return np.union1d(bounds, distinct[after[after < len(distinct)]])
 
 
 def _round_near(q: float, distinct: Floats) -> float:

@@ -145,8 +145,9 @@ def read_table(path: Path) -> PlainTable:
 
 
 def fact_of(title: str) -> str:
-    """The policy's name for a column: ``Lead Origin`` is ``person.custom.lead_origin``."""
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
+    """The policy's name for a column: ``Lead Origin`` and ``LeadOrigin`` are ``person.custom.lead_origin``."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", title)
+    plain = unicodedata.normalize("NFKD", spaced).encode("ascii", "ignore").decode()
     name = "_".join(re.findall(r"[a-z0-9]+", plain.casefold()))
     return f"person.custom.{name if name[:1].isalpha() else f'column_{name}' if name else 'column'}"
 
@@ -245,7 +246,7 @@ _AT_SALES = frozenset(LIFECYCLE_STAGES[LIFECYCLE_STAGES.index("sql") :])
 _NO_OUTCOME = ("merged", "suppressed")
 """Ends of an episode that say nothing about the person."""
 
-_AFTERWARDS: Mapping[str, str] = {
+_NOT_USED: Mapping[str, str] = {
     **dict.fromkeys(
         ("person.lifecycle_stage", "person.lead_status", "person.converted", "company.is_customer"),
         "it is the outcome, or moves with it",
@@ -256,6 +257,9 @@ _AFTERWARDS: Mapping[str, str] = {
             *("company.open_opportunities", "person.consent"),
         ),
         "sales changes it when it takes somebody on",
+    ),
+    **dict.fromkeys(
+        ("person.first_name", "person.last_name", "company.name"), "a name says nothing of the next person"
     ),
     **dict.fromkeys(
         ("person.page_views", "person.visits", "person.minutes_on_site"),
@@ -427,7 +431,7 @@ def _fact_columns(
         kind = _KINDS.get(fact.type)
         if kind is None or fact.only_in is not None or fact.name == "identity.confidence":
             continue
-        why = _AFTERWARDS.get(fact.name, "")
+        why = _NOT_USED.get(fact.name, "")
         if fact.name in leaks:
             why = LISTED
         values = [_value(fact, facts.get(fact.name)) for facts in people_facts]

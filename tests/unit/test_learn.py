@@ -214,6 +214,19 @@ def test_a_number_of_a_few_values_is_cut_between_them() -> None:
     assert [line.phrase for line in found.tables[0].lines] == ["from 1", "unknown", "otherwise"]
 
 
+def test_a_frequent_value_is_parted_from_the_next_greater_one() -> None:
+    """Most pay nothing; who pays at all, pays from 50 up. No quantile falls between the two."""
+    chance = random.Random(4)
+    paid = [0.0] * 700 + [float(chance.randrange(50, 90)) for _ in range(300)]
+    won = [chance.random() < (0.2 if amount == 0 else 0.8) for amount in paid]
+    assert [line.phrase for line in learn([number("Paid", paid)], won, QUICK).tables[0].lines] == [
+        *("from 50", "unknown", "otherwise")
+    ]
+    sold = [amount > 0 for amount in paid]
+    with pytest.raises(TooFewOutcomes, match="predicts the outcome nearly perfectly"):
+        learn([number("Paid", paid)], sold, QUICK)
+
+
 # -- too little, and too good ------------------------------------------------------------------------------------
 
 
@@ -474,6 +487,7 @@ def test_semicolons_tabs_and_a_byte_order_mark_are_fine(tmp_path: Path) -> None:
     ("title", "fact"),
     [
         ("Lead Origin", "person.custom.lead_origin"),
+        ("TotalVisits", "person.custom.total_visits"),
         ("Größe (cm)", "person.custom.groe_cm"),
         ("2nd visit", "person.custom.column_2nd_visit"),
         ("東京", "person.custom.column"),
