@@ -448,14 +448,15 @@ class Decider:
         owner_id = self.directory.owner_id_for(person.assignment.owner_key, ref.crm, ref.object)
         if owner_id is None:
             return
-        theirs = self.directory.owner_key(ref.crm, target.owner)
-        known = prop in target.state.acked
-        if not known and theirs is not None and owner_id != target.owner and self.authority is OwnerAuthority.BOTH:
-            # Somebody owns the person here already and another one there: neither is overwritten.
-            return
-        if not self._first_in_authority(person, ref, properties):
+        if self._left_to_another(target, prop, owner_id) or not self._first_in_authority(person, ref, properties):
             return
         wanted[Result.OWNER] = owner_id
+
+    def _left_to_another(self, target: Target, prop: str, owner_id: str) -> bool:
+        """Somebody owns the person here already and another one there: neither is overwritten."""
+        if self.authority is not OwnerAuthority.BOTH or prop in target.state.acked or owner_id == target.owner:
+            return False
+        return self.directory.owner_key(target.state.ref.crm, target.owner) is not None
 
     def _first_in_authority(self, person: PersonState, ref: RecordRef, properties: Mapping[Result, str]) -> bool:
         """The CRM that decides on owners is written first; the other one follows once it has confirmed."""
@@ -497,12 +498,14 @@ class Decider:
             prop = self._properties(ref).get(Result.OWNER)
             if owner is None or prop is None:
                 continue
+            theirs = target.owner if self._left_to_another(target, prop, owner) else None
             day = self.as_of.astimezone(ZoneInfo(self.policy.timezone)).date()
             task = PlannedTask(
                 key=f"{person.person_id}:{episode.n}:task:1",
                 person=ref,
                 owner_property=prop,
-                owner=owner,
+                owner=theirs or owner,
+                stands=theirs is not None,
                 subject=f"Follow up: {person.name or person.email or 'new MQL'}"[:255],
                 lines=_task_lines(person, episode),
                 due=due_date(day, self.policy.write.task_due),

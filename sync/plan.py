@@ -128,7 +128,7 @@ class PlannedWrite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """The follow-up task of one episode."""
+    """The follow-up task of one episode. ``stands``: the owner has the record already and no write will confirm it."""
 
     key: str
     person: RecordRef
@@ -138,6 +138,7 @@ class PlannedTask:
     lines: tuple[str, ...]
     due: date
     since: datetime
+    stands: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
