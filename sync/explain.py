@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from connectors.normalise import email as normal_email
+from connectors.normalise import salesforce_id
 from connectors.records import RecordRef
 from scoring.cards import Scorecard, cards
 from scoring.explain import as_ledger
@@ -179,7 +180,8 @@ def _rule_said(rule: Mapping[str, Any]) -> str:
 def explanation(parts: Parts, who: str) -> Explanation:
     """Everything the store knows of why a person stands where they stand.
 
-    ``who``: an e-mail address (a secondary one too), a person id, or the id of a record in either CRM.
+    ``who``: an e-mail address (a secondary one too), a person id, or the id of a record in either CRM, also of one that
+    was merged into another.
 
     Raises
     ------
@@ -225,7 +227,8 @@ def explanation(parts: Parts, who: str) -> Explanation:
 
 
 def _find(tx: Connection, who: str) -> str:
-    link, address = schema.link, schema.record_email
+    link, address, alias = schema.link, schema.record_email, schema.alias
+    survivor = (alias.c.conn == link.c.conn) & (alias.c.new_object == link.c.object) & (alias.c.new_id == link.c.id)
     lookups = [
         select(schema.person.c.person_id).where(schema.person.c.person_id == who),
         select(link.c.person_id)
@@ -233,7 +236,8 @@ def _find(tx: Connection, who: str) -> str:
             address, (address.c.conn == link.c.conn) & (address.c.object == link.c.object) & (address.c.id == link.c.id)
         )
         .where(address.c.email == normal_email(who)),
-        select(link.c.person_id).where(link.c.id == who),
+        select(link.c.person_id).where(link.c.id.in_(_spellings(who))),
+        select(link.c.person_id).join(alias, survivor).where(alias.c.old_id.in_(_spellings(who))),
     ]
     for lookup in lookups:
         found: list[str] = sorted(set(tx.execute(lookup).scalars()))
@@ -244,6 +248,14 @@ def _find(tx: Connection, who: str) -> str:
     raise NobodyFound(
         f"nobody here has {who!r} as address, person id or record id. Was the person pulled yet? See `status`"
     )
+
+
+def _spellings(id: str) -> list[str]:
+    """An id as given, and as the store has it: Salesforce shows people the first 15 of its 18 characters."""
+    try:
+        return [id, salesforce_id(id)]
+    except ValueError:
+        return [id]
 
 
 def _card(parts: Parts, person: PersonState) -> Scorecard | None:
