@@ -460,13 +460,11 @@ def _counts(groups: Codes, y: Floats, size: int) -> tuple[Floats, Floats]:
 
 
 def _difference(won: Floats, n: Floats) -> float:
-    """Chi-square of two neighbours; -1 where one of them is too small to stand alone."""
-    if n.min() < SEEN:
-        return -1.0
+    """Chi-square of two neighbours; far below 0 where one of them is too small to stand alone."""
+    n = np.maximum(n, 1e-9)
     share = won.sum() / n.sum()
-    if share in (0.0, 1.0):
-        return 0.0
-    return float((((won - n * share) ** 2) / (n * share * (1 - share))).sum())
+    chi = 0.0 if share in (0.0, 1.0) else float((((won - n * share) ** 2) / (n * share * (1 - share))).sum())
+    return chi if n.min() >= SEEN else chi - 1e12
 
 
 # -- points ------------------------------------------------------------------------------------------------------

@@ -147,8 +147,8 @@ def read_table(path: Path) -> PlainTable:
 def fact_of(title: str) -> str:
     """The policy's name for a column: ``Lead Origin`` and ``LeadOrigin`` are ``person.custom.lead_origin``."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", title)
-    plain = unicodedata.normalize("NFKD", spaced).encode("ascii", "ignore").decode()
-    name = "_".join(re.findall(r"[a-z0-9]+", plain.casefold()))
+    plain = unicodedata.normalize("NFKD", spaced.casefold()).encode("ascii", "ignore").decode()
+    name = "_".join(re.findall(r"[a-z0-9]+", plain))
     return f"person.custom.{name if name[:1].isalpha() else f'column_{name}' if name else 'column'}"
 
 
@@ -276,7 +276,7 @@ _KINDS: Mapping[FactType, ColumnKind] = {
 """Types that make tables. Addresses, days, owners and lists do not."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Person:
     """One person with a known outcome. ``qualified``: the first time, None where mqlsync did not see it."""
 
@@ -358,12 +358,12 @@ def _known_people(
     found: dict[str, _Person] = {}
     still_open = 0
     for part in parts(rows):
-        for person_id, sources in people.load_sources(tx, [row.person_id for row in part], rules.owners).items():
+        states = {row.person_id: row for row in part}
+        for person_id, sources in people.load_sources(tx, list(states), rules.owners).items():
             gathered = gather(sources, rules)
             if gathered is None:
                 continue
-            row = next(r for r in part if r.person_id == person_id)
-            own = episodes.get(person_id, [])
+            row, own = states[person_id], episodes.get(person_id, [])
             won = _won(row.status, gathered.facts, own)
             if won is None and lost_after is not None and not own and _older(gathered.facts, now - lost_after):
                 won = False

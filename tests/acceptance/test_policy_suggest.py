@@ -29,6 +29,7 @@ from tests.support.made import DAY, contact, did, person
 from tests.support.outcomes import as_csv, made_table
 from tests.support.stores import new_store
 
+X_EDUCATION = Path(__file__).parents[2] / "docs" / "x-education"
 REAL = os.environ.get("MQLSYNC_REAL_LEADS")
 
 
@@ -194,6 +195,16 @@ def test_points_that_cannot_score_the_table_say_why(
     file = tmp_path / "p.yaml"
     file.write_text(patch + "\n")
     assert said in mqlsync("score", file, "--from", table, rc=rc).stderr
+
+
+def test_a_whole_policy_scores_a_table_by_its_fit(tmp_path: Path) -> None:
+    """The policy of the documentation, with its team beside it."""
+    file = tmp_path / "t.csv"
+    titles = "Minutes on site,Visits,Origin,Source,Occupation,Specialization,Won"
+    file.write_text(f"{titles}\n1200,3,Lead Add Form,Reference,Working Professional,Finance,1\n50,1,,,,,0\n")
+    found = answer("score", X_EDUCATION / "policy.yaml", "--from", file, "--outcome", "Won")
+    assert [row["score"] for row in found["rows"]] == [35 + 0 + 40 + 15 + 55 + 0, -20 - 25 + 0 + 0 - 20 - 20]
+    assert found["auc"]["value"] == 1.0
 
 
 # -- the store ---------------------------------------------------------------------------------------------------

@@ -488,7 +488,7 @@ def test_semicolons_tabs_and_a_byte_order_mark_are_fine(tmp_path: Path) -> None:
     [
         ("Lead Origin", "person.custom.lead_origin"),
         ("TotalVisits", "person.custom.total_visits"),
-        ("Größe (cm)", "person.custom.groe_cm"),
+        ("Größe (cm)", "person.custom.grosse_cm"),
         ("2nd visit", "person.custom.column_2nd_visit"),
         ("東京", "person.custom.column"),
     ],
