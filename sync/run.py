@@ -9,12 +9,13 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
 from connectors.errors import ConnectorError, RetryLater, RunCannotContinue
@@ -35,7 +36,7 @@ from sync.setup import unusable_fields
 from sync.store import accounts, decisions, outbox, people, records, runs
 from sync.store.db import Store
 from sync.store.runs import HeldElsewhere, Holder, LeaseLost, RunState
-from sync.store.scorecards import Scorecards
+from sync.store.scorecards import KEPT, Scorecards
 from sync.store.snapshot import Snapshot, SnapshotReport
 from sync.write import Writer, WriteReport
 
@@ -133,6 +134,13 @@ class Parts:
     holder: Holder
     reached: Callable[[str], None] = lambda place: None
     renew: Callable[[Crm, str], None] = lambda crm, object: None
+
+
+MOST_FAILED_BEATS = 2
+"""Heartbeats in a row that may fail before a run takes its leases for lost."""
+
+RUNS_KEPT = timedelta(days=90)
+"""How long finished runs are listed."""
 
 
 class LeaseHeld(Exception):
@@ -252,12 +260,21 @@ class Runner:
                 runs.drop_leases(tx, self._fences, holder)
 
     def _beat(self, done: threading.Event) -> None:
+        """Renew until ``done``. A lease that was taken, or a store that fails twice in a row, stops the run."""
+        failed = 0
         while not done.wait(15):
             try:
                 with self.parts.store.write() as tx:
                     runs.renew_leases(tx, self._fences, self.parts.holder, now=self.parts.now())
+                failed = 0
             except LeaseLost as lost:
+                failed = MOST_FAILED_BEATS
                 get_logger().error("run.lease_lost", run=self.run_id, job=self.job, error=str(lost))
+            except SQLAlchemyError as error:
+                failed += 1
+                kind = type(error).__name__
+                get_logger().error("run.heartbeat_failed", run=self.run_id, job=self.job, error=kind, times=failed)
+            if failed >= MOST_FAILED_BEATS:
                 self._lost.set()
                 return
 
@@ -289,7 +306,7 @@ class Runner:
                 return
             self._go_on()
             again = self._write(report)
-            if not again or turn == MOST_ROUNDS - 1:
+            if not again or self.only is not None or turn == MOST_ROUNDS - 1:
                 return
 
     def _pull(self, connector: Connector, report: RunReport) -> None:
@@ -357,8 +374,6 @@ class Runner:
                 people.settle_dirty(tx, refreshed.dirty)
                 if whole:
                     decisions.note_everybody_asked(tx, asked)
-                if self.only is not None:
-                    outbox.keep_only(tx, self.only)
                 _add(report.decided, decided)
                 if self.dry_run:
                     raise DryRun
@@ -421,7 +436,8 @@ class Runner:
         """Send what waits. True when writing showed something that has to be decided again."""
         self._note("write")
         with self._deciding() as tx:
-            outbox.release_dead(tx, release=self.release(), now=self.parts.now())
+            if self.only is None:
+                outbox.release_dead(tx, release=self.release(), now=self.parts.now())
             sending = outbox.counts(tx)["pending"]
         if sending:
             # Known since yesterday, perhaps; a property that went away would refuse every record.
@@ -463,6 +479,7 @@ class Runner:
             adopt=self._adopt,
             moved=self._moved,
             batch=parts.new_id,
+            only=self.only,
             check=lambda tx: runs.check_leases(tx, self._fences),
             leads=leading(parts.settings.owner_authority, parts.connectors),
         )
@@ -500,7 +517,10 @@ class Runner:
             runs.note(tx, self.run_id, stage=stage)
 
     def _conclude(self, report: RunReport) -> None:
-        """Newly refused records make a run partial; parked ones that were known do not."""
+        """Newly refused records make a run partial; parked ones that were known do not. Old history is let go."""
+        with self.parts.store.write() as tx:
+            runs.forget_before(tx, self.parts.now() - RUNS_KEPT)
+        Scorecards(folder=self.parts.store.folder / "cards").forget(before=self.as_of.date() - KEPT)
         if report.exit_code == 0 and (report.problems or any(w.rejected_new for w in report.written.values())):
             report.state, report.exit_code = RunState.PARTIAL, 5
 

@@ -58,6 +58,14 @@ def to_json(value: Any) -> str:
     return _encoder.encode(value).decode()
 
 
+ENGINE: Mapping[str, Any] = {
+    "json_serializer": to_json,
+    "json_deserializer": msgspec.json.decode,
+    # The values of a failed statement are people; its text says enough.
+    "hide_parameters": True,
+}
+
+
 @dataclass(slots=True)
 class Store:
     """One open store. Connections are pooled; closing lets go of them.
@@ -197,9 +205,7 @@ def _sqlite(url: URL) -> Engine:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"store: the folder of {url.database} cannot be made: {error.strerror}") from error
-    engine = create_engine(
-        url, json_serializer=to_json, json_deserializer=msgspec.json.decode, connect_args={"timeout": BUSY_SECONDS}
-    )
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, **ENGINE)
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:
@@ -225,7 +231,7 @@ def _sqlite(url: URL) -> Engine:
 
 def _postgres(url: URL, shown: str) -> Engine:
     try:
-        return create_engine(url, json_serializer=to_json, json_deserializer=msgspec.json.decode, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, **ENGINE)
     except ModuleNotFoundError as error:
         raise StoreError(f"store: {shown} needs the package {error.name}; pip install 'mqlsync[postgres]'") from error
 

@@ -209,22 +209,6 @@ def drop_pending(tx: Connection, refs: Sequence[RecordRef]) -> int:
     return dropped
 
 
-def keep_only(tx: Connection, keys: frozenset[str]) -> int:
-    """Drop pending writes of records that are not among ``keys``. Tasks stay.
-
-    Their people become dirty, so that the next plan finds the writes again.
-    """
-    waiting = select(schema.outbox.c.seq, schema.outbox.c.op_key, schema.outbox.c.person_id).where(
-        schema.outbox.c.state == RowState.PENDING, schema.outbox.c.object != TASK
-    )
-    others = [row for row in tx.execute(waiting) if row.op_key not in keys]
-    _delete(tx, [row.seq for row in others])
-    for part in _parts(sorted({row.person_id for row in others})):
-        left_out = schema.person.c.person_id.in_(part) & schema.person.c.dirty.is_(None)
-        tx.execute(update(schema.person).where(left_out).values(dirty="not in the applied plan"))
-    return len(others)
-
-
 # -- sending -----------------------------------------------------------------------------------------------------
 
 
@@ -487,7 +471,8 @@ def record_conflict(
         "episode": episode,
         "held": held,
         "seen_at": at,
-        "settled_at": None,
+        # What is not held is dealt with: adopted, or written again.
+        "settled_at": None if held else at,
     }
     upsert(tx, schema.conflict, [row], key)
     return known is None or known.settled_at is not None or known.theirs != conflict.theirs

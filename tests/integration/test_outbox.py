@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from connectors.records import Crm, RecordRef
 from scoring.policy import Result
@@ -136,21 +136,6 @@ def test_forgetting_what_is_no_longer_wanted_spares_what_flies(store: Store) -> 
     with store.write() as tx:
         assert outbox.drop_pending(tx, [waiting, flying, parked]) == 2
     assert [row.id for row in rows(store)] == ["2"]
-
-
-def test_writes_that_are_not_in_the_applied_plan_wait_for_the_next_one(store: Store) -> None:
-    """Their people become dirty; those who are dirty keep their reason."""
-    kept, left, dirty = ref_of("1"), ref_of("2"), ref_of("3")
-    for ref, why in ((kept, None), (left, None), (dirty, "new")):
-        put(store, ref, score="1")
-        with store.write() as tx:
-            tx.execute(insert(schema.person), {"person_id": f"p{ref.id}", "ambiguous": False, "dirty": why})
-    with store.write() as tx:
-        outbox.put_task(tx, "p2", task_of(left), run_id="r", release="k")
-        assert outbox.keep_only(tx, frozenset({planned(kept, {"score": "1"}).key})) == 2
-        dirty_people = dict(tx.execute(select(schema.person.c.person_id, schema.person.c.dirty)).all())
-    assert dirty_people == {"p1": None, "p2": "not in the applied plan", "p3": "new"}
-    assert [(row.object, row.id) for row in rows(store)] == [("contact", "1"), ("task", "p1:1:task:1")]
 
 
 # -- what is ready -----------------------------------------------------------------------------------------------
