@@ -23,6 +23,7 @@ from sync.run import Parts
 from sync.store import decisions, schema
 from sync.store.decisions import PersonState
 from sync.store.outbox import acked_fields
+from sync.store.people import load_owner_names, owner_name
 from sync.store.scorecards import Scorecards
 from sync.store.snapshot import bucket_of
 
@@ -43,6 +44,7 @@ class Explanation:
     records: tuple[Mapping[str, Any], ...]
     written: Mapping[RecordRef, Mapping[str, str | None]]
     conflicts: tuple[Mapping[str, Any], ...]
+    owner_name: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         person, episode, assignment = self.person, self.person.open_episode, self.person.assignment
@@ -70,7 +72,12 @@ class Explanation:
             else {"n": episode.n, "line": episode.line, "opened_at": episode.opened_at, "adopted": episode.adopted},
             "owner": None
             if assignment is None
-            else {"owner": assignment.owner_key, "why": assignment.why, "trace": assignment.trace},
+            else {
+                "owner": assignment.owner_key,
+                "name": self.owner_name,
+                "why": assignment.why,
+                "trace": assignment.trace,
+            },
             "written": {str(ref): dict(fields) for ref, fields in self.written.items()},
             "conflicts": list(self.conflicts),
         }
@@ -111,7 +118,7 @@ class Explanation:
         if assignment is None:
             yield "Owner: nobody was assigned"
             return
-        yield f"Owner: {assignment.owner_key.partition(':')[2]}, by {assignment.why!r}"
+        yield f"Owner: {self.owner_name}, by {assignment.why!r}"
         yield from _trace_lines(assignment.trace)
 
     def _written_lines(self) -> Iterator[str]:
@@ -199,6 +206,8 @@ def explanation(parts: Parts, who: str) -> Explanation:
         ).all()
         refs = [target.state.ref for target in person.targets]
         written = acked_fields(tx, refs)
+        given = person.assignment
+        owner = owner_name(given.owner_key, load_owner_names(tx)) if given is not None else None
     card = _card(parts, person)
     ledger = _ledger(stored.body if stored is not None else None)
     fits = ledger is not None and (
@@ -206,6 +215,7 @@ def explanation(parts: Parts, who: str) -> Explanation:
     )
     return Explanation(
         person=person,
+        owner_name=owner,
         score=ledger if fits else card,
         decided_at=stored.as_of if stored is not None else None,
         records=tuple(

@@ -17,6 +17,7 @@ from sync.run import RunReport
 from sync.store import outbox, schema
 from sync.store.db import Store
 from sync.store.outbox import DeadLetter
+from sync.store.people import load_owner_names, owner_name
 from sync.store.runs import RunRow
 
 __all__ = [
@@ -232,6 +233,7 @@ def mql_rows(store: Store, *, run_id: str | None = None) -> list[dict[str, Any]]
     if run_id is not None:
         wanted = wanted.where(episode.c.run_id == run_id)
     with store.read() as tx:
+        owners = load_owner_names(tx)
         return [
             {
                 "person_id": row.person_id,
@@ -246,6 +248,7 @@ def mql_rows(store: Store, *, run_id: str | None = None) -> list[dict[str, Any]]
                 "score": row.total,
                 "reason": row.reason,
                 "owner": row.owner_key,
+                "owner_name": owner_name(row.owner_key, owners) if row.owner_key else None,
                 "why": row.why,
             }
             for row in tx.execute(wanted)
@@ -277,4 +280,4 @@ class MqlTable:
         yield table
 
     def _owners(self) -> list[str]:
-        return [(row["owner"] or "").partition(":")[2] or "nobody yet" for row in self.rows[: self.most]]
+        return [row["owner_name"] or "nobody yet" for row in self.rows[: self.most]]

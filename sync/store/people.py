@@ -16,7 +16,15 @@ from sync.store import outbox, schema
 from sync.store.db import insert_into
 from sync.store.refs import COMPANY_OBJECT, aliases_of, by_object, follow_aliases, here, moved_into, parts
 
-__all__ = ["ResolveCounts", "any_touched", "load_owner_names", "load_sources", "resolve_touched", "settle_dirty"]
+__all__ = [
+    "ResolveCounts",
+    "any_touched",
+    "load_owner_names",
+    "load_sources",
+    "owner_name",
+    "resolve_touched",
+    "settle_dirty",
+]
 
 BATCH = 2000
 """Touched records whose clusters are in memory at once."""
@@ -429,11 +437,12 @@ def _last_owners(tx: Connection, ids: Sequence[str], owners: OwnerNames) -> dict
             .order_by(e.person_id, e.n, a.step)
         )
         for row in tx.execute(closed):
-            out[row.person_id] = _owner_name(row.owner_key, owners)
+            out[row.person_id] = owner_name(row.owner_key, owners)
     return out
 
 
-def _owner_name(key: str, owners: OwnerNames) -> str:
+def owner_name(key: str, owners: OwnerNames) -> str:
+    """What people call an owner: a rep or user by e-mail address, a queue by its name."""
     kind, _, rest = key.partition(":")
     if kind == "user":
         conn, _, id = rest.partition(":")
