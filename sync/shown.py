@@ -88,13 +88,13 @@ def run_row(row: RunRow) -> dict[str, Any]:
 
 def runs_table(rows: Sequence[RunRow]) -> Table:
     table = Table(box=None, header_style="bold")
-    for name in ("run", "job", "slot", "state", "pulled", "written", "new MQLs", "rejected", "time", "by"):
+    for name in ("run", "job", "for", "state", "pulled", "written", "new MQLs", "rejected", "time", "by"):
         table.add_column(
             name, justify="right" if name in ("pulled", "written", "new MQLs", "rejected", "time") else "left"
         )
     for row in rows:
         figures = [str(row.counts.get(name, "")) for name in ("pulled", "written", "new_mqls", "rejected")]
-        _add(table, row.run_id, row.job, _slot(row), row.state, *figures, _took(row), row.trigger)
+        _add(table, row.run_id, row.job, _when(row), _state(row), *figures, _took(row), row.trigger)
     return table
 
 
@@ -103,8 +103,15 @@ def _add(table: Table, *cells: str) -> None:
     table.add_row(*map(Text, cells))
 
 
-def _slot(row: RunRow) -> str:
-    return "now" if row.slot.startswith("manual:") else row.slot
+def _when(row: RunRow) -> str:
+    """The instant a run is for: its slot, or when somebody asked."""
+    return f"{row.slot_at or row.queued_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _state(row: RunRow) -> str:
+    """One row can stand for several slots that were missed or run together."""
+    slots = row.counts.get("slots", 1)
+    return row.state if slots == 1 else f"{row.state} ({slots} slots)"
 
 
 def _took(row: RunRow) -> str:

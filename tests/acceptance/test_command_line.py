@@ -177,6 +177,19 @@ def test_a_report_says_people_it_assigned_are_assigned_and_counts_its_own_calls(
         assert 0 < sum(calls.values()) < sum(first.calls[crm].values())
 
 
+def test_slots_that_were_missed_or_run_together_are_listed_with_their_number(tmp_path):
+    with world(tmp_path, people=1, setup=False) as scene:
+        with scene.opened() as opened, opened.parts.store.write() as tx:
+            for state, slots in ((runs.RunState.COALESCED, 3), (runs.RunState.MISSED, 7)):
+                runs.enqueue(
+                    tx, run_id=f"r_{state}", job="sync", slot=state, slot_at=AS_OF, trigger="catch-up", now=AS_OF,
+                    state=state, counts={"slots": slots},
+                )  # fmt: skip
+        lines = mqlsync("runs", scene=scene).out.splitlines()
+        assert [line for line in lines if "coalesced (3 slots)" in line and "2026-11-25 12:00 UTC" in line]
+        assert [line for line in lines if "missed (7 slots)" in line and "catch-up" in line]
+
+
 # -- init, check, demo -------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from sync.schedule import Every, slot_key
 from sync.store import runs
 from sync.store.runs import RunState
 from tests.support.shell import Answer, mqlsync, started, until
-from tests.support.world import World, world
+from tests.support.world import QUICK, World, world
 
 FIFTEEN = Every(interval=timedelta(minutes=15))
 
@@ -186,9 +186,10 @@ def logged_lines(answer: Answer) -> list[str]:
     return [line for line in answer.err.splitlines() if line.startswith("{")]
 
 
-def test_nothing_personal_and_no_secret_is_logged_at_any_level(tmp_path):
+def test_nothing_personal_and_no_secret_is_logged_at_any_level(tmp_path, monkeypatch):
     """A good run, one that is refused, one that meets records that make no sense, and one of a broken CRM."""
-    with world(tmp_path, people=40) as scene:
+    monkeypatch.setattr("sync.compose.Patience", lambda: QUICK)
+    with world(tmp_path, people=15) as scene:
         contacts = scene.box.hubspot.table("contacts")
         odd = scene.box.hubspot.add("contacts", {"email": "odd@acme.example"})
         contacts.by_id[odd].properties["createdate"] = "odd@acme.example"
