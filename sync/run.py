@@ -35,6 +35,7 @@ from sync.settings import OwnerAuthority, Settings, StageName
 from sync.setup import unusable_fields
 from sync.store import accounts, decisions, outbox, people, records, runs
 from sync.store.db import Store
+from sync.store.problems import known_problems, note_problems
 from sync.store.runs import HeldElsewhere, Holder, LeaseLost, RunState
 from sync.store.scorecards import KEPT, Scorecards
 from sync.store.snapshot import Snapshot, SnapshotReport
@@ -359,6 +360,7 @@ class Runner:
             custom=parts.policy.custom,
             free_mail=parts.policy.free_mail,
         )
+        self._tell_unreadable(refreshed, report)
         parts.reached("gather:done")
         day = self.as_of.astimezone(ZoneInfo(parts.policy.timezone)).date()
         scorecards = Scorecards(folder=parts.store.folder / "cards")
@@ -380,6 +382,14 @@ class Runner:
         except DryRun:
             return
         parts.reached("decide:done")
+
+    def _tell_unreadable(self, refreshed: SnapshotReport, report: RunReport) -> None:
+        """Values that say something, but not what their fact can hold, count as missing and are listed once."""
+        found = [RecordProblem(ref=p.ref, field=p.fact, reason=p.reason) for p in refreshed.problems]
+        if not found or self.dry_run:
+            return
+        with self._deciding() as tx:
+            report.problems += note_problems(tx, found, known_problems(tx), at=self.parts.now())
 
     def _asked(self, day: date) -> str:
         """What everybody was decided by, once they were: the rules that can move anybody's values, and the day.

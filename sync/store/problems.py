@@ -1,4 +1,4 @@
-"""Rows of the CRMs that no record or event could be made of: each is told once, however often it is read again."""
+"""What of the CRMs could not be read, row or value: each is told once, however often it is read again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def known_problems(tx: Connection) -> Known:
 def note_problems(
     tx: Connection, problems: Sequence[RecordProblem], known: Known, *, at: datetime
 ) -> list[RecordProblem]:
-    """Remember these, in the transaction of their page and in ``known``; return those that are new."""
+    """Remember these, in the given transaction and in ``known``; return those that are new."""
     new: list[RecordProblem] = []
     rows = []
     for problem in problems:
