@@ -235,7 +235,12 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int | None], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None)
-        yield lambda stage, done, of: bar.update(task, description=stage, completed=done, total=of)
+        yield lambda stage, done, of: bar.update(task, description=_stage(stage), completed=done, total=of)
+
+
+def _stage(place: str) -> str:
+    """``pull:hubspot:contact:page`` in words."""
+    return " ".join(place.split(":")[:3])
 
 
 # -- commands ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from sync.store import schema
-from tests.support.shell import mqlsync
+from tests.support.shell import mqlsync, on_a_terminal
 from tests.support.world import AS_OF, World, api_writes, edit, world
 
 DECIDED = (schema.episode, schema.assignment, schema.decision, schema.desired, schema.acked, schema.outbox)
@@ -196,6 +196,25 @@ def test_setup_asks_before_it_creates_fields(tmp_path):
         assert "everything is there" in again.out
         assert mqlsync("setup", scene=scene).code == 0, "nothing to make, nothing to ask"
         assert since(scene, seen) == []
+
+
+@pytest.mark.parametrize(("typed", "code", "made"), [("y\n", 0, True), ("n\n", 1, False)])
+def test_at_a_terminal_setup_takes_an_answer(typed, code, made, tmp_path):
+    with world(tmp_path, people=1, setup=False) as scene:
+        answer = on_a_terminal(scene, "setup", typed=typed)
+        assert answer.code == code, answer.out
+        assert "in your CRMs?" in answer.out
+        assert bool(api_writes(scene.box)) is made
+        assert ("Nothing was made" in answer.out) is not made
+
+
+def test_a_run_shows_how_far_it_is_at_a_terminal_only(tmp_path):
+    with world(tmp_path, people=10) as scene:
+        answer = on_a_terminal(scene, "run", typed="")
+        assert answer.code == 0
+        assert "starting" in answer.out
+        assert answer.out.rstrip().rpartition("\n")[2].startswith("  calls")
+        assert mqlsync("run", scene=scene).err == ""
 
 
 def test_setup_without_the_permission_names_it(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -83,6 +84,34 @@ def started(scene: World, *arguments: str, environment: Mapping[str, str] | None
         if running.poll() is None:
             running.kill()
             running.communicate()
+
+
+def on_a_terminal(scene: World, *arguments: str, typed: str) -> Answer:
+    """The command with a terminal around it, at which somebody types. Its whole screen is ``out``."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", "from sync.cli import main; main()", *arguments]
+    env = {**os.environ, **scene.environment, "MQLSYNC_CONFIG": str(scene.config), "TERM": "xterm", "COLUMNS": "120"}
+    running = subprocess.Popen(command, env=env, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    screen = b""
+    try:
+        while some := _read(ours):
+            screen += some
+        return Answer(running.wait(timeout=60), screen.decode().replace("\r\n", "\n"), "")
+    finally:
+        os.close(ours)
+        if running.poll() is None:
+            running.kill()
+            running.wait()
+
+
+def _read(terminal: int) -> bytes:
+    """What is on the screen now; nothing once the process has left it, which Linux tells as an error."""
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:
+        return b""
 
 
 def until(true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
