@@ -329,3 +329,18 @@ def test_only_what_a_crm_confirmed_counts_as_written(crm, call, kind, tmp_path):
         with scene.opened() as opened, opened.parts.store.read() as tx:
             assert tx.execute(select(schema.outbox)).all() == []
         assert scene.run().writes == 0
+
+
+def test_a_store_never_takes_another_account_for_its_own(tmp_path):
+    with world(tmp_path, people=5) as scene:
+        assert scene.run().exit_code == 0
+        scene.box.hubspot.portal_id += 1
+        before = scene.box.journal.last_seq
+        for command in (("run",), ("check", "--online")):
+            answer = mqlsync(*command, scene=scene)
+            assert answer.code == 3
+            assert "this store belongs to account" in answer.err or "the store belongs to account" in answer.out
+        assert written_since(scene, before) == 0
+        newest = mqlsync("runs", "--json", "--limit", "1", scene=scene).json["runs"][0]
+        assert newest["state"] == "failed"
+        assert "belongs to account" in newest["error"]

@@ -12,25 +12,26 @@ from typing import Any
 import pytest
 
 from connectors.sandbox.faults import Fault, FaultKind
-from sync.schedule import Every, slot_key
 from sync.store import runs
 from sync.store.runs import RunState
 from tests.support.shell import Answer, mqlsync, started, until
 from tests.support.world import QUICK, World, world
 
-FIFTEEN = Every(interval=timedelta(minutes=15))
-
 
 @contextmanager
 def due_world(folder: Path, *, people: int = 40) -> Iterator[World]:
-    """Now, with a slot that is due: the last one that ran was twenty minutes ago."""
+    """Now, with one slot that is due and none to come while a test lasts.
+
+    Slots count from 1970: a job that runs every as many hours as have passed since then was due at the last full hour,
+    and is next in half a century.
+    """
     now = datetime.now(UTC)
     with world(folder, people=people, at=now) as scene:
+        scene.edit_settings(("every: 15 minutes", f"every: {int(now.timestamp()) // 3600} hours"))
         with scene.opened() as opened, opened.parts.store.write() as tx:
-            before = now - timedelta(minutes=20)
-            slot = slot_key(FIFTEEN, before)
+            before = now - timedelta(hours=2)
             runs.enqueue(
-                tx, run_id="r_before", job="sync", slot=slot, slot_at=before, trigger="schedule", now=before,
+                tx, run_id="r_before", job="sync", slot="before", slot_at=before, trigger="schedule", now=before,
                 state=RunState.SUCCEEDED,
             )  # fmt: skip
         yield scene
