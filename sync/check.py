@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, RunCannotContinue
 from connectors.port import Connector
 from connectors.records import AccountInfo, Crm, Owner, OwnerKind, StreamKind, Window
 from sync.assign import OwnerDirectory
@@ -146,7 +146,14 @@ def _fields(parts: Parts, connector: Connector) -> list[Finding]:
         for name, why in unusable_fields(parts.policy, connector)
     ]
     for wanted in wanted_fields(parts.policy, crm):
-        there = connector.describe(wanted.object).get(wanted.name)
+        try:
+            there = connector.describe(wanted.object).get(wanted.name)
+        except RunCannotContinue as error:
+            if wanted.object != "task":
+                raise
+            # Tasks work without their key's description: they carry a mark in their text.
+            found.append(Finding(where=f"{crm}.task", message=str(error).removeprefix(f"{crm}: ")))
+            continue
         where = f"{crm}.{wanted.object}.{wanted.name}"
         if there is None and wanted.object == "task":
             message = "not there; run `mqlsync setup`. Until then tasks carry a mark in their text"

@@ -54,7 +54,9 @@ class ConnectorCase(Protocol):
 
     def company(self, name: str) -> RecordRef: ...
 
-    def employ(self, person: RecordRef, company: RecordRef) -> None: ...
+    def employ(self, person: RecordRef, company: RecordRef) -> RecordRef | None:
+        """The company the person belongs to from now on; None where this object belongs to none."""
+        ...
 
     def edit(self, ref: RecordRef, **values: str) -> None: ...
 
@@ -164,8 +166,9 @@ class HubSpotCase:
     def company(self, name: str) -> RecordRef:
         return RecordRef(crm=self.crm, object="company", id=self.sandbox.hubspot.add("companies", {"name": name}))
 
-    def employ(self, person: RecordRef, company: RecordRef) -> None:
+    def employ(self, person: RecordRef, company: RecordRef) -> RecordRef | None:
         self.sandbox.hubspot.associate("contacts", person.id, "companies", company.id)
+        return company
 
     def edit(self, ref: RecordRef, **values: str) -> None:
         self.sandbox.hubspot.edit("contacts", ref.id, {self.names[name]: value for name, value in values.items()})
@@ -284,8 +287,10 @@ class SalesforceCase:
     def company(self, name: str) -> RecordRef:
         return RecordRef(crm=self.crm, object="account", id=self.sandbox.salesforce.add("Account", {"Name": name}))
 
-    def employ(self, person: RecordRef, company: RecordRef) -> None:
-        pytest.skip("a lead belongs to no account before it is converted")
+    def employ(self, person: RecordRef, company: RecordRef) -> RecordRef | None:
+        """A Lead names its company in words; it belongs to an Account when it is converted."""
+        self.sandbox.salesforce.edit("Lead", person.id, {"Company": "Acme"})
+        return None
 
     def edit(self, ref: RecordRef, **values: str) -> None:
         self.sandbox.salesforce.edit("Lead", ref.id, self._fields(values))

@@ -268,9 +268,9 @@ def test_a_merged_person_points_at_the_survivor(case: ConnectorCase) -> None:
 def test_a_persons_company_is_named(case: ConnectorCase) -> None:
     connector = ready(case)
     person, company = case.person(), case.company("Acme")
-    case.employ(person, company)
+    employer = case.employ(person, company)
     settle(case)
-    assert people(connector)[person.id].company == company
+    assert people(connector)[person.id].company == employer
 
 
 def test_companies_are_read(case: ConnectorCase) -> None:

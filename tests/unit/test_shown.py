@@ -130,15 +130,16 @@ def test_long_lists_are_cut_and_the_rest_is_counted() -> None:
 
 def test_runs_are_listed_with_their_figures() -> None:
     done = row(
+        slot_at=NOW - timedelta(minutes=15),
         started_at=NOW,
         finished_at=NOW + timedelta(seconds=41.26),
         counts={"pulled": 1240, "written": 37, "new_mqls": 3, "rejected": 0},
     )
     by_hand = row(run_id="r_2", slot="manual:r_2", state=RunState.RUNNING, trigger="manual")
     text = shown(runs_table([done, by_hand])).splitlines()
-    assert " ".join(text[0].split()) == "run job slot state pulled written new MQLs rejected time by"
-    assert " ".join(text[1].split()) == "r_1 sync 2026-11-25T12:00:00Z succeeded 1240 37 3 0 41.3s schedule"
-    assert " ".join(text[2].split()) == "r_2 sync now running manual"
+    assert " ".join(text[0].split()) == "run job for state pulled written new MQLs rejected time by"
+    assert " ".join(text[1].split()) == "r_1 sync 2026-11-25 11:45 UTC succeeded 1240 37 3 0 41.3s schedule"
+    assert " ".join(text[2].split()) == "r_2 sync 2026-11-25 12:00 UTC running manual"
 
 
 def test_a_run_is_json_by_the_names_of_its_fields(store: Store) -> None:
