@@ -8,6 +8,9 @@ from tests.support.world import World, differences, world
 
 PEOPLE = 50
 
+PARTS = 4
+"""The boundaries are dealt out to so many tests, which run side by side."""
+
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> tuple[dict, int, list[str]]:
@@ -49,9 +52,10 @@ def test_a_kill_in_the_middle_leaves_no_trace(place, tmp_path, undisturbed):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_kill_at_every_boundary_leaves_no_trace(tmp_path, undisturbed):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_kill_at_every_boundary_leaves_no_trace(part, tmp_path, undisturbed):
     """At least 25 boundaries: around every transaction of pull, resolve, gather, score, decide and write."""
     points = crossings(undisturbed[2])
     assert len(points) >= 25, points
-    for number, (place, nth) in enumerate(points):
+    for number, (place, nth) in enumerate(points[part::PARTS]):
         killed_and_run_again(tmp_path / str(number), place, nth, undisturbed)
