@@ -30,6 +30,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         "demo": bench_runs.demo,
         "runs": bench_runs.runs,
         "hubspot": bench_connectors.hubspot,
+        "latency": bench_connectors.latency,
         "salesforce": bench_connectors.salesforce,
         "store": bench_store.upsert,
         "scoring": bench_engine.scoring,

@@ -20,6 +20,9 @@ PROPERTIES = (
     "createdate", "lastmodifieddate", "hs_email_optout", "hs_additional_emails", "associatedcompanyid", "hs_object_id",
 )  # fmt: skip
 
+LATENCY = 0.15
+"""Seconds, of a call to a CRM some way off."""
+
 
 @contextmanager
 def connectors(people: int) -> Iterator[tuple[Box, dict[Crm, Connector]]]:
@@ -76,6 +79,23 @@ def hubspot(sizes: Sizes) -> Iterator[Figure]:
         yield Figure(
             what="connector, normalised, against typed", of="15 properties", unit="x", value=typed / ours, more=True
         )
+
+
+def latency(sizes: Sizes) -> Iterator[Figure]:
+    """A first load as over a network: pages come one after the other, the limiter is on."""
+    with connectors(sizes.records) as (box, both):
+        connector = both[Crm.HUBSPOT]
+        streams = _people(connector)
+        sum(len(page.rows) for page in people_pages(connector, streams))
+        box.delay(LATENCY)
+        before = connector.calls["list"]
+        rows, wall, cpu = timed(lambda: sum(len(page.rows) for page in people_pages(connector, streams)))
+        calls = connector.calls["list"] - before
+    of = f"{calls} calls of {LATENCY * 1e3:.0f} ms"
+    what = "HubSpot first load at a distance"
+    yield Figure(what=what, of=of, unit="contacts/s", value=rows / wall, more=True)
+    yield Figure(what=what, of=of, unit="% of one cursor", value=calls * LATENCY / wall * 100, floor=90, more=True)
+    yield Figure(what=what, of=of, unit="% of a core", value=cpu / wall * 100, floor=20, target=10)
 
 
 def _package(box: Box, pages: int) -> tuple[float, float]:

@@ -52,10 +52,12 @@ class Stages:
 
     def figures(self, name: str, of: str) -> Iterator[Figure]:
         for stage, (wall, cpu) in self.spent.items():
-            if not wall:
-                continue
-            yield Figure(what=f"{name}: {stage}", of=of, unit="wall s", value=wall)
-            yield Figure(what=f"{name}: {stage}", of=of, unit="CPU s", value=cpu)
+            if wall:
+                yield Figure(what=f"{name}: {stage}", of=of, unit="wall s", value=wall)
+                yield Figure(what=f"{name}: {stage}", of=of, unit="CPU s", value=cpu)
+        yield from self.sums(name, of)
+
+    def sums(self, name: str, of: str) -> Iterator[Figure]:
         yield Figure(what=f"{name}: all", of=of, unit="wall s", value=sum(wall for wall, _ in self.spent.values()))
         yield Figure(what=f"{name}: all", of=of, unit="CPU s", value=sum(cpu for _, cpu in self.spent.values()))
 
@@ -75,7 +77,7 @@ def runs(sizes: Sizes) -> Iterator[Figure]:
             box.move_clock(OVERLAP.total_seconds())
             again = _run(opened, box, stages, AS_OF)
             yield Figure(what="second run: writes", of=of, unit="writes", value=again.writes, floor=0, target=0)
-            yield from stages.figures("second run, reads its own writes", of)
+            yield from stages.sums("second run, reads its own writes", of)
             box.move_clock(OVERLAP.total_seconds())
             quiet = _run(opened, box, stages, AS_OF)
             yield from stages.figures("quiet run", of)

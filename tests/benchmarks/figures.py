@@ -115,7 +115,7 @@ def cells(row: Row) -> tuple[str, ...]:
 def table(rows: Sequence[Row], *, markdown: bool) -> str:
     """All rows, in aligned columns or as a Markdown table."""
     lines = [HEADS, *(cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADS))]
+    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(HEADS))]
     left = {0, 1, 6, 9}
 
     def aligned(line: Sequence[str]) -> list[str]:

@@ -38,6 +38,10 @@ class Box:
     def move_clock(self, seconds: float) -> None:
         self._ask("POST", "clock", {"move": seconds})
 
+    def delay(self, seconds: float) -> None:
+        """From now on every call is answered so much later."""
+        self._ask("POST", "faults", {"kind": "slow", "delay": seconds, "times": None})
+
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         sent = None if body is None else json.dumps(body).encode()
         with urlopen(Request(f"{self.url}/_sandbox/{path}", data=sent, method=method)) as answer:
