@@ -108,7 +108,8 @@ def test_rules_that_compete_for_one_cap_share_it_newest_first(
 
 
 @pytest.mark.slow
-@settings(LAW, max_examples=600)
+@pytest.mark.timeout(1800)
+@settings(LAW, max_examples=300)
 @given(draw=st.data(), policy=policies(), today=st.sampled_from(DAYS))
 def test_the_engine_and_the_naive_evaluator_agree_for_minutes(
     engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date
