@@ -35,7 +35,7 @@ HUBSPOT_MQL = "marketingqualifiedlead"
 
 @dataclass(slots=True)
 class Decided:
-    """What a run decided. ``opened``: the new episodes; ``changes``: what was queued, for showing before it is sent."""
+    """What a run decided. ``opened``: the new episodes; ``changes``: what a plan queued, for showing it."""
 
     people: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
@@ -57,6 +57,7 @@ class Decider:
 
     ledger  (person ids) -> the ledger of each as JSON, for people whose decision is stored in full
     facts   (person ids) -> the facts of each in stored form, for routing
+    listing keep every planned write in `Decided.changes`; a run that shows nobody what it queues need not hold them all
     """
 
     policy: Policy
@@ -68,6 +69,7 @@ class Decider:
     facts: Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
     ledger: Callable[[Sequence[str]], Mapping[str, Any]]
     assigning: bool = True
+    listing: bool = True
     decided: Decided = field(default_factory=Decided)
     _waiting: dict[str, Status] = field(default_factory=dict)
 
@@ -355,7 +357,8 @@ class Decider:
         outbox.drop_pending(tx, settled)
         decisions.save_desired(tx, wanted)
         self.decided.queued += outbox.put(tx, writes, run_id=self.run_id, release=self.release)
-        self.decided.changes += writes
+        if self.listing:
+            self.decided.changes += writes
 
     def _plan_person(self, tx: Connection, person: PersonState) -> list[RecordPlan]:
         """One plan a record. An owner that somebody changed in a CRM is taken over, and then planned for again."""

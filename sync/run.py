@@ -427,6 +427,7 @@ class Runner:
             facts=lambda ids: refreshed.facts(ids),
             ledger=lambda ids: self._ledgers(refreshed, day, ids),
             assigning=StageName.ASSIGN in self.stages,
+            listing=self.dry_run or self.only is not None,
         )
 
     def _directory(self, tx: Connection) -> OwnerDirectory:
