@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from math import ceil
@@ -117,15 +118,12 @@ def _counted(run: RunReport, box: Box) -> int:
 
 def _write_calls(report: RunReport, box: Box) -> Iterator[Figure]:
     """Calls against the fewest that batches of 100 and 200 allow, objects written apart."""
-    written: dict[tuple[Crm, str], int] = {}
-    for _, write in report.decided.changes:
-        key = write.ref.crm, write.ref.object
-        written[key] = written.get(key, 0) + 1
+    written = Counter((crm, object) for crm, object, _ in box.written())
     for crm, batch, read, update, back in (
         (Crm.HUBSPOT, 100, 100, "POST /crm/v3/objects/contacts/batch/update", "/contacts/batch/read"),
         (Crm.SALESFORCE, 200, 300, "PATCH", "Id IN"),
     ):
-        rows = [n for (c, _), n in written.items() if c is crm]
+        rows = [n for (c, _), n in written.items() if c == crm]
         calls = box.calls()[crm.value]
         of = f"{sum(rows):,} records"
         yield Figure(

@@ -35,6 +35,11 @@ class Box:
     def forget_calls(self) -> None:
         self._ask("POST", "reset-calls")
 
+    def written(self) -> set[tuple[str, str, str]]:
+        """CRM, object and id of every record that was changed through the API."""
+        entries = self._ask("GET", "journal?via=api")["entries"]
+        return {(entry["crm"], entry["object"], entry["id"]) for entry in entries if entry["op"] == "update"}
+
     def move_clock(self, seconds: float) -> None:
         self._ask("POST", "clock", {"move": seconds})
 
