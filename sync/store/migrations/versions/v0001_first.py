@@ -19,8 +19,8 @@ Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 Instant = sa.DateTime(timezone=True)
 
 
-def only_where(condition: str) -> dict[str, Any]:
-    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+def only_where(condition: str, sqlite: str = "") -> dict[str, Any]:
+    return {"sqlite_where": sa.text(sqlite or condition), "postgresql_where": sa.text(condition)}
 
 
 def upgrade() -> None:
@@ -347,7 +347,13 @@ def upgrade() -> None:
         "ix_record_company", "record", ["conn", "company_id"], unique=False, **only_where("company_id IS NOT NULL")
     )
     op.create_index("ix_record_email_norm", "record", ["email_norm"], unique=False)
-    op.create_index("ix_record_touched", "record", ["conn", "object", "id"], unique=False, **only_where("touched"))
+    op.create_index(
+        "ix_record_touched",
+        "record",
+        ["conn", "object", "id"],
+        unique=False,
+        **only_where("touched", sqlite="touched = 1"),
+    )
     op.create_table(
         "record_email",
         sa.Column("email", sa.String(), nullable=False),
