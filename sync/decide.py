@@ -45,8 +45,6 @@ class Decided:
     tasks: int = 0
     conflicts: int = 0
     tampered: int = 0
-    owner_changes: int = 0
-    status_changes: int = 0
     changes: list[tuple[str, PlannedWrite]] = field(default_factory=list)
     planned_tasks: list[tuple[str, PlannedTask]] = field(default_factory=list)
 
@@ -117,7 +115,6 @@ class Decider:
                 rows.append(row)
             if decision.status != person.status or decision.opens is not None or decision.closes is not None:
                 told.append((person, card, decision))
-                self.decided.status_changes += 1
             self._count(decision.status, 1)
             if decision.opens is not None or person.open_episode is not None:
                 self._waiting[person.person_id] = decision.status
@@ -264,7 +261,6 @@ class Decider:
                 self._count(before, -1)
                 self._count(Status.ASSIGNED, 1)
         self.decided.assigned += rows
-        self.decided.owner_changes += len(rows)
 
     def _owner_there(self, person: PersonState) -> str | None:
         """The owner the person has in the CRM that decides on owners, as an owner key; None when that is nobody."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -111,6 +111,8 @@ class RunReport:
             "unchanged": sum(r.found_done for r in self.written.values()),
             "rejected": sum(r.rejected_new + r.rejected_known for r in self.written.values()),
             "conflicts": self.decided.conflicts + sum(r.conflicts for r in self.written.values()),
+            "tampered": self.decided.tampered + sum(r.tampered for r in self.written.values()),
+            "redirected": sum(r.redirected for r in self.written.values()),
             "problems": len(self.problems),
         }
 
@@ -349,7 +351,8 @@ class Runner:
         parts = self.parts
         self._note("score")
         with self._deciding() as tx:
-            people.resolve_touched(tx, at=parts.now())
+            found = people.resolve_touched(tx, at=parts.now())
+        get_logger().info("resolve.people_found", **asdict(found))
         parts.reached("resolve:done")
         snapshot = Snapshot.of(parts.store)
         refreshed = snapshot.refresh(
@@ -593,7 +596,7 @@ def _add(total: Decided, one: Decided) -> None:
     """A later round of one run: its figures are added, its statuses are the newest."""
     if not total.people:
         total.people, total.statuses = one.people, dict(one.statuses)
-    for name in ("queued", "tasks", "conflicts", "tampered", "owner_changes", "status_changes"):
+    for name in ("queued", "tasks", "conflicts", "tampered"):
         setattr(total, name, getattr(total, name) + getattr(one, name))
     for name in ("opened", "assigned", "changes", "planned_tasks"):
         getattr(total, name).extend(getattr(one, name))

@@ -76,7 +76,7 @@ def test_a_score_that_somebody_typed_over_is_written_again(scene):
     _, contact = assigned_in(scene, "hubspot", "contact")
     score = scene.box.hubspot.get("contacts", contact)["mql_score"]
     scene.box.hubspot.edit("contacts", contact, {"mql_score": "1"})
-    scene.run()
+    assert scene.run().counts()["tampered"] == 1
     assert scene.box.hubspot.get("contacts", contact)["mql_score"] == score
 
 
