@@ -239,6 +239,10 @@ class Scorecard:
     """One person's scores and reasons under one policy version on one day.
 
     lines   true gate lines in the policy's order, also when a suppress line is true
+    review  true review lines; needs: facts the policy needs that are missing; drop: `Stay.drop_when` is true
+    unknown fields of the model's fit tables that are missing, in the policy's order
+    reach   bits over the alternatives of the model's gate lines, in order (a line that is one condition has one, a list
+            of conditions one each): everything but its conditions on scores and grades is true
     values  of the reason columns, in the layout's order; read them with `points`
     """
 
@@ -256,6 +260,11 @@ class Scorecard:
     known_groups: int
     unknown_groups: int
     hand_raise: date | None
+    review: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    drop: bool = False
+    unknown: tuple[str, ...] = ()
+    reach: int = 0
     layout: Layout
     values: tuple[int | None, ...]
 

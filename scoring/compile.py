@@ -40,7 +40,7 @@ from scoring.conditions_sql import Conditions, among
 from scoring.events_sql import Counted, Fades, Keyed, Pass, Picked, Since, pick, union, window_of
 from scoring.fades import window_start
 from scoring.policy import Bands, Policy
-from scoring.tables import MICRO, events_schema, people_schema
+from scoring.tables import KNOWN_FROM, KNOWN_UNTIL, MICRO, events_schema, people_schema
 
 __all__ = ["Compiled", "compile_policy", "newest"]
 
@@ -571,14 +571,31 @@ def compile_policy(policy: Policy, day: date) -> Compiled:
     )
 
 
-def newest(table: str, key: str, columns: Iterable[str], *, dedup: bool, only: frozenset[str] | None) -> exp.Select:
+def newest(
+    table: str,
+    key: str,
+    columns: Iterable[str],
+    *,
+    dedup: bool,
+    only: frozenset[str] | None,
+    known_on: date | None = None,
+) -> exp.Select:
     """The rows of ``table`` that count: of each ``key`` the one with the greatest seq (``dedup``), of certain people.
+
+    ``known_on``: of a versioned table, those that were known on that day.
 
     ``only``: few ids are named in the query, so that most of a sorted file need not be read; many are looked up in the
     table ``only_people``.
     """
     names = sorted(columns)
     rows = sql.select((name, sql.column(name)) for name in {*names, "seq"}).from_(sql.table(table), copy=False)
+    if known_on is not None:
+        until = sql.column(KNOWN_UNTIL)
+        still = exp.Is(this=until, expression=exp.null())
+        later = exp.GT(this=until.copy(), expression=sql.day(known_on))
+        rows = rows.where(exp.LTE(this=sql.column(KNOWN_FROM), expression=sql.day(known_on)), copy=False).where(
+            sql.either([still, later]), copy=False
+        )
     if dedup:
         nth = sql.over(exp.RowNumber(), [sql.column(key)], (("seq", True),))
         rows = rows.select(sql.named(nth, "nth"), copy=False)

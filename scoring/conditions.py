@@ -12,13 +12,16 @@ from datetime import date
 from enum import StrEnum
 
 __all__ = [
+    "LADDER",
     "AbsentRule",
     "AgeBelow",
     "AgeFrom",
     "All",
     "Any",
     "AtLeast",
+    "BeforeFirst",
     "Below",
+    "Burst",
     "Combine",
     "Condition",
     "Contains",
@@ -37,6 +40,7 @@ __all__ = [
     "FitRule",
     "Group",
     "HasWords",
+    "Ignore",
     "Known",
     "LabelIn",
     "Missing",
@@ -46,6 +50,7 @@ __all__ = [
     "Score",
     "ScoreAtLeast",
     "ScoreBelow",
+    "SoonAfter",
     "Span",
     "StartsWith",
     "Table",
@@ -381,6 +386,49 @@ class AbsentRule:
     min: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SoonAfter:
+    """``within: 10 seconds of KIND``: 0 <= time since an event of ``kind`` < ``microseconds``.
+
+    Both carry the same ``email``, or one of them has none.
+    """
+
+    kind: str
+    microseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeFirst:
+    """``before: KIND``: some event of ``kind`` carries the same ``email``, and the first of those is later."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """``at_least: 3 links in 2 seconds``: part of a span with so many different values, or events, of the line.
+
+    ``attribute`` None counts events (``times``). A missing value is one value.
+    """
+
+    n: int
+    attribute: str | None
+    microseconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignore:
+    """Events that score nothing: those that match and pass ``test``; without a test, all that match.
+
+    Events with a date only, or of several occurrences, never pass a test (policy-language 6.5).
+    """
+
+    name: str
+    match: EventMatch
+    when: Condition = All()
+    test: SoonAfter | BeforeFirst | Burst | None = None
+
+
 class Combine(StrEnum):
     SUM = "sum"
     BEST = "best"
@@ -401,9 +449,21 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dimension:
-    """Fit or engagement. ``max`` and ``floor`` in micro-points, None for none; ``not_before`` bounds events."""
+    """Fit or engagement. ``max`` and ``floor`` in micro-points, None for none; ``not_before`` bounds events.
+
+    ignore  events that count for nothing in this dimension; an ignored event can still make another one ignored
+    thirds  the fit is a step of `LADDER` (F is 0, A+ is 12): it starts at ``start`` (in micro-steps), every criterion
+            is a group with one table that gives its weight, takes it away, or gives 0; ``max``, ``floor`` are the ends
+    """
 
     groups: tuple[Group, ...] = ()
     max: int | None = 100_000_000
     floor: int | None = 0
     not_before: Span = Span(730)
+    ignore: tuple[Ignore, ...] = ()
+    thirds: bool = False
+    start: int = 0
+
+
+LADDER = ("F", "D-", "D", "D+", "C-", "C", "C+", "B-", "B", "B+", "A-", "A", "A+")
+"""The steps of a fit in thirds of a letter, lowest first."""

@@ -78,13 +78,13 @@ class DuckDbEngine:
     def score(self, policy: Policy, bucket: Bucket, day: date, *, only: frozenset[str] | None = None) -> pa.Table:
         """See `Engine.score`."""
         ready = self._prepare(policy, day)
-        self._load(policy, bucket, ready.compiled, only)
+        self._load(policy, bucket, ready.compiled, day, only)
         return self._connection.sql(ready.query).to_arrow_table().cast(schema(ready.compiled.layout))
 
     def ledgers(self, policy: Policy, bucket: Bucket, day: date, person_ids: Collection[str]) -> Mapping[str, Ledger]:
         """See `Engine.ledgers`."""
         ready = self._prepare(policy, day)
-        self._load(policy, bucket, ready.compiled, frozenset(person_ids))
+        self._load(policy, bucket, ready.compiled, day, frozenset(person_ids))
         picks: dict[str, dict[int, list[dict[str, Any]]]] = {}
         if ready.picks is not None:
             for pick in self._connection.sql(ready.picks).to_arrow_table().to_pylist():
@@ -113,7 +113,7 @@ class DuckDbEngine:
             )
         return self._ready
 
-    def _load(self, policy: Policy, bucket: Bucket, compiled: Compiled, only: frozenset[str] | None) -> None:
+    def _load(self, policy: Policy, bucket: Bucket, compiled: Compiled, day: date, only: frozenset[str] | None) -> None:
         """Makes the tables people, events and fades of the connection."""
         fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in compiled.fades.items()}
         self._connection.register("fades", pa.table(fades or {"none": [0]}))
@@ -135,9 +135,9 @@ class DuckDbEngine:
             else:
                 self._connection.from_arrow(empty.empty_table()).create_view(raw, replace=True)
             dedup = len(files) > 1 and not bucket.compacted
-            self._show(
-                name, compiler.newest(raw, key, columns, dedup=dedup, only=only), stored=dedup or only is not None
-            )
+            known_on = day if bucket.versioned and files else None
+            rows = compiler.newest(raw, key, columns, dedup=dedup, only=only, known_on=known_on)
+            self._show(name, rows, stored=dedup or only is not None)
 
     def _show(self, name: str, rows: exp.Select, *, stored: bool) -> None:
         """A view: on the files where all of them is asked for, else on the rows that count, in memory."""

@@ -10,6 +10,8 @@ from scoring.policy import LeadStatus, Result, TaskIn, WritePlan
 
 __all__ = ["read_write"]
 
+_LATER = (Result.NURTURE, Result.PAUSED, Result.MISSING)
+
 
 def read_write(node: Node, mapped: Mapping[tuple[str, str], Mapping[str, str]]) -> WritePlan:
     """The ``write`` section. ``mapped``: (crm, object) -> property -> the fact it is read as."""
@@ -39,7 +41,7 @@ def read_write(node: Node, mapped: Mapping[tuple[str, str], Mapping[str, str]]) 
 
 
 def _written(node: Node, crm: str, name: str, facts: Mapping[str, str]) -> tuple[dict[Result, str], LeadStatus | None]:
-    found = node.fields(*(str(r) for r in Result), later=("nurture", "paused", "missing"), what="result")
+    found = node.fields(*(str(r) for r in Result if r not in _LATER), later=_LATER, what="result")
     properties: dict[Result, str] = {}
     status = None
     if "lead_status" in found:

@@ -24,6 +24,7 @@ __all__ = [
     "EpisodeOpened",
     "History",
     "OpenEpisode",
+    "Seen",
     "Status",
     "qualify",
     "reason_for",
@@ -110,11 +111,31 @@ class OpenEpisode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What was decided before. ``status`` None: the person is seen for the first time; ``episodes``: how many began."""
+    """What was decided before.
+
+    ``status`` None: the person is seen for the first time; ``episodes``: how many began; ``reason``: the text stored
+    when the open episode began.
+    """
 
     status: Status | None = None
     open_episode: OpenEpisode | None = None
     episodes: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the CRMs say of a person beside the facts that are scored.
+
+    crm_status       the status found in the CRMs, whoever wrote it (as text; other texts than a `Status` say nothing)
+    lifecycle_stage  the fact, None when missing
+    owner_known      whether a CRM names an owner who counts as somebody, for an adopted episode
+    """
+
+    crm_status: str | None = None
+    lifecycle_stage: str | None = None
+    converted: bool = False
+    owner_known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,35 +169,20 @@ class Decision:
     model: str
 
 
-def qualify(
-    card: Scorecard,
-    history: History,
-    *,
-    crm_status: str | None,
-    lifecycle_stage: str | None,
-    converted: bool,
-    reason_text: str | None,
-    owner_known: bool = False,
-) -> Decision:
-    """Decides one person.
-
-    crm_status       the status found in the CRMs, whoever wrote it (as text; other texts than a `Status` say nothing)
-    lifecycle_stage  the fact, None when missing
-    reason_text      the reason stored when the open episode began, None without one
-    owner_known      whether a CRM names an owner who counts as somebody, for an adopted episode
-    """
+def qualify(card: Scorecard, history: History, seen: Seen) -> Decision:
+    """Decides one person."""
     if history.open_episode is not None:
-        return _in_episode(card, history, history.open_episode, reason_text)
+        return _in_episode(card, history, history.open_episode)
     if card.suppressed is not None:
         return _decision(card, Status.SUPPRESSED, card.suppressed)
-    if lifecycle_stage in _AT_SALES or converted:
+    if seen.lifecycle_stage in _AT_SALES or seen.converted:
         return _decision(card, Status.WITH_SALES, None)
     if history.status in _OUTCOMES:
-        return _decision(card, history.status, reason_text)
-    found = _found_status(crm_status, lifecycle_stage)
+        return _decision(card, history.status, history.reason)
+    found = _found_status(seen.crm_status, seen.lifecycle_stage)
     if history.status is None and found is not None:
         opened = EpisodeOpened(n=history.episodes + 1, line=ADOPTED, lines=card.lines, adopted=True)
-        return _decision(card, _adopted_status(found, owner_known), None, opens=opened)
+        return _decision(card, _adopted_status(found, seen.owner_known), None, opens=opened)
     if card.lines:
         line = card.lines[0]
         opened = EpisodeOpened(n=history.episodes + 1, line=line, lines=card.lines, adopted=False)
@@ -184,14 +190,14 @@ def qualify(
     return _decision(card, Status.NOT_YET, None)
 
 
-def _in_episode(card: Scorecard, history: History, episode: OpenEpisode, reason_text: str | None) -> Decision:
+def _in_episode(card: Scorecard, history: History, episode: OpenEpisode) -> Decision:
     """While an episode is open the gate is not asked; only suppression before sales has accepted ends it."""
     accepted = history.status in (Status.ACCEPTED, Status.WORKING)
     if card.suppressed is not None and not accepted:
         return _decision(card, Status.SUPPRESSED, card.suppressed, closes=Status.SUPPRESSED.value)
     if history.status is not None and (accepted or history.status is Status.REVIEW):
-        return _decision(card, history.status, reason_text)
-    return _decision(card, Status.ASSIGNED if episode.owner_key is not None else Status.MQL, reason_text)
+        return _decision(card, history.status, history.reason)
+    return _decision(card, Status.ASSIGNED if episode.owner_key is not None else Status.MQL, history.reason)
 
 
 def _found_status(crm_status: str | None, lifecycle_stage: str | None) -> Status | None:

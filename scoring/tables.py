@@ -22,6 +22,8 @@ import pyarrow as pa
 from scoring.facts import ATTRIBUTES, FACTS, Fact, FactType
 
 __all__ = [
+    "KNOWN_FROM",
+    "KNOWN_UNTIL",
     "LIST_EDGE",
     "MICRO",
     "Bucket",
@@ -44,6 +46,9 @@ MICRO = 1_000_000
 LIST_EDGE = "\x1f"
 """A list fact is stored as one text: edge, item, edge, item, edge. So "has item x" is "contains edge x edge"."""
 
+KNOWN_FROM, KNOWN_UNTIL = "known_from", "known_until"
+"""The days between which a row of a versioned bucket was what we knew."""
+
 FactValue = str | bool | Decimal | date | datetime | tuple[str, ...]
 """A parsed fact: text kinds as str, numbers as Decimal, instants aware. A missing fact is absent."""
 
@@ -53,11 +58,14 @@ class Bucket:
     """The Parquet files of one part of the people, each sorted by person. Every person is in one bucket only.
 
     compacted  every person and every event is in one file only, so that several files need no choosing between rows
+    versioned  rows have two more columns, `KNOWN_FROM` and `KNOWN_UNTIL` (dates; NULL: still known), and a day sees those
+               known on it: from <= day < until. What was known on one day has one row a person and event.
     """
 
     people: tuple[Path, ...]
     events: tuple[Path, ...]
     compacted: bool = False
+    versioned: bool = False
 
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")

@@ -18,7 +18,7 @@ from connectors.records import Crm, RecordRef
 from scoring.cards import Scorecard
 from scoring.facts import LIFECYCLE_STAGES
 from scoring.policy import Policy, Result, TaskIn
-from scoring.qualify import Decision, History, OpenEpisode, Status, qualify
+from scoring.qualify import Decision, History, OpenEpisode, Seen, Status, qualify
 from sync.assign import Assigned, Candidate, Counter, OwnerDirectory, assign
 from sync.plan import Conflict, PlannedTask, PlannedWrite, RecordPlan, due_date, plan_record
 from sync.settings import OwnerAuthority
@@ -100,11 +100,12 @@ class Decider:
             decision = qualify(
                 card,
                 self._history(person),
-                crm_status=self._status_in_crms(person),
-                lifecycle_stage=_lifecycle(person),
-                converted=any(t.facts.get("person.converted") is True for t in person.targets),
-                reason_text=person.reason,
-                owner_known=self._owner_there(person) is not None,
+                Seen(
+                    crm_status=self._status_in_crms(person),
+                    lifecycle_stage=_lifecycle(person),
+                    converted=any(t.facts.get("person.converted") is True for t in person.targets),
+                    owner_known=self._owner_there(person) is not None,
+                ),
             )
             if person.ambiguous and decision.opens is not None:
                 # Nobody knows yet which records this person is: an episode has to wait until that is settled.
@@ -142,7 +143,7 @@ class Decider:
         episode = person.open_episode
         status = Status(person.status) if person.status else None
         if episode is None:
-            return History(status=status, episodes=person.episodes)
+            return History(status=status, episodes=person.episodes, reason=person.reason)
         # An adopted episode has no assignment of ours: whoever the CRMs name is its owner.
         owner = person.assignment.owner_key if person.assignment else None
         return History(
@@ -155,6 +156,7 @@ class Decider:
                 owner_key=self._owner_there(person) if episode.adopted else owner,
             ),
             episodes=person.episodes,
+            reason=person.reason,
         )
 
     def _episodes(self, person: PersonState, card: Scorecard, decision: Decision) -> list[EpisodeRow]:

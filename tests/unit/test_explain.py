@@ -19,7 +19,7 @@ from scoring.engine import DuckDbEngine
 from scoring.explain import explain, points
 from scoring.ledger import Ledger
 from scoring.policy import Bands, GateLine, Grade, Model, Policy, SuppressLine, WritePlan
-from scoring.qualify import History, qualify
+from scoring.qualify import History, Seen, qualify
 from scoring.tables import MICRO
 from scoring.team import Team
 from tests.support.snapshots import event, write_bucket
@@ -99,9 +99,7 @@ def the_card(scored: tuple[pa.Table, Ledger]) -> Scorecard:
 
 def test_a_ledger_is_explained_event_by_event_and_adds_up(scored: tuple[pa.Table, Ledger]) -> None:
     card = the_card(scored)
-    decision = qualify(
-        card, History(), crm_status=None, lifecycle_stage=None, converted=False, reason_text=None, owner_known=False
-    )
+    decision = qualify(card, History(), Seen())
     assert explain(scored[1], decision) == [
         "Person p1 on 2026-06-15 under policy version 3f2a9c1e0b7d, model default",
         "Fit: 15",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 
@@ -17,6 +18,7 @@ from scoring.qualify import (
     EpisodeOpened,
     History,
     OpenEpisode,
+    Seen,
     Status,
     qualify,
     reason_for,
@@ -99,12 +101,8 @@ def decide(
 ) -> Decision:
     return qualify(
         scorecard,
-        before,
-        crm_status=crm_status,
-        lifecycle_stage=stage,
-        converted=converted,
-        reason_text=reason,
-        owner_known=owner_known,
+        replace(before, reason=reason),
+        Seen(crm_status=crm_status, lifecycle_stage=stage, converted=converted, owner_known=owner_known),
     )
 
 
