@@ -58,8 +58,8 @@ class Bucket:
     """The Parquet files of one part of the people, each sorted by person. Every person is in one bucket only.
 
     compacted  every person and every event is in one file only, so that several files need no choosing between rows
-    versioned  rows have two more columns, `KNOWN_FROM` and `KNOWN_UNTIL` (dates; NULL: still known), and a day sees those
-               known on it: from <= day < until. What was known on one day has one row a person and event.
+    versioned  rows have two more columns, `KNOWN_FROM` and `KNOWN_UNTIL` (dates; NULL: still known), and a day sees
+               those known on it: from <= day < until. What was known on one day has one row a person and event.
     """
 
     people: tuple[Path, ...]
