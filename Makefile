@@ -48,6 +48,7 @@ bench: $(VENV)/.dev ## measure; the table goes into docs/performance.md
 lock: ## resolve again (needs uv)
 	echo hatchling | uv pip compile -q pyproject.toml - --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
 	echo hatchling | uv pip compile -q pyproject.toml - --extra dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links -c requirements.lock -o requirements-dev.lock
+	echo hatchling | uv pip compile -q pyproject.toml - --extra dev --extra spark --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links -c requirements-dev.lock -o requirements-spark.lock
 
 clean: ## remove what make made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo
