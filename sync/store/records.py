@@ -81,6 +81,7 @@ class RecordRow(NamedTuple):
     inputs_at: datetime
     touched: bool
     written_at: datetime | None
+    first_seen_at: datetime
     seen_at: datetime
 
     @property
@@ -175,7 +176,7 @@ class _Page:
 def _history(row: RecordRow, before: RecordRow, seen_at: datetime) -> dict[str, Any]:
     now, old = _read(row.facts), _read(before.facts)
     changed = [n for n in sorted({*now, *old}) if now.get(n) != old.get(n) and n != NOT_AN_INPUT]
-    values = {name: old[name] for name in changed if name in old}
+    values = {name: old[name] for name in changed if name in old} | {"inputs_at": before.inputs_at.isoformat()}
     for name in ("emails", "company_id", "gone"):
         if getattr(row, name) != getattr(before, name):
             changed.append(name)
@@ -304,6 +305,7 @@ def _person_row(
         inputs_at,
         touched,
         before.written_at if before is not None else None,
+        before.first_seen_at if before is not None else seen_at,
         seen_at,
     )
 
@@ -598,6 +600,7 @@ def _company_row(
         inputs_at=record.modified_at if record else LONG_AGO,
         touched=False,
         written_at=None,
+        first_seen_at=before.first_seen_at if before is not None else seen_at,
         seen_at=seen_at,
     )
     if before is None:

@@ -141,6 +141,7 @@ record = Table(  # people and companies of the CRMs as last read
     Column("inputs_at", Instant, nullable=False),  # `modified_at` of the read in which the scoring inputs last moved
     Column("touched", Boolean, nullable=False),  # who this record is must be found out (again)
     Column("written_at", Instant),  # the CRM's stamp of our newest confirmed write; `current` is no older than that
+    Column("first_seen_at", Instant, nullable=False),  # when it was read for the first time
     Column("seen_at", Instant, nullable=False),
     Index(None, "email_norm"),
     Index("ix_record_touched", "conn", "object", "id", **only_where("touched", sqlite="touched = 1")),
@@ -183,7 +184,7 @@ record_history = Table(  # one row each time a record's scoring inputs moved: wh
     Column("id", String, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("changed", JSON, nullable=False),  # names of the facts that moved
-    Column("old", JSON, nullable=False),  # their values before; absent means missing
+    Column("old", JSON, nullable=False),  # their values before, absent means missing; and `inputs_at` before
 )
 
 event = Table(

@@ -122,6 +122,14 @@ def test_reading_a_page_again_changes_nothing(store: Store) -> None:
     assert {table: rows(store, table) for table in schema.metadata.sorted_tables} == before
 
 
+def test_when_a_record_was_first_read_stays_known(store: Store) -> None:
+    save(store, person(contact(1), "a@x.com"))
+    save(store, person(contact(1), "b@x.com", at=after(hours=1)), at=after(days=1))
+    save(store, gone(contact(1), at=after(hours=2)), at=after(days=2))
+    stored = row(store, contact(1))
+    assert (stored.first_seen_at, stored.seen_at) == (DAY, after(days=2))
+
+
 def test_an_older_version_than_the_stored_one_is_not_taken(store: Store) -> None:
     """A search index that lags shows yesterday's record after today's was read by id."""
     save(store, person(contact(1), "new@x.com", at=after(hours=1)))
@@ -158,6 +166,7 @@ def test_moved_facts_make_the_person_dirty_and_a_line_of_history(store: Store) -
                 "person.title": "VP",
                 "emails": ["a@x.com"],
                 "company_id": "1",
+                "inputs_at": DAY.isoformat(),
             },
         )
     ]
@@ -417,7 +426,9 @@ def test_a_tombstone_keeps_what_was_known(store: Store) -> None:
     assert (stored.gone, stored.moved_to) == (True, f"contact:{sf_contact(1).id}")
     assert (stored.facts["person.title"], stored.emails) == ("VP", ["a@x.com"])
     assert rows(store, schema.record_email) == []
-    assert rows(store, schema.record_history, "changed", "old") == [(["gone"], {"gone": False})]
+    assert rows(store, schema.record_history, "changed", "old") == [
+        (["gone"], {"gone": False, "inputs_at": DAY.isoformat()})
+    ]
     assert rows(store, schema.alias, "reason") == [("converted",)]
 
 
@@ -465,7 +476,7 @@ def test_a_company_whose_facts_move_makes_its_people_dirty(store: Store) -> None
         found = tx.execute(select(schema.person.c.dirty, schema.person.c.person_id)).all()
     assert sorted(why for why, _ in found if why) == ["company"]
     assert rows(store, schema.record_history, "object", "changed", "old") == [
-        ("account", ["company.name"], {"company.name": "A"})
+        ("account", ["company.name"], {"company.name": "A", "inputs_at": DAY.isoformat()})
     ]
 
 

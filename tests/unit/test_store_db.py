@@ -51,6 +51,31 @@ def test_the_migrations_go_up_down_and_up_again(store: Store) -> None:
         assert compare_metadata(MigrationContext.configure(tx), schema.metadata) == []
 
 
+def test_records_of_an_older_store_were_first_read_when_it_began_or_when_they_were_made(store: Store) -> None:
+    began, seen = "2026-03-01 09:00:00.000000", "2026-03-09 09:00:00.000000"
+    record = (
+        "INSERT INTO record (conn, object, id, emails, facts, current, counters, cross_refs, input_hash, version,"
+        " modified_at, created_at, gone, problems, inputs_at, touched, seen_at)"
+        " VALUES (?, 'contact', ?, '[]', '{}', '{}', '{}', '[]', '', '',"
+        f" '{seen}', ?, 0, '[]', '{seen}', 0, '{seen}')"
+    )
+    with store.write() as tx:
+        migrate_to(tx, "0001", down=True)
+        tx.exec_driver_sql("INSERT INTO pinned VALUES ('hubspot', '1', 'portal', ?)", (began,))
+        for conn, id, created in (
+            ("hubspot", "older", "2020-01-01 09:00:00.000000"),
+            ("hubspot", "younger", "2026-03-04 09:00:00.000000"),
+            ("hubspot", "undated", None),
+            ("salesforce", "of no pinned account", None),
+        ):
+            tx.exec_driver_sql(record, (conn, id, created))
+        migrate_to(tx, "head")
+        found = dict(tx.execute(select(schema.record.c.id, schema.record.c.first_seen_at)).all())
+    assert {id: f"{at:%d}" for id, at in found.items()} == {
+        "older": "01", "younger": "04", "undated": "01", "of no pinned account": "09",
+    }  # fmt: skip
+
+
 def test_a_failed_migration_leaves_the_old_tables(store: Store) -> None:
     """The whole migration is one transaction, on SQLite too."""
     with pytest.raises(RuntimeError, match="stop"), store.write() as tx:  # noqa: PT012
