@@ -6,21 +6,24 @@ none does, so a crash or a repeat draws no rep twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 from sqlalchemy import Connection
 
 from connectors.records import Crm, RecordRef
-from scoring.cards import Scorecard
+from scoring.cards import Scorecard, cards
 from scoring.facts import LIFECYCLE_STAGES
 from scoring.policy import Policy, Result, TaskIn
 from scoring.qualify import Decision, History, OpenEpisode, Seen, Status, qualify
 from sync.assign import Assigned, Candidate, Counter, OwnerDirectory, assign
 from sync.plan import Conflict, PlannedTask, PlannedWrite, RecordPlan, due_date, plan_record
+from sync.quiet import QuietPeople, note_scored
 from sync.settings import OwnerAuthority
 from sync.store import decisions, outbox
 from sync.store.decisions import AssignmentRow, EpisodeRow, PersonState, Target
@@ -56,6 +59,7 @@ class Decider:
     ledger  (person ids) -> the ledger of each as JSON, for people whose decision is stored in full
     facts   (person ids) -> the facts of each in stored form, for routing
     listing keep every planned write in `Decided.changes`; a run that shows nobody what it queues need not hold them all
+    quiet   finds who stays as they are; None: everybody is decided in full
     """
 
     policy: Policy
@@ -68,14 +72,21 @@ class Decider:
     ledger: Callable[[Sequence[str]], Mapping[str, Any]]
     assigning: bool = True
     listing: bool = True
+    quiet: QuietPeople | None = None
     decided: Decided = field(default_factory=Decided)
     _waiting: dict[str, Status] = field(default_factory=dict)
 
-    def decide(self, tx: Connection, cards: Iterable[Sequence[Scorecard]]) -> Decided:
-        """Qualify everybody in ``cards``, give new MQLs an owner, and queue what the CRMs must be told."""
+    def decide(self, tx: Connection, scored: Iterable[pa.Table]) -> Decided:
+        """Qualify everybody in the scorecards, give new MQLs an owner, and queue what the CRMs must be told.
+
+        Each table is in the order of person ids.
+        """
         waiting: list[str] = []
-        for part in cards:
-            waiting += self._qualify(tx, part)
+        for table in scored:
+            if table.num_rows and self.quiet is not None:
+                table = self._leave_quiet(tx, table, self.quiet)
+            for part in _in_parts(cards(table)):
+                waiting += self._qualify(tx, part)
         if self.assigning:
             self._assign(tx)
             # An episode that a run without `assign` opened: its person need not be among the cards.
@@ -86,6 +97,18 @@ class Decider:
         return self.decided
 
     # -- qualify ---------------------------------------------------------------------------------------------
+
+    def _leave_quiet(self, tx: Connection, table: pa.Table, people: QuietPeople) -> pa.Table:
+        """Counts who stays as they are. Returns the scorecards of everybody else."""
+        found = people.among(tx, table)
+        note_scored(tx, found, day=self._day(), version=self.policy.version)
+        self.decided.people += len(found.ids)
+        for status, n in found.statuses.items():
+            self._count(Status(status), n)
+        return found.rest
+
+    def _day(self) -> str:
+        return self.as_of.astimezone(ZoneInfo(self.policy.timezone)).date().isoformat()
 
     def _qualify(self, tx: Connection, cards: Sequence[Scorecard]) -> list[str]:
         """Qualify a part and plan for whoever needs no rep. Returns the others, to be planned after `_assign`."""
@@ -193,7 +216,7 @@ class Decider:
             "grade": card.grade,
             "model": card.model,
             "reason": decision.reason,
-            "scored_day": self.as_of.astimezone(ZoneInfo(self.policy.timezone)).date().isoformat(),
+            "scored_day": self._day(),
             "policy_version": self.policy.version,
             "dirty": None,
         }
@@ -525,6 +548,11 @@ class Decider:
                 return (Crm.SALESFORCE,)
             case _:
                 return (Crm.SALESFORCE, Crm.HUBSPOT)
+
+
+def _in_parts(found: Iterator[Scorecard]) -> Iterator[list[Scorecard]]:
+    while part := list(islice(found, PART)):
+        yield part
 
 
 def _text(number: int | None) -> str | None:

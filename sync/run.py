@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
@@ -21,7 +21,6 @@ from structlog.contextvars import bound_contextvars
 from connectors.errors import ConnectorError, RetryLater, RunCannotContinue
 from connectors.port import Connector
 from connectors.records import AccountInfo, Crm, RecordProblem, RecordRef
-from scoring.cards import Scorecard, cards
 from scoring.engine import Engine
 from scoring.policy import Policy, Result
 from scoring.version import content_hash
@@ -31,10 +30,12 @@ from sync.log import get_logger
 from sync.mapping import Mapping as FieldsFile
 from sync.plan import Conflict
 from sync.pull import PullReport, pull
+from sync.quiet import QuietPeople
 from sync.settings import OwnerAuthority, Settings, StageName
 from sync.setup import unusable_fields
 from sync.store import accounts, decisions, outbox, people, records, runs
 from sync.store.db import Store
+from sync.store.decisions import Asked
 from sync.store.problems import known_problems, note_problems
 from sync.store.runs import HeldElsewhere, Holder, LeaseLost, RunState
 from sync.store.scorecards import KEPT, Scorecards
@@ -369,12 +370,15 @@ class Runner:
         scorecards = Scorecards(folder=parts.store.folder / "cards")
         asked = self._asked(day)
         with parts.store.read() as tx:
-            whole = decisions.everybody_asked(tx) != asked
+            last = decisions.everybody_asked(tx)
+        whole = last.decided != asked.decided
         whole |= not scorecards.whole(parts.policy.scoring_hash, day, refreshed.buckets)
         scored = self._score(scorecards, refreshed, day, whole=whole)
         try:
             with self._deciding() as tx:
                 decider = self._decider(tx, refreshed, day)
+                if whole and last.planned == asked.planned:
+                    decider.quiet = QuietPeople(policy=parts.policy)
                 decided = decider.decide(tx, scored)
                 people.settle_dirty(tx, refreshed.dirty)
                 if whole:
@@ -394,17 +398,22 @@ class Runner:
         with self._deciding() as tx:
             report.problems += note_problems(tx, found, known_problems(tx), at=self.parts.now())
 
-    def _asked(self, day: date) -> str:
-        """What everybody was decided by, once they were: the rules that can move anybody's values, and the day.
+    def _asked(self, day: date) -> Asked:
+        """What everybody is decided by, once they are: the rules that can move anybody's values, and the day.
 
         Not the team: who is assigned stays so, and a changed team must not put everybody through.
         """
         policy = self.parts.policy
-        return content_hash(policy.scoring_hash, policy.write, self.parts.settings.owner_authority, day.isoformat())
+        told = content_hash(policy.write, self.parts.settings.owner_authority)
+        shown = any(Result.VERSION in properties for properties in policy.write.properties.values())
+        return Asked(
+            decided=content_hash(policy.scoring_hash, told, day.isoformat()),
+            planned=content_hash(told, policy.version) if shown else told,
+        )
 
     def _score(
         self, scorecards: Scorecards, refreshed: SnapshotReport, day: date, *, whole: bool
-    ) -> Iterator[list[Scorecard]]:
+    ) -> Iterator[pa.Table]:
         """Everybody once a day and whenever the rules change, else whoever is dirty. A dry run keeps no scorecards."""
         policy = self.parts.policy
         for numbers in refreshed.groups(everybody=whole, most=SCORED_TOGETHER):
@@ -416,7 +425,7 @@ class Runner:
                 for number, some in refreshed.apart(table, numbers):
                     scorecards.save(some, version=policy.scoring_hash, day=day, bucket=number, whole=whole)
             self.parts.reached("score:bucket")
-            yield from _in_parts(cards(table))
+            yield table
 
     def _decider(self, tx: Connection, refreshed: SnapshotReport, day: date) -> Decider:
         parts = self.parts
@@ -585,11 +594,6 @@ def _results(policy: Policy) -> dict[tuple[Crm, str], dict[str, Result]]:
     for (crm, object), rule in policy.write.lead_status.items():
         results.setdefault((Crm(crm), object), {})[rule.property] = Result.LEAD_STATUS
     return results
-
-
-def _in_parts(found: Iterator[Scorecard], size: int = 2000) -> Iterator[list[Scorecard]]:
-    while part := list(islice(found, size)):
-        yield part
 
 
 def _add(total: Decided, one: Decided) -> None:

@@ -343,16 +343,29 @@ EVERYBODY = "everybody"
 """The row of the manifest that says by which rules, and for which day, everybody was decided."""
 
 
-def everybody_asked(tx: Connection) -> str | None:
-    """The newest `note_everybody_asked`, None before the first."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """By what everybody was decided. Hashes; None before the first time.
+
+    decided  of all rules that can move anybody's values, and of the day
+    planned  of the part of them that says which values the CRMs are told
+    """
+
+    decided: str | None = None
+    planned: str | None = None
+
+
+def everybody_asked(tx: Connection) -> Asked:
+    """The newest `note_everybody_asked`."""
     kept = tx.execute(select(schema.snapshot.c.meta).where(schema.snapshot.c.file == EVERYBODY)).scalar_one_or_none()
-    return None if kept is None else kept["asked"]
+    return Asked() if kept is None else Asked(decided=kept["asked"], planned=kept.get("planned"))
 
 
-def note_everybody_asked(tx: Connection, asked: str) -> None:
+def note_everybody_asked(tx: Connection, asked: Asked) -> None:
     """Everybody is decided by these rules for this day: call it in the transaction that stores the decisions.
 
     Scorecards cannot say so. They are files, and stand even when the decisions made of them were rolled back.
     """
     row = {"file": EVERYBODY, "kind": "cards", "bucket": -1, "sorted": False, "seq": 0, "rows": 0}
-    upsert(tx, schema.snapshot, [row | {"meta": {"asked": asked}}], ("file",))
+    meta = {"asked": asked.decided, "planned": asked.planned}
+    upsert(tx, schema.snapshot, [row | {"meta": meta}], ("file",))

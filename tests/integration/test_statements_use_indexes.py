@@ -13,6 +13,7 @@ SMALL = {"alias", "audit", "job_run", "merged_person", "owner", "pinned", "pool_
 ONCE = {
     ("episode", None),  # once a run: who has an open episode and no rep; as long as there were MQLs
     ("outbox", "ix_outbox_state"),  # once a run: how many rows wait
+    ("outbox", None),  # once a day: of whom a row waits
     ("person", "ix_person_email"),  # counted when the snapshot is made anew
 }
 
