@@ -7,9 +7,10 @@ memory, at a known limit.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -18,13 +19,17 @@ import pyarrow as pa
 from sqlglot import exp
 
 from scoring import compile as compiler
-from scoring.cards import schema, sections
+from scoring.cards import Layout, schema, sections
 from scoring.compile import Compiled
 from scoring.ledger import Ledger, build
 from scoring.policy import Policy
 from scoring.tables import Bucket, events_schema, people_schema
 
-__all__ = ["DuckDbEngine", "Engine"]
+__all__ = ["DuckDbEngine", "Engine", "EngineFailed", "ledgers_of", "refuse_lacking"]
+
+
+class EngineFailed(Exception):
+    """The engine asked for did not start, or broke while it scored. The message says what to do."""
 
 
 class Engine(Protocol):
@@ -85,19 +90,9 @@ class DuckDbEngine:
         """See `Engine.ledgers`."""
         ready = self._prepare(policy, day)
         self._load(policy, bucket, ready.compiled, day, frozenset(person_ids))
-        picks: dict[str, dict[int, list[dict[str, Any]]]] = {}
-        if ready.picks is not None:
-            for pick in self._connection.sql(ready.picks).to_arrow_table().to_pylist():
-                picks.setdefault(pick["person_id"], {}).setdefault(pick["item"], []).append(pick)
-        for items in picks.values():
-            for rows in items.values():
-                rows.sort(key=lambda pick: pick["event_id"])
-                rows.sort(key=lambda pick: (pick["day"], pick["at"]), reverse=True)
-        parts = sections(policy)
-        return {
-            row["person_id"]: build(policy, day, ready.compiled.layout, parts, row, picks.get(row["person_id"], {}))
-            for row in self._connection.sql(ready.detail).to_arrow_table().to_pylist()
-        }
+        picks = self._connection.sql(ready.picks).to_arrow_table().to_pylist() if ready.picks is not None else []
+        rows = self._connection.sql(ready.detail).to_arrow_table().to_pylist()
+        return ledgers_of(policy, day, ready.compiled.layout, rows, picks)
 
     def _prepare(self, policy: Policy, day: date) -> _Ready:
         """The queries as texts, kept for the next bucket."""
@@ -126,11 +121,7 @@ class DuckDbEngine:
             raw = f"{name}_files"
             if files:
                 found = self._connection.read_parquet([str(file) for file in files])
-                if lacking := sorted(columns - set(found.columns)):
-                    raise ValueError(
-                        f"{files[0]} has no column {lacking[0]}: it was written before the policy asked for it; "
-                        "nothing was scored, rebuild the snapshot"
-                    )
+                refuse_lacking(files[0], columns - set(found.columns))
                 found.create_view(raw, replace=True)
             else:
                 self._connection.from_arrow(empty.empty_table()).create_view(raw, replace=True)
@@ -149,6 +140,30 @@ class DuckDbEngine:
     def _create(self, kind: str, name: str, rows: exp.Select) -> None:
         create = exp.Create(this=exp.to_table(name), kind=kind, expression=rows, replace=True)
         self._connection.execute(create.sql("duckdb"))
+
+
+def refuse_lacking(file: Path, lacking: Collection[str]) -> None:
+    """A file lacks columns the policy asks for. Raises ValueError."""
+    if lacking:
+        raise ValueError(
+            f"{file} has no column {min(lacking)}: it was written before the policy asked for it; "
+            "nothing was scored, rebuild the snapshot"
+        )
+
+
+def ledgers_of(
+    policy: Policy, day: date, layout: Layout, rows: Iterable[Mapping[str, Any]], picks: Iterable[Mapping[str, Any]]
+) -> dict[str, Ledger]:
+    """The ledgers of the people of ``rows``: the answers to `Compiled.detail` and `Compiled.picks`, in any order."""
+    chosen: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
+    for pick in picks:
+        chosen.setdefault(pick["person_id"], {}).setdefault(pick["item"], []).append(pick)
+    for items in chosen.values():
+        for of_item in items.values():
+            of_item.sort(key=lambda pick: pick["event_id"])
+            of_item.sort(key=lambda pick: (pick["day"], pick["at"]), reverse=True)
+    parts = sections(policy)
+    return {row["person_id"]: build(policy, day, layout, parts, row, chosen.get(row["person_id"], {})) for row in rows}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
