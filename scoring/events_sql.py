@@ -86,17 +86,19 @@ class Pass:
         self._on = on
         self._fades = fades
         self._flags: dict[EventMatch, str] = {}
-        self._aggregates: dict[tuple[object, ...], Expression] = {}
-        self._wanted: list[Since] = []
+        self._aggregates: dict[tuple[object, ...], Callable[[], Expression]] = {}
+        self._wanted: dict[Since, None] = {}
 
     def newest(self, events: Since) -> Expression:
         """Day of the newest, NULL for none."""
-        return self._aggregate(("newest", events), lambda: exp.Max(this=self._where(events, sql.column("day", "h"))))
+        return self._aggregate(
+            ("newest", events), events, lambda: exp.Max(this=self._where(events, sql.column("day", "h")))
+        )
 
     def occurrences(self, events: Since) -> Expression:
         """How many, NULL for none."""
         return self._aggregate(
-            ("occurrences", events), lambda: sql.whole_sum(self._where(events, sql.column("count", "h")))
+            ("occurrences", events), events, lambda: sql.whole_sum(self._where(events, sql.column("count", "h")))
         )
 
     def worth(self, events: Since, micro: int, fade: Fade) -> Expression:
@@ -108,25 +110,29 @@ class Pass:
                 self._where(events, exp.Mul(this=sql.column("count", "h"), expression=exp.Paren(this=one)))
             )
 
-        return self._aggregate(("worth", events, micro, fade), summed)
+        return self._aggregate(("worth", events, micro, fade), events, summed)
 
-    def _aggregate(self, key: tuple[object, ...], expression: Callable[[], Expression]) -> Expression:
-        if key not in self._aggregates:
-            self._aggregates[key] = expression()
+    def _aggregate(self, key: tuple[object, ...], events: Since, expression: Callable[[], Expression]) -> Expression:
+        """The column of an aggregate; it is written when it is known what else the pass looks at."""
+        self._aggregates.setdefault(key, expression)
+        self._wanted[events] = None
         return sql.column(f"a{list(self._aggregates).index(key)}")
 
     def _where(self, events: Since, value: Expression) -> Expression:
-        flag = self._flags.setdefault(events.match, f"m{len(self._flags)}")
-        self._wanted.append(events)
-        since = exp.GTE(this=sql.column("day", "h"), expression=sql.day(events.start))
-        return sql.case([(sql.both([sql.column(flag, "h"), since]), value)])
+        """``value`` of the events meant. What the pass as a whole looks for is not asked again of every event."""
+        tests = []
+        if not _is_all(events.match, kinds_of(self._wanted)):
+            tests.append(sql.column(self._flags.setdefault(events.match, f"m{len(self._flags)}"), "h"))
+        if events.start > first_day(self._wanted):
+            tests.append(exp.GTE(this=sql.column("day", "h"), expression=sql.day(events.start)))
+        return sql.case([(sql.both(tests), value)]) if tests else value
 
     def query(self) -> exp.Select | None:
         if not self._aggregates:
             return None
+        aggregates = [(f"a{index}", expression()) for index, expression in enumerate(self._aggregates.values())]
         flags = [(flag, matches(match, self._on)) for match, flag in self._flags.items()]
         hits = live(self._wanted, self._on, [("person_id", None), ("day", None), ("count", count_column()), *flags])
-        aggregates = [(f"a{index}", value) for index, value in enumerate(self._aggregates.values())]
         return (
             sql.select([("person_id", sql.column("person_id", "h")), *aggregates])
             .from_(hits.subquery("h", copy=False), copy=False)
@@ -142,14 +148,26 @@ def count_column() -> Expression:
 def live(events: Iterable[Since], on: date, columns: Iterable[tuple[str, Expression | None]]) -> exp.Select:
     """Events dated in any of the windows, of any of the kinds, not deleted. None: the column of that name."""
     wanted = list(events)
-    kinds = sorted(set().union(*(kinds_of_match(one.match) for one in wanted)))
     return (
         sql.select((name, value or sql.column(name, "e")) for name, value in columns)
         .from_(sql.table("events", "e"), copy=False)
-        .where(between(sql.column("day", "e"), min(one.start for one in wanted), on), copy=False)
-        .where(among(sql.column("kind", "e"), kinds), copy=False)
+        .where(between(sql.column("day", "e"), first_day(wanted), on), copy=False)
+        .where(among(sql.column("kind", "e"), sorted(kinds_of(wanted))), copy=False)
         .where(exp.Not(this=sql.column("deleted", "e")), copy=False)
     )
+
+
+def first_day(events: Iterable[Since]) -> date:
+    return min(one.start for one in events)
+
+
+def kinds_of(events: Iterable[Since]) -> set[str]:
+    return set().union(*(kinds_of_match(one.match) for one in events))
+
+
+def _is_all(match: EventMatch, kinds: set[str]) -> bool:
+    """Whether every event of these kinds matches."""
+    return match.where == All() and kinds <= set(match.kinds)
 
 
 def key_column(count: Count, on: date, table: str) -> Expression:
@@ -183,6 +201,14 @@ class Keyed:
         self._newest: dict[Since, str] = {}
         self._sums: dict[str, Expression] = {}
 
+    def _where(self, events: Since) -> Expression:
+        """The day of the events meant; where no others are, all that are looked at are meant."""
+        day = sql.column("day", "e")
+        if len(self._newest) == 1:
+            return day
+        since = exp.GTE(this=day.copy(), expression=sql.day(events.start))
+        return sql.case([(sql.both([matches(events.match, self._on), since]), day)])
+
     def _column(self, events: Since) -> Expression:
         """Day of the newest of a group."""
         return sql.column(self._newest.setdefault(events, f"d{len(self._newest)}"), "g")
@@ -207,17 +233,14 @@ class Keyed:
         return values, self._sum(exp.Max(this=newest.copy()))
 
     def query(self) -> exp.Select:
-        day = sql.column("day", "e")
-        newest: list[tuple[str, Expression]] = []
-        for events, name in self._newest.items():
-            since = exp.GTE(this=day.copy(), expression=sql.day(events.start))
-            newest.append(
-                (name, exp.Max(this=sql.case([(sql.both([matches(events.match, self._on), since]), day.copy())])))
-            )
+        newest = [(name, exp.Max(this=self._where(events))) for events, name in self._newest.items()]
         key = key_column(self._count, self._on, "e")
         grouped = live(self._newest, self._on, [("person_id", None), ("key", key), *newest]).group_by(
             sql.column("person_id", "e"), key.copy(), copy=False
         )
+        if len(self._newest) == 1:
+            (events,) = self._newest
+            grouped = grouped.where(matches(events.match, self._on), copy=False)
         return (
             sql.select([("person_id", sql.column("person_id", "g")), *self._sums.items()])
             .from_(grouped.subquery("g", copy=False), copy=False)
