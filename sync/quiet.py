@@ -6,7 +6,7 @@ comparing columns, before a single one is made into an object: whoever is in any
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,30 +14,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, and_, or_, select, union, update
 
-from scoring.policy import Policy
+from scoring.policy import Policy, Result
 from scoring.qualify import Status
+from sync.resolve import Role
 from sync.store import schema
+from sync.store.decisions import save_people
 from sync.store.refs import PART
 
-__all__ = ["QUIET", "Quiet", "QuietPeople"]
+__all__ = ["QUIET", "Quiet", "QuietPeople", "note_scored"]
 
 QUIET = (Status.NOT_YET, Status.SUPPRESSED, Status.WITH_SALES)
 """Statuses that follow from scorecard and facts alone: no episode is open, no wait is under way."""
 
-_NUMBERS = ("fit", "engagement", "total", "grade", "model")
-_COLUMNS = ("person_id", "status", "reason", *_NUMBERS)
-_TYPES = {"fit": pa.int64(), "engagement": pa.int64(), "total": pa.int64()}
+_LABELS = ("grade", "model")
+_SCORES: Mapping[str, Result] = {"fit": Result.FIT, "engagement": Result.ENGAGEMENT, "total": Result.TOTAL}
+_COLUMNS = ("person_id", "status", "reason", *_LABELS, *_SCORES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quiet:
-    """The people of a table of scorecards who stay as they are, and the rows of everybody else.
+    """The people of a table of scorecards who stay as they are, and the scorecards of everybody else.
 
-    ids  sorted
+    drifted  who of them has other numbers than stored: too little moved for a CRM to be told
     """
 
     ids: pa.Array
     statuses: Mapping[str, int]
+    drifted: pa.Table
     rest: pa.Table
 
 
@@ -46,8 +49,9 @@ class QuietPeople:
     """Looks for them under one policy, in one transaction.
 
     A person is quiet when nobody marked them as dirty, no record of theirs is ambiguous, no row waits in the outbox, no
-    episode is open, and status and numbers are those that the scorecard leads to. The CRMs' own values need no look:
-    one that moved would have marked the person.
+    episode is open, the scorecard leads to the stored status, and every number is less than ``score_step`` away from
+    what each of their records was confirmed to show. Values that people changed in a CRM need no look: they would have
+    marked the person.
     """
 
     policy: Policy
@@ -57,15 +61,39 @@ class QuietPeople:
         """Of a table of scorecards in the order of person ids, from which nobody between its ends is left out."""
         known = self._stored(tx, table["person_id"][0].as_py(), table["person_id"][-1].as_py())
         place = pc.index_in(table["person_id"], value_set=known["person_id"]).combine_chunks()
-        stays = self._stay(table, known.take(place))
+        known = known.take(place)
+        stays = self._stay(table, known)
         stays = pc.and_(stays, pc.invert(pc.is_in(table["person_id"], value_set=self._those_with_work(tx))))
-        quiet = table.select(["person_id"]).filter(stays)
-        counted = pc.value_counts(known["status"].take(place).filter(stays))
+        moved = pc.and_(stays, pc.invert(_all_equal(table, known, _SCORES)))
+        if pc.any(moved).as_py():
+            told = self._to_be_told(tx, table.filter(moved))
+            stays = pc.and_(stays, pc.invert(pc.is_in(table["person_id"], value_set=told)))
+            moved = pc.and_(stays, moved)
+        counted = pc.value_counts(known["status"].filter(stays))
         return Quiet(
-            ids=quiet["person_id"].combine_chunks(),
+            ids=table["person_id"].filter(stays).combine_chunks(),
             statuses={one["values"].as_py(): one["counts"].as_py() for one in counted},
+            drifted=table.select(["person_id", *_SCORES]).filter(moved),
             rest=table.filter(pc.invert(stays)),
         )
+
+    def _to_be_told(self, tx: Connection, table: pa.Table) -> pa.Array:
+        """Whose numbers are too far from what some record of theirs shows, or may be: nothing was confirmed of it."""
+        first, last = table["person_id"][0].as_py(), table["person_id"][-1].as_py()
+        found = [pa.array([], pa.string())]
+        for (conn, object), properties in self.policy.write.properties.items():
+            shown = {name: properties[result] for name, result in _SCORES.items() if result in properties}
+            if not shown:
+                continue
+            acked = _confirmed(tx, conn, object, shown, first, last)
+            place = pc.index_in(acked["person_id"], value_set=table["person_id"])
+            acked, place = acked.filter(pc.is_valid(place)), pc.drop_null(place)
+            near: Any = True
+            for name in shown:
+                far = pc.abs(pc.subtract(table[name].take(place), acked[name]))
+                near = pc.and_(pc.fill_null(pc.less(far, self.policy.write.score_step), False), near)
+            found.append(acked["person_id"].filter(pc.invert(near)).combine_chunks())
+        return pa.concat_arrays(found)
 
     def _stay(self, table: pa.Table, known: pa.Table) -> pa.ChunkedArray:
         """Whether the decision would be the stored one. Who is not stored as quiet has no row and does not stay."""
@@ -82,9 +110,7 @@ class QuietPeople:
                 pc.and_kleene(pc.equal(status, Status.NOT_YET), closed),
             ),
         )
-        for name in _NUMBERS:
-            alike = pc.and_kleene(alike, pc.equal(table[name], known[name]))
-        return pc.fill_null(alike, False)
+        return pc.and_(pc.fill_null(alike, False), _all_equal(table, known, _LABELS))
 
     def _stored(self, tx: Connection, first: str, last: str) -> pa.Table:
         p = schema.person.c
@@ -92,7 +118,7 @@ class QuietPeople:
         columns: Any = zip(*found, strict=True) if found else [()] * len(_COLUMNS)
         return pa.table(
             {
-                name: pa.array(column, _TYPES.get(name, pa.string()))
+                name: pa.array(column, pa.int64() if name in _SCORES else pa.string())
                 for name, column in zip(_COLUMNS, columns, strict=True)
             }
         )
@@ -105,6 +131,33 @@ class QuietPeople:
         return self._busy
 
 
+def _all_equal(table: pa.Table, known: pa.Table, names: Iterable[str]) -> Any:
+    equal: Any = True
+    for name in names:
+        equal = pc.and_(pc.fill_null(pc.equal(table[name], known[name]), False), equal)
+    return equal
+
+
+def _confirmed(tx: Connection, conn: str, object: str, shown: Mapping[str, str], first: str, last: str) -> pa.Table:
+    """What each record that is written shows: ``person_id`` and a column a number, NULL where none was confirmed."""
+    l, a = schema.link.c, schema.acked.c  # noqa: E741  # as in the query's aliases
+    joined = schema.link.outerjoin(schema.acked, and_(a.conn == l.conn, a.object == l.object, a.id == l.id))
+    here = and_(l.person_id >= first, l.person_id <= last, l.role == Role.TARGET, l.conn == conn, l.object == object)
+    values = [a.fields[prop].as_string() for prop in shown.values()]
+    found = tx.execute(select(l.person_id, *values).select_from(joined).where(here)).all()
+    columns: Any = zip(*found, strict=True) if found else [()] * (1 + len(shown))
+    ids, *numbers = columns
+    return pa.table(
+        {"person_id": pa.array(ids, pa.string())}
+        | {name: pa.array(map(_whole, each), pa.int64()) for name, each in zip(shown, numbers, strict=True)}
+    )
+
+
+def _whole(text: str | None) -> int | None:
+    """Scores are written as whole numbers; whatever else stands there is not ours."""
+    return int(text) if text is not None and text.lstrip("-").isdecimal() else None
+
+
 def _may_be_quiet(first: str, last: str) -> Any:
     p = schema.person.c
     return and_(
@@ -113,10 +166,11 @@ def _may_be_quiet(first: str, last: str) -> Any:
 
 
 def note_scored(tx: Connection, quiet: Quiet, *, day: str, version: str) -> None:
-    """The stored numbers of these people are those of this day and policy version too: one statement a thousand."""
+    """The numbers of these people are those of this day and policy version. One statement for many of them."""
     p = schema.person.c
     moved = or_(p.scored_day.is_distinct_from(day), p.policy_version.is_distinct_from(version))
     noted = update(schema.person).values(scored_day=day, policy_version=version)
     for start in range(0, len(quiet.ids), PART):
         part = quiet.ids.slice(start, PART).to_pylist()
         tx.execute(noted.where(p.person_id.in_(part), moved))
+    save_people(tx, quiet.drifted.to_pylist())
