@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
+from rapidfuzz import process
 from rapidfuzz.distance import OSA
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -32,6 +33,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 from scoring.conditions import Span, Unit
+from scoring.team import Delay
 
 __all__ = [
     "Entry",
@@ -46,8 +48,11 @@ __all__ = [
     "parse_clock",
     "parse_date",
     "parse_days",
+    "parse_delay",
+    "parse_instant",
     "parse_number",
     "parse_percent",
+    "parse_working_time",
     "read_document",
 ]
 
@@ -57,6 +62,8 @@ MAX_BYTES = 2 * 1024 * 1024
 MAX_DEPTH = 40
 MAX_DAYS = 36_500
 MAX_MONTHS = 1_200
+MAX_HOURS = 8_760
+"""Of spans of time: a year."""
 
 
 class Source(NamedTuple):
@@ -105,21 +112,21 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 
     Near is an edit distance (a swap of neighbours is one edit) of at most a third of the name, at least 1, at most 3.
     """
-    best: tuple[int, str] | None = None
-    for name in names:
-        reach = min(3, max(1, len(name) // 3))
-        distance = OSA.distance(word, name, score_cutoff=reach)
-        if distance <= reach and (best is None or distance < best[0]):
-            best = (distance, name)
-    return f", did you mean '{best[1]}'?" if best else ""
+    near = process.extract(word, list(names), scorer=OSA.distance, score_cutoff=3, limit=20)
+    best = next((name for name, distance, _ in near if distance <= max(1, len(name) // 3)), None)
+    return "" if best is None else f", did you mean '{best}'?"
 
 
 # -- scalars -----------------------------------------------------------------------------------------------------
 
 _NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
 _COUNTED = re.compile(r"([0-9]{1,9}) +([a-z]+)")
+_DELAY = re.compile(r"([0-9]{1,9}) +(?:(working|business) +)?(minutes?|hours?)")
 _GROUPED = re.compile(r"-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
 _TURNED_DATE = re.compile(r"([0-9]{1,2})[./]([0-9]{1,2})[./]([0-9]{4})")
 _DAYS_IN = {"day": 1, "days": 1, "week": 7, "weeks": 7}
 _SECONDS_IN = {"second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
@@ -191,6 +198,29 @@ def parse_clock(text: str) -> timedelta:
     return timedelta(seconds=int(counted[1]) * _SECONDS_IN[counted[2]])
 
 
+def parse_delay(text: str) -> Delay:
+    """``4 working hours``, ``30 minutes``: at least a minute."""
+    counted = _DELAY.fullmatch(text)
+    if counted is None:
+        raise Unreadable(f"'{text}' is not a time span: write it like '4 working hours' or '30 minutes'")
+    n, kind, unit = int(counted[1]), counted[2], counted[3]
+    if kind == "business":
+        raise Unreadable(f"'{text}': write '{n} working {unit}'")
+    minutes = n * _SECONDS_IN[unit] // 60
+    if not 1 <= minutes <= MAX_HOURS * 60:
+        raise Unreadable(f"'{text}': from 1 minute to {MAX_HOURS} hours")
+    return Delay(minutes=minutes, working=kind is not None)
+
+
+def parse_working_time(text: str) -> Delay:
+    """``4 working hours``, ``30 working minutes``."""
+    delay = parse_delay(text)
+    if not delay.working:
+        n, _, unit = text.partition(" ")
+        raise Unreadable(f"'{text}': working time is wanted here: write '{n} working {unit.strip()}'")
+    return delay
+
+
 def parse_date(text: str) -> date:
     """``2026-12-21``."""
     turned = _TURNED_DATE.fullmatch(text)
@@ -202,6 +232,19 @@ def parse_date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise Unreadable(f"'{text}': there is no such day") from None
+
+
+def parse_instant(text: str) -> datetime:
+    """``2026-12-21T14:00:00Z``, or with an offset."""
+    if not _INSTANT.fullmatch(text):
+        raise Unreadable(f"'{text}' is not an instant: write it like 2026-12-21T14:00:00Z")
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise Unreadable(f"'{text}': there is no such instant") from None
+    if instant.tzinfo is None:
+        raise Unreadable(f"'{text}' does not say its zone: write {text}Z for UTC, or an offset like +02:00")
+    return instant
 
 
 # -- nodes -------------------------------------------------------------------------------------------------------
@@ -236,6 +279,7 @@ class Node:
     items: tuple[Node, ...] = ()
     entries: tuple[Entry, ...] = ()
     problems: list[Problem] = field(repr=False)
+    by_key: Mapping[str, Node] = field(default_factory=dict, repr=False)
 
     # -- reporting
 
@@ -267,7 +311,15 @@ class Node:
     # -- looking
 
     def get(self, key: str) -> Node | None:
-        return next((e.node for e in self.entries if e.key == key), None)
+        return self.by_key.get(key)
+
+    def without(self, key: str) -> Node:
+        """The same mapping as if ``key`` were not in it."""
+        return replace(
+            self,
+            entries=tuple(e for e in self.entries if e.key != key),
+            by_key={k: node for k, node in self.by_key.items() if k != key},
+        )
 
     def find(self, *keys: str | int) -> Node | None:
         """The value below, by keys and indexes; None when there is none."""
@@ -357,8 +409,8 @@ class Node:
     ) -> Mapping[str, Node]:
         """The values of a mapping whose keys are ``known``.
 
-        Other keys are errors with the nearest known name; ``later`` names keys of the language that this version does
-        not carry out, an error that says so. A missing required key is reported at the mapping's own place.
+        Other keys are errors with the nearest known name; ``later`` names keys that are reserved, an error that says
+        so. A missing required key is reported at the mapping's own place.
         """
         later = tuple(later)
         found: dict[str, Node] = {}
@@ -521,6 +573,7 @@ class _Builder:
             items=items,
             entries=entries,
             problems=self.problems,
+            by_key={entry.key: entry.node for entry in entries},
         )
 
     def _scalar(self, event: ScalarEvent, path: str) -> Node:

@@ -6,21 +6,29 @@ import re
 from collections.abc import Mapping
 
 from scoring.document import Node, Unreadable
+from scoring.load_grade import NO_NUMBER
 from scoring.policy import LeadStatus, Result, TaskIn, WritePlan
 
 __all__ = ["read_write"]
 
-_LATER = (Result.NURTURE, Result.PAUSED, Result.MISSING)
+_NUMBERS = (Result.FIT, Result.TOTAL)
+"""Results that there are none of where fit is in thirds."""
 
 
-def read_write(node: Node, mapped: Mapping[tuple[str, str], Mapping[str, str]]) -> WritePlan:
-    """The ``write`` section. ``mapped``: (crm, object) -> property -> the fact it is read as."""
+def read_write(node: Node, mapped: Mapping[tuple[str, str], Mapping[str, str]], *, thirds: bool) -> WritePlan:
+    """The ``write`` section.
+
+    ``mapped``: (crm, object) -> property -> the fact it is read as. ``thirds``: some model's fit is a step.
+    """
     found = node.fields("hubspot", "salesforce", "human_edit_wins", "score_step", "task")
     properties: dict[tuple[str, str], Mapping[Result, str]] = {}
     statuses: dict[tuple[str, str], LeadStatus] = {}
     for crm, objects in (("hubspot", ("contact",)), ("salesforce", ("lead", "contact"))):
         for name, one in (found[crm].fields(*objects, what="object") if crm in found else {}).items():
             properties[crm, name], status = _written(one, crm, name, mapped.get((crm, name), {}))
+            for key in _NUMBERS if thirds else ():
+                if (place := one.get(key)) is not None:
+                    place.error(f"{NO_NUMBER}: write 'grade' instead of '{key}'")
             if status is not None:
                 statuses[crm, name] = status
     plain = WritePlan()
@@ -41,7 +49,7 @@ def read_write(node: Node, mapped: Mapping[tuple[str, str], Mapping[str, str]]) 
 
 
 def _written(node: Node, crm: str, name: str, facts: Mapping[str, str]) -> tuple[dict[Result, str], LeadStatus | None]:
-    found = node.fields(*(str(r) for r in Result if r not in _LATER), later=_LATER, what="result")
+    found = node.fields(*(str(r) for r in Result), what="result")
     properties: dict[Result, str] = {}
     status = None
     if "lead_status" in found:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import groupby
 
 from scoring import countries
 from scoring.conditions import (
@@ -68,12 +69,15 @@ __all__ = [
     "kinds_of",
     "lacks",
     "negated",
+    "one_value",
     "parse_condition",
     "parse_count",
     "parse_fade",
+    "parse_least",
     "parse_limit",
     "parse_match",
     "parse_phrase",
+    "parse_value",
     "say",
     "say_span",
     "spelled",
@@ -81,6 +85,7 @@ __all__ = [
     "together",
 ]
 
+_CUSTOM = ("person.custom.", "company.custom.")
 PSEUDO_KINDS = ("any", "hand_raise")
 NEVER: Condition = Any()
 OWNER_STATES = ("active", "available", "working")
@@ -133,6 +138,8 @@ class Names:
     section     ``mql`` and ``routing`` know a little more than the others
     used        list -> the facts it was compared with, per section
     hand_raise  what the pseudo kind stands for; None where it may not be used
+    all_custom  False: there may be custom facts that are not in ``facts``, as fields.yaml could not be read
+    parsed      lists as conditions about a field: what many lines compare with is read once
     """
 
     facts: Mapping[str, Fact]
@@ -140,6 +147,12 @@ class Names:
     section: str = ""
     used: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     hand_raise: EventMatch | None = None
+    all_custom: bool = True
+    parsed: dict[tuple[str, Field], Condition] = field(default_factory=dict)
+
+    def cannot_know(self, key: str) -> bool:
+        """A custom fact of which nothing is known, and which nothing can be said against."""
+        return not self.all_custom and key not in self.facts and key.startswith(_CUSTOM)
 
     def within(self, section: str) -> Names:
         return replace(self, section=section)
@@ -151,7 +164,7 @@ class Names:
             for prefix in ("person", "company"):
                 if not near and f"{prefix}.{key}" in self.facts:
                     near = f", did you mean '{prefix}.{key}'?"
-            if not near and key.startswith(("person.custom.", "company.custom.")):
+            if not near and key.startswith(_CUSTOM):
                 near = ": fields.yaml does not map it"
             raise Unreadable(f"unknown field '{key}'{near}")
         if fact.only_in is not None and fact.only_in != self.section:
@@ -175,18 +188,34 @@ def all_of(conditions: Sequence[Condition]) -> Condition:
 
 
 def any_of(conditions: Iterable[Condition]) -> Condition:
-    """Any of these; equalities of one field become one node."""
+    """Any of these; neighbouring equalities of one field become one node."""
     merged: list[Condition] = []
-    for one in conditions:
-        last = merged[-1] if merged else None
-        match last, one:
-            case OneOf(a, values, listed), OneOf(b, more, also) if a == b and listed == also:
-                merged[-1] = OneOf(a, tuple(dict.fromkeys((*values, *more))), listed)
-            case DomainIn(a, values), DomainIn(b, more) if a == b:
-                merged[-1] = DomainIn(a, tuple(dict.fromkeys((*values, *more))))
+    for _, same in groupby(conditions, _equality):
+        several = tuple(same)
+        match several[0]:
+            case OneOf(name, _, listed):
+                merged.append(OneOf(name, _values(several), listed))
+            case DomainIn(name, _):
+                merged.append(DomainIn(name, _values(several)))
             case _:
-                merged.append(one)
+                merged += several
     return merged[0] if len(merged) == 1 else Any(tuple(merged))
+
+
+def _values(equalities: Iterable[Condition]) -> tuple[str, ...]:
+    found = (one.values for one in equalities if isinstance(one, OneOf | DomainIn))
+    return tuple(dict.fromkeys(value for values in found for value in values))
+
+
+def _equality(condition: Condition) -> tuple[type, str, bool] | None:
+    """What equalities that can be one node have in common; None for anything else."""
+    match condition:
+        case OneOf(name, _, listed):
+            return OneOf, name, listed
+        case DomainIn(name, _):
+            return DomainIn, name, False
+        case _:
+            return None
 
 
 # -- conditions --------------------------------------------------------------------------------------------------
@@ -221,6 +250,8 @@ def _parse_mapping(
 
 
 def _parse_pair(node: Node, entry: Entry, names: Names, others: tuple[str, ...]) -> Condition:
+    if names.cannot_know(entry.key):
+        return NEVER
     try:
         field = names.fact(entry.key)
     except Unreadable as why:
@@ -373,9 +404,11 @@ def _not_one_of(text: str, values: Sequence[str]) -> str:
 
 def _in_list(name: str, field: Field, names: Names) -> Condition:
     items = names.listed(name, field)
-    # an item that is not of the field's type is reported where it stands in the list
-    found = [item.read(lambda text: _equal(text, field), NEVER) for item in items]
-    return any_of(found)
+    if (name, field) not in names.parsed:
+        # an item that is not of the field's type is reported where it stands in the list
+        found = [item.read(lambda text: _equal(text, field), NEVER) for item in items]
+        names.parsed[name, field] = any_of(found)
+    return names.parsed[name, field]
 
 
 def _equal(text: str, field: Field) -> Condition:
@@ -396,6 +429,12 @@ def _equal(text: str, field: Field) -> Condition:
             return Equals(field.name, to_micro(parse_number(text)))
         case _:
             raise Unreadable(f"unknown phrase '{text}': {field.name} takes {field.takes()}")
+
+
+def one_value(text: str, field: Field) -> str:
+    """The stored form of one value of a domain, country, ``one of`` or ordered fact."""
+    (value,) = _equal(text, field).values  # type: ignore[union-attr]  # an equality of texts
+    return value
 
 
 def _country(text: str) -> str:
@@ -433,8 +472,6 @@ def _plain(text: str, field: Field, names: Names) -> Condition:
         case FactType.OWNER if text in OWNER_STATES:
             if names.section != "routing":
                 raise Unreadable(f"'{text}' is only known in routing")
-            if text == "working":
-                raise Unreadable("'working' is not supported by this version yet: write 'active'")
             return OwnerState(field.name, text)
         case FactType.NUMBER if re.match(r"[-+.]?[0-9]", text):
             return _equal(text, field)
@@ -616,7 +653,7 @@ def parse_count(text: str, kinds: Sequence[str]) -> Count:
     if text.startswith("at least "):
         n, window = parse_limit(text.removeprefix("at least "))
         return Count(CountMode.AT_LEAST, n=n, window=window)
-    distinct = re.fullmatch(r"distinct (\S+) at least ([0-9]+)(?: in (.+))?", text)
+    distinct = re.fullmatch(r"distinct (\S+) at least ([0-9]{1,9})(?: in (.+))?", text)
     if distinct:
         attribute, n_text, days = distinct.groups()
         return Count(
@@ -647,6 +684,14 @@ def parse_limit(text: str) -> tuple[int, Span]:
     if limit is None:
         raise Unreadable(f"'{text}': write it like '5 in 7 days'")
     return _at_least(limit[1]), parse_days(limit[2])
+
+
+def parse_least(text: str) -> tuple[int, Span]:
+    """``at least 5 in 7 days``."""
+    text = " ".join(text.split())
+    if not text.startswith("at least "):
+        raise Unreadable(f"'{text}': here a count is 'at least N in DAYS'")
+    return parse_limit(text.removeprefix("at least "))
 
 
 # -- words -------------------------------------------------------------------------------------------------------

@@ -311,9 +311,13 @@ class WritePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One version of the policy. ``version`` is its content hash, ``scoring_hash`` that of the parts that score.
+    """One version of the policy.
 
-    ``needs``: facts without which a qualified person waits in review.
+    version       its content hash
+    scoring_hash  of the parts that decide about people: another one asks for everybody to be decided again
+    routing_hash  of routing, sla and team: another one counts for later assignments
+    write_hash    of the section ``write``
+    needs         facts without which a qualified person waits in review
     """
 
     name: str
@@ -336,3 +340,5 @@ class Policy:
     nurture: Nurture | None = None
     sla: Sla | None = None
     examples: tuple[Example, ...] = ()
+    routing_hash: str = ""
+    write_hash: str = ""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -50,6 +51,8 @@ def canonical(value: Any) -> Any:
         return value.value
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if value is None or isinstance(value, str | int | bool):
         return value
     raise TypeError(f"a policy holds no {type(value).__name__}: {value!r}")
@@ -64,7 +67,7 @@ def _node(value: Any) -> dict[str, Any]:
     node: dict[str, Any] = {"op": _OPERATIONS.get(type(value), op)}
     for one in fields(value):
         held = getattr(value, one.name)
-        if held == one.default:
+        if held == one.default or not one.compare:
             continue
         node[one.name] = canonical(held)
     if isinstance(value, _UNORDERED):
