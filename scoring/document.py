@@ -78,6 +78,7 @@ class Problem:
     """One thing wrong with a file. ``line`` and ``col`` count from 1; ``path`` is empty for the file as a whole.
 
     ``whole``: the file cannot be read at all, so whatever else is said of it means nothing.
+    ``code``: the finding of docs/policy.md it is (``E02``, ``W04``), empty when it is none of those.
     """
 
     file: str
@@ -87,6 +88,7 @@ class Problem:
     message: str
     warning: bool = False
     whole: bool = field(default=False, compare=False)
+    code: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return ": ".join(filter(None, (f"{self.file}:{self.line}:{self.col}", self.path, self.message)))
@@ -104,7 +106,11 @@ class PolicyInvalid(Exception):
 
 
 class Unreadable(ValueError):
-    """A scalar is not of the wanted type. The text says what to write instead."""
+    """A scalar is not of the wanted type. The text says what to write instead; ``code`` as in `Problem`."""
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
@@ -283,16 +289,18 @@ class Node:
 
     # -- reporting
 
-    def error(self, message: str, *, at: Node | None = None) -> None:
+    def error(self, message: str, *, at: Node | None = None, code: str = "") -> None:
         """Report an error about this value, at the place of ``at`` if given."""
-        self._report(message, at or self, warning=False)
+        self._report(message, at or self, warning=False, code=code)
 
-    def warn(self, message: str, *, at: Node | None = None) -> None:
-        self._report(message, at or self, warning=True)
+    def warn(self, message: str, *, at: Node | None = None, code: str = "") -> None:
+        self._report(message, at or self, warning=True, code=code)
 
-    def _report(self, message: str, at: Node, *, warning: bool) -> None:
+    def _report(self, message: str, at: Node, *, warning: bool, code: str) -> None:
         self.problems.append(
-            Problem(file=at.file, line=at.line, col=at.col, path=self.path, message=message, warning=warning)
+            Problem(
+                file=at.file, line=at.line, col=at.col, path=self.path, message=message, warning=warning, code=code
+            )
         )
 
     def no_value(self) -> None:
@@ -351,7 +359,7 @@ class Node:
         try:
             return parse(text)
         except Unreadable as why:
-            self.error(str(why))
+            self.error(str(why), code=why.code)
             return otherwise
 
     def number(self, otherwise: Decimal = Decimal(0)) -> Decimal:
