@@ -68,6 +68,7 @@ class EventSource(StrEnum):
     """What a CRM activity is recognised by (the first key of an ``events`` line)."""
 
     FORM = "form"
+    EMAIL = "email_event"
     COUNTER = "counter"
     CAMPAIGN = "campaign_type"
     TASK = "task_type"
@@ -78,7 +79,8 @@ class EventSource(StrEnum):
 class EventRule:
     """One ``events`` line; the first that matches decides the kind, without a match the activity is no event.
 
-    key       form GUID, campaign type, task type, meeting type, counter property; None is ``otherwise``
+    key       form GUID, kind of e-mail event, campaign type, task type, meeting type (HubSpot: its outcome), counter
+              property; None is ``otherwise``
     statuses  campaign member statuses that match (folded); empty is any
     set       attribute -> CRM property whose value fills it, or a fixed text when the source has no such property
     date      counter only: the property with the time of the last one

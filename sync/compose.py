@@ -64,10 +64,17 @@ class Loaded:
         return self.folder.absolute().parent
 
 
-def load(folder: Path | None = None, *, environment: Mapping[str, str] | None = None, online: bool = True) -> Loaded:
+def load(
+    folder: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    online: bool = True,
+    complete: bool = False,
+) -> Loaded:
     """Read and check the four files. The directory: as given, else ``$MQLSYNC_CONFIG``, else ``./config``.
 
-    ``online`` False forgives secrets that are not there: nobody will be contacted.
+    ``online`` False forgives secrets that are not there: nobody will be contacted. ``complete`` accepts the whole
+    policy language, also what this version does not carry out: for whoever only looks at a policy.
 
     Raises
     ------
@@ -82,7 +89,10 @@ def load(folder: Path | None = None, *, environment: Mapping[str, str] | None = 
         )
     problems: list[Problem] = []
     warnings: list[Problem] = []
-    fields = _collect(problems, warnings, lambda: mapping.load_mapping(_source(folder, "fields.yaml")))
+    fields, found = mapping.read_mapping(_source(folder, "fields.yaml"), complete=complete)
+    unread = [p for p in found if not p.warning]
+    problems += unread
+    warnings += (p for p in found if p.warning)
     settings = _collect(
         problems,
         warnings,
@@ -93,24 +103,24 @@ def load(folder: Path | None = None, *, environment: Mapping[str, str] | None = 
             online=online,
         ),
     )
-    policy = None
-    if fields is not None:
-        policy = _collect(
-            problems,
-            warnings,
-            lambda: load_policy(
-                _needed(folder, "policy.yaml"),
-                _needed(folder, "team.yaml"),
-                lists=lambda name: (folder / name).read_text(encoding="utf-8"),
-                custom=fields.custom,
-                seniority=fields.seniority,
-                fields_hash=fields.hash,
-                mapped=fields.facts_by_property(),
-            ),
-        )
+    policy = _collect(
+        problems,
+        warnings,
+        lambda: load_policy(
+            _needed(folder, "policy.yaml"),
+            _needed(folder, "team.yaml"),
+            lists=lambda name: (folder / name).read_text(encoding="utf-8"),
+            custom=fields.custom,
+            all_custom=not unread,
+            seniority=fields.seniority,
+            fields_hash=fields.hash,
+            mapped=fields.facts_by_property(),
+            complete=complete,
+        ),
+    )
     if settings is not None:
         problems += _unusable_connections(settings)
-    if problems or settings is None or policy is None or fields is None:
+    if problems or settings is None or policy is None:
         raise PolicyInvalid(problems)
     return Loaded(folder=folder, settings=settings, policy=policy, fields=fields, warnings=tuple(warnings))
 

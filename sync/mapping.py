@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from connectors.fields import Convert, CountRule, CrmMap, EventRule, EventSource, FactField, FieldMap, ObjectMap
 from connectors.records import Crm
+from scoring import not_yet
 from scoring.document import Entry, Kind, Node, PolicyInvalid, Problem, Source, Unreadable, did_you_mean, read_document
 from scoring.facts import EVENT_KINDS, FACTS, SENIORITIES, Fact, FactType, custom_fact
 from scoring.load_team import check_version
@@ -21,7 +22,7 @@ from scoring.tables import fold
 from scoring.version import content_hash
 from sync.init import templates
 
-__all__ = ["Mapping", "SeniorityTable", "load_mapping"]
+__all__ = ["Mapping", "ReviewAnswer", "SalesState", "SeniorityTable", "load_mapping", "read_mapping"]
 
 SeniorityTable = tuple[tuple[str, tuple[str, ...]], ...]
 """Lines of (seniority, phrases) in the order they are tested; empty for the built-in table."""
@@ -29,10 +30,9 @@ SeniorityTable = tuple[tuple[str, tuple[str, ...]], ...]
 _OBJECTS = {Crm.HUBSPOT: ("contact", "company"), Crm.SALESFORCE: ("lead", "contact", "account")}
 _COMPANIES = ("company", "account")
 _SOURCES = {
-    Crm.HUBSPOT: (EventSource.FORM, EventSource.COUNTER),
+    Crm.HUBSPOT: (EventSource.FORM, EventSource.EMAIL, EventSource.COUNTER, EventSource.MEETING),
     Crm.SALESFORCE: (EventSource.CAMPAIGN, EventSource.TASK, EventSource.MEETING),
 }
-_LATER_SOURCES = {Crm.HUBSPOT: ("email_event", "meeting"), Crm.SALESFORCE: ()}
 _SOURCE_KEYS = {EventSource.CAMPAIGN: ("status",), EventSource.COUNTER: ("date", "first_read")}
 _PREFER = (
     "salesforce unless blank",
@@ -41,6 +41,7 @@ _PREFER = (
     "either true",
     "most restrictive",
 )
+_SALES_STATES = ("accepted", "working", "rejected", "sql")
 _TYPES = ("text", "number", "boolean", "date", "list")
 _CONVERTS = tuple(str(c) for c in Convert if c is not Convert.PLAIN)
 _CONVERTED = {
@@ -53,20 +54,48 @@ _CONVERTED = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SalesState:
+    """Where one CRM says how far sales is with a person.
+
+    property  its values, as the CRM has them, mean ``accepted``, ``working``, ``rejected`` or ``sql``
+    sql_when  property -> the values of which any means that sales has taken the person on
+    reason    the property with the reason of a rejection
+    """
+
+    property: str
+    values: collections.abc.Mapping[str, str]
+    sql_when: collections.abc.Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewAnswer:
+    """The property by which a marketer answers a review in the CRM, and the values that mean yes and no."""
+
+    property: str
+    approve: tuple[str, ...]
+    reject: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
     """What fields.yaml says.
 
-    map        both CRMs' halves; a CRM the file does not mention has no objects
-    prefer     fact, or ``default`` -> the rule by which one of several values is chosen
-    seniority  the file's own table, empty when it has none
-    custom     the facts beyond the built-in ones
-    hash       content hash; part of the policy's version
+    map           both CRMs' halves; a CRM the file does not mention has no objects
+    prefer        fact, or ``default`` -> the rule by which one of several values is chosen
+    seniority     the file's own table, empty when it has none
+    custom        the facts beyond the built-in ones
+    sales_states  by CRM, where it says how far sales is
+    reviews       by CRM, where a review is answered
+    hash          content hash; part of the policy's version
     """
 
     map: FieldMap
     prefer: collections.abc.Mapping[str, str] = field(default_factory=dict)
     seniority: SeniorityTable = ()
     custom: collections.abc.Mapping[str, Fact] = field(default_factory=dict)
+    sales_states: collections.abc.Mapping[Crm, SalesState] = field(default_factory=dict)
+    reviews: collections.abc.Mapping[Crm, ReviewAnswer] = field(default_factory=dict)
     hash: str = ""
 
     def reading(self, crm: Crm) -> str:
@@ -84,57 +113,81 @@ class Mapping:
         return read
 
 
-def load_mapping(source: Source | None) -> tuple[Mapping, list[Problem]]:
+def load_mapping(source: Source | None, *, complete: bool = False) -> tuple[Mapping, list[Problem]]:
     """The mapping and the warnings about it; ``source`` None is the built-in one.
+
+    ``complete``: the whole language; else what this version does not carry out is an error (`scoring.not_yet`).
 
     Raises
     ------
     PolicyInvalid: every error of the file
     """
+    mapping, problems = read_mapping(source, complete=complete)
+    if any(not p.warning for p in problems):
+        raise PolicyInvalid(p for p in problems if not p.warning)
+    return mapping, problems
+
+
+def read_mapping(source: Source | None, *, complete: bool = False) -> tuple[Mapping, list[Problem]]:
+    """As `load_mapping`, but with errors among the problems. If there are any, only ``custom`` is to be relied on.
+
+    It then lacks every custom fact of whose line something is wrong.
+    """
     if source is None:
         source = Source("fields.yaml", (templates() / "fields.yaml").read_bytes())
     root = read_document(source.content, source.name)
-    reader = _Reader()
-    mapping = reader.mapping(root)
+    if not complete:
+        not_yet.refuse(root, not_yet.FIELDS)
+    mapping = _Reader().mapping(root)
     root.report_empty()
-    if any(not p.warning for p in root.problems):
-        raise PolicyInvalid(p for p in root.problems if not p.warning)
-    return mapping, [p for p in root.problems if p.warning]
+    return mapping, root.problems
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads one file. ``custom`` grows with every custom fact that is mapped."""
+    """Reads one file. ``custom`` grows with every custom fact that is mapped, ``doubtful`` with wrong lines."""
 
     custom: dict[str, Fact] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
 
     def mapping(self, root: Node) -> Mapping:
         found = root.fields("version", "hubspot", "salesforce", "prefer", "seniority", required=("version",))
         check_version(root)
         crms = {crm: self._crm(found.get(crm), crm) for crm in Crm}
+        states = {crm: _sales_state(node) for crm in Crm if (node := root.find(crm, "sales_state")) is not None}
+        reviews = {crm: _review(node) for crm in Crm if (node := root.find(crm, "review")) is not None}
         if root.kind is Kind.MAPPING and not any(crm in found for crm in Crm):
             root.error("neither hubspot nor salesforce is mapped: nothing would be read")
         prefer = self._prefer(found["prefer"]) if "prefer" in found else {}
         seniority = _seniority(found["seniority"]) if "seniority" in found else ()
-        custom = dict(sorted(self.custom.items()))
+        custom = {name: fact for name, fact in sorted(self.custom.items()) if name not in self.doubtful}
         return Mapping(
             map=FieldMap(crms=crms),
             prefer=prefer,
             seniority=seniority,
             custom=custom,
-            hash=content_hash(crms, prefer, seniority, custom),
+            sales_states=states,
+            reviews=reviews,
+            hash=content_hash(crms, prefer, seniority, custom, states, reviews),
         )
 
     def _crm(self, node: Node | None, crm: Crm) -> CrmMap:
         if node is None:
             return CrmMap(crm=crm, objects={name: ObjectMap(object=name, facts=()) for name in _OBJECTS[crm]})
-        found = node.fields(*_OBJECTS[crm], "events", later=("sales_state", "review"), what="object")
+        found = node.fields(*_OBJECTS[crm], "events", "sales_state", "review", what="object")
         objects = {name: self._object(found.get(name), name, crm) for name in _OBJECTS[crm]}
         events = _events(found["events"], crm) if "events" in found else ()
         return CrmMap(crm=crm, objects=objects, events=events)
 
     def _object(self, node: Node | None, name: str, crm: Crm) -> ObjectMap:
-        facts = [made for e in node.pairs() if (made := self._fact(e, name, crm))] if node is not None else []
+        facts: list[FactField] = []
+        for entry in node.pairs() if node is not None else ():
+            told = len(entry.node.problems)
+            made = self._fact(entry, name, crm)
+            if made is not None:
+                facts.append(made)
+            if len(entry.node.problems) > told:
+                self.doubtful.add(entry.key)
         return ObjectMap(object=name, facts=tuple(facts))
 
     def _fact(self, entry: Entry, object: str, crm: Crm) -> FactField | None:
@@ -280,13 +333,10 @@ def _takes(above: EventRule, rule: EventRule) -> bool:
 
 
 def _event(node: Node, crm: Crm) -> EventRule | None:
-    sources, later = _SOURCES[crm], _LATER_SOURCES[crm]
+    sources = _SOURCES[crm]
     keys = [e for e in node.pairs() if e.key in sources]
-    waiting = [e for e in node.entries if e.key in later]
     if len(keys) != 1:
-        if waiting:
-            waiting[0].name.error(f"'{waiting[0].key}' is not supported by this version yet")
-        elif node.kind is Kind.MAPPING:
+        if node.kind is Kind.MAPPING:
             unknown = next((e for e in node.entries if e.key not in ("event", "set", "status", "date")), None)
             near = did_you_mean(unknown.key, sources) if unknown is not None and not keys else ""
             node.error(f"a line begins with one of {', '.join(sources)}{near}")
@@ -322,6 +372,37 @@ def _set(node: Node, kind: str) -> dict[str, str]:
             node.error(lacking, at=entry.name)
         attributes[entry.key] = entry.node.text()
     return attributes
+
+
+# -- what people at the CRM answer -------------------------------------------------------------------------------
+
+
+def _sales_state(node: Node) -> SalesState:
+    found = node.fields("property", "values", "sql_when", "reason", required=("property", "values"))
+    values = (
+        {e.key: e.node.choice(_SALES_STATES, "state") for e in found["values"].pairs()} if "values" in found else {}
+    )
+    sql_when: dict[str, tuple[str, ...]] = {}
+    for entry in found["sql_when"].pairs() if "sql_when" in found else ():
+        sql_when[entry.name.read(_property, "")] = _texts(entry.node)
+    return SalesState(
+        property=found["property"].read(_property, "") if "property" in found else "",
+        values=values,
+        sql_when=sql_when,
+        reason=found["reason"].read(_property, "") if "reason" in found else None,
+    )
+
+
+def _review(node: Node) -> ReviewAnswer:
+    keys = ("property", "approve", "reject")
+    found = node.fields(*keys, required=keys)
+    approve, reject = (_texts(found[key]) if key in found else () for key in ("approve", "reject"))
+    for item in found["reject"].items if "reject" in found else ():
+        if fold(item.value) in {fold(value) for value in approve}:
+            item.error(f"'{item.value}' is already under 'approve'")
+    return ReviewAnswer(
+        property=found["property"].read(_property, "") if "property" in found else "", approve=approve, reject=reject
+    )
 
 
 def _seniority(node: Node) -> SeniorityTable:

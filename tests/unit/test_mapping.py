@@ -173,22 +173,17 @@ def test_one_crm_alone_is_enough() -> None:
         (
             "{form: Demo, event",
             "{forms: Demo, event",
-            "fields.yaml:13:7: hubspot.events[0]: a line begins with one of form, counter, did you mean 'form'?",
+            "fields.yaml:13:7: hubspot.events[0]: a line begins with one of form, email_event, counter, meeting, did you mean 'form'?",
         ),
         (
             "{form: Demo, event: demo_request, set: {form: demo}}",
             "{email_event: CLICK, event: email_click}",
-            "fields.yaml:13:8: hubspot.events[0].email_event: 'email_event' is not supported by this version yet",
+            "fields.yaml:13:8: hubspot.events[0].email_event: 'email_event' is not carried out by this version yet",
         ),
         (
             "first_read: ignore",
             "first_read: count",
             "fields.yaml:15:80: hubspot.events[2].first_read: 'count' is not one of ignore",
-        ),
-        (
-            "salesforce:\n",
-            "salesforce:\n  review: {}\n",
-            "fields.yaml:17:3: salesforce.review: 'review' is not supported by this version yet",
         ),
         (
             "person.title: newest",
