@@ -9,7 +9,7 @@ occurrence by age). Conditions become expressions in `scoring.conditions_sql`, e
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import assert_never
@@ -272,23 +272,33 @@ class _Query:
             self._grades(),
             gates,
         ]
-        rows = self._base()
-        for number, columns in enumerate(steps):
-            name = f"s{number}"
-            new = [sql.named(value, column) for column, value in columns]
-            before = exp.Column(this=exp.Star(), table=exp.to_identifier(name))
-            rows = exp.Select(expressions=[before, *new]).from_(rows.subquery(name, copy=False), copy=False)
+        result = self._result()
+        between = [(column, sql.column(column)) for columns in steps[:8] for column, _ in columns]
+        return self._stacked(steps, result), self._stacked(steps, [*result, *between])
+
+    def _stacked(self, steps: Sequence[Sequence[_Column]], result: Sequence[_Column]) -> exp.Select:
+        """``result`` on top of the steps, each a query around the one before.
+
+        A step has the columns that are asked for above it, no others: planning a query costs by its columns.
+        """
+        asked = _asked(value for _, value in result)
+        layers: list[list[exp.Expression]] = []
+        for columns in reversed(steps):
+            new = [(name, value) for name, value in columns if name in asked]
+            handed_on = sorted(asked - {name for name, _ in new})
+            layers.append([*map(sql.column, handed_on), *(sql.named(value.copy(), name) for name, value in new)])
+            asked = asked.difference(name for name, _ in new) | _asked(value for _, value in new)
+        rows = self._base(asked)
+        for number, layer in enumerate(reversed(layers)):
+            rows = exp.Select(expressions=layer).from_(rows.subquery(f"s{number}", copy=False), copy=False)
             if number == 0:
                 rows = rows.join(sql.table("fades"), join_type="cross", copy=False)
-        result = self._result()
-        between = [column for columns in steps[:8] for column, _ in columns]
-        detail = sql.select([*result, *((column, sql.column(column)) for column in between)])
-        return sql.select(result).from_(rows.subquery("z", copy=False), copy=False), detail.from_(
+        return sql.select((name, value.copy()) for name, value in result).from_(
             rows.subquery("z", copy=False), copy=False
         )
 
-    def _base(self) -> exp.Select:
-        """People with their model and what their events come to."""
+    def _base(self, asked: Collection[str]) -> exp.Select:
+        """People with their model and what their events come to: the columns of these names."""
         parts: list[tuple[str, exp.Select]] = []
         if (aggregates := self.pass_.query()) is not None:
             parts.append(("a", aggregates))
@@ -301,14 +311,14 @@ class _Query:
             for index, m in enumerate(self.policy.models)
             if m.when is not None
         ]
-        people = exp.Column(this=exp.Star(), table=exp.to_identifier("p"))
         model_index = sql.case(choices, sql.num(len(self.policy.models) - 1))
-        base = exp.Select(expressions=[people, sql.named(model_index, "model#")]).from_(
+        found: dict[str, exp.Expression] = {"model#": model_index}
+        for name, part in parts:
+            found |= {one.alias: sql.column(one.alias, name) for one in part.expressions if one.alias != "person_id"}
+        base = sql.select((name, found.get(name) or sql.column(name, "p")) for name in sorted(asked)).from_(
             sql.table("people", "p"), copy=False
         )
         for name, part in parts:
-            taken = [column.alias for column in part.expressions if column.alias != "person_id"]
-            base = base.select(*(sql.named(sql.column(column, name), column) for column in taken), copy=False)
             same = sql.equals(sql.column("person_id", name), sql.column("person_id", "p"))
             base = base.join(part.subquery(name, copy=False), on=same, join_type="left", copy=False)
         return base
@@ -534,6 +544,11 @@ class _Query:
                     index += 1
                 group_index += 1
         return columns
+
+
+def _asked(values: Iterable[Expression]) -> set[str]:
+    """The columns of the step before that these expressions read."""
+    return {column.name for value in values for column in value.find_all(exp.Column) if not column.table}
 
 
 def _band(bands: Bands | None, points: Expression) -> Expression:

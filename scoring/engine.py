@@ -7,10 +7,12 @@ memory, at a known limit.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -54,6 +56,7 @@ class DuckDbEngine:
     """
 
     def __init__(self, threads: int = 2, memory_limit: str = "1GB") -> None:
+        self._threads = threads
         self._spill = tempfile.TemporaryDirectory(prefix="mqlsync-score-")
         self._connection = duckdb.connect(
             ":memory:",
@@ -83,13 +86,46 @@ class DuckDbEngine:
     def score(self, policy: Policy, bucket: Bucket, day: date, *, only: frozenset[str] | None = None) -> pa.Table:
         """See `Engine.score`."""
         ready = self._prepare(policy, day)
-        self._load(policy, bucket, ready.compiled, day, only)
+        _Tables(self._connection).fill(ready, bucket, only)
         return self._connection.sql(ready.query).to_arrow_table().cast(schema(ready.compiled.layout))
+
+    def score_files(self, policy: Policy, parts: Iterable[tuple[Bucket, Path]], day: date) -> int:
+        """The scorecards of each bucket into a Parquet file of its own. Returns how many people were scored.
+
+        The files hold what `score` gives, layout included; each gets its name when it is whole. As many buckets as
+        there are threads are worked on at a time, each by one thread from reading to writing: threads that share a
+        query wait for one another.
+        """
+        ready = self._prepare(policy, day)
+        free: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
+        for _ in range(self._threads):
+            free.put(self._connection.cursor())
+
+        def work(bucket: Bucket, file: Path) -> int:
+            cursor = free.get()
+            try:
+                return _write_scored(cursor, ready, bucket, file)
+            finally:
+                free.put(cursor)
+
+        self._connection.execute("SET threads TO 1")
+        try:
+            with ThreadPoolExecutor(self._threads, thread_name_prefix="score") as pool:
+                works = [pool.submit(work, bucket, file) for bucket, file in parts]
+                try:
+                    return sum(one.result() for one in works)
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+        finally:
+            self._connection.execute(f"SET threads TO {self._threads}")
+            while not free.empty():
+                free.get().close()
 
     def ledgers(self, policy: Policy, bucket: Bucket, day: date, person_ids: Collection[str]) -> Mapping[str, Ledger]:
         """See `Engine.ledgers`."""
         ready = self._prepare(policy, day)
-        self._load(policy, bucket, ready.compiled, day, frozenset(person_ids))
+        _Tables(self._connection).fill(ready, bucket, frozenset(person_ids))
         picks = self._connection.sql(ready.picks).to_arrow_table().to_pylist() if ready.picks is not None else []
         rows = self._connection.sql(ready.detail).to_arrow_table().to_pylist()
         return ledgers_of(policy, day, ready.compiled.layout, rows, picks)
@@ -108,27 +144,52 @@ class DuckDbEngine:
             )
         return self._ready
 
-    def _load(self, policy: Policy, bucket: Bucket, compiled: Compiled, day: date, only: frozenset[str] | None) -> None:
-        """Makes the tables people, events and fades of the connection."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A policy compiled for a day, as DuckDB's SQL."""
+
+    policy: Policy
+    day: date
+    compiled: Compiled
+    query: str
+    detail: str
+    picks: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """The tables people, events and fades of one connection; nothing of them is seen by another."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    def fill(self, ready: _Ready, bucket: Bucket, only: frozenset[str] | None) -> None:
+        """Makes them those of ``bucket``, or of some of its people."""
+        policy, compiled = ready.policy, ready.compiled
         fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in compiled.fades.items()}
-        self._connection.register("fades", pa.table(fades or {"none": [0]}))
+        self.connection.register("fades", pa.table(fades or {"none": [0]}))
         if only is not None:
-            self._connection.register("only_people", pa.table({"person_id": pa.array(sorted(only), pa.string())}))
+            self.connection.register("only_people", pa.table({"person_id": pa.array(sorted(only), pa.string())}))
         for name, files, empty, key, columns in (
             ("people", bucket.people, people_schema(policy.custom), "person_id", compiled.people),
             ("events", bucket.events, events_schema(), "event_id", compiled.events),
         ):
             raw = f"{name}_files"
             if files:
-                found = self._connection.read_parquet([str(file) for file in files])
-                refuse_lacking(files[0], columns - set(found.columns))
-                found.create_view(raw, replace=True)
+                refuse_lacking(files[0], columns - self._read(raw, files))
             else:
-                self._connection.from_arrow(empty.empty_table()).create_view(raw, replace=True)
+                self.connection.register(f"no_{name}", empty.empty_table())
+                self._create("VIEW", raw, exp.select("*").from_(f"no_{name}"))
             dedup = len(files) > 1 and not bucket.compacted
-            known_on = day if bucket.versioned and files else None
+            known_on = ready.day if bucket.versioned and files else None
             rows = compiler.newest(raw, key, columns, dedup=dedup, only=only, known_on=known_on)
             self._show(name, rows, stored=dedup or only is not None)
+
+    def _read(self, name: str, files: Sequence[Path]) -> set[str]:
+        """A view of all rows of the files. Returns its columns."""
+        texts = exp.Array(expressions=[exp.Literal.string(str(file)) for file in files])
+        self._create("VIEW", name, exp.select("*").from_(exp.Table(this=exp.ReadParquet(expressions=[texts]))))
+        return set(self.connection.table(name).columns)
 
     def _show(self, name: str, rows: exp.Select, *, stored: bool) -> None:
         """A view: on the files where all of them is asked for, else on the rows that count, in memory."""
@@ -138,8 +199,36 @@ class DuckDbEngine:
         self._create("VIEW", name, rows)
 
     def _create(self, kind: str, name: str, rows: exp.Select) -> None:
-        create = exp.Create(this=exp.to_table(name), kind=kind, expression=rows, replace=True)
-        self._connection.execute(create.sql("duckdb"))
+        own = exp.Properties(expressions=[exp.TemporaryProperty()])
+        create = exp.Create(this=exp.to_table(name), kind=kind, expression=rows, replace=True, properties=own)
+        self.connection.execute(create.sql("duckdb"))
+
+
+def _write_scored(connection: duckdb.DuckDBPyConnection, ready: _Ready, bucket: Bucket, file: Path) -> int:
+    """One bucket's scorecards into its file. Returns how many."""
+    _Tables(connection).fill(ready, bucket, None)
+    beside = file.with_name(f"{file.name}.tmp")
+    options = {
+        "FORMAT": exp.var("PARQUET"),
+        "COMPRESSION": exp.var("ZSTD"),
+        "KV_METADATA": exp.Struct(
+            expressions=[
+                exp.PropertyEQ(
+                    this=exp.to_identifier(key.decode(), quoted=True), expression=exp.Literal.string(text.decode())
+                )
+                for key, text in schema(ready.compiled.layout).metadata.items()
+            ]
+        ),
+    }
+    copy = exp.Copy(
+        this=ready.compiled.query.subquery(),
+        kind=False,
+        files=[exp.Literal.string(str(beside))],
+        params=[exp.CopyParameter(this=exp.var(name), expression=value) for name, value in options.items()],
+    )
+    (people,) = connection.execute(copy.sql("duckdb")).fetchall()[0]
+    beside.replace(file)
+    return int(people)
 
 
 def refuse_lacking(file: Path, lacking: Collection[str]) -> None:
@@ -164,15 +253,3 @@ def ledgers_of(
             of_item.sort(key=lambda pick: (pick["day"], pick["at"]), reverse=True)
     parts = sections(policy)
     return {row["person_id"]: build(policy, day, layout, parts, row, chosen.get(row["person_id"], {})) for row in rows}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ready:
-    """A policy compiled for a day, as DuckDB's SQL."""
-
-    policy: Policy
-    day: date
-    compiled: Compiled
-    query: str
-    detail: str
-    picks: str | None
