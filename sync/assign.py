@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -16,39 +16,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connectors.records import Crm, Owner, OwnerKind
-from scoring.conditions import (
-    AgeBelow,
-    AgeFrom,
-    All,
-    AtLeast,
-    Below,
-    Condition,
-    Contains,
-    DateBefore,
-    DateFrom,
-    DomainIn,
-    Equals,
-    EventExists,
-    HasWords,
-    Known,
-    LabelIn,
-    Missing,
-    Not,
-    OneOf,
-    OwnerState,
-    ScoreAtLeast,
-    ScoreBelow,
-    Span,
-    StartsWith,
-    Unit,
-    Validity,
-)
-from scoring.conditions import Any as AnyOf
-from scoring.facts import FACTS
-from scoring.fades import months_between
-from scoring.phrases import negated, say
+from scoring.fact_judge import FactJudge
+from scoring.phrases import say
 from scoring.policy import Result, Route, Target, TargetKind, WritePlan
-from scoring.tables import LIST_EDGE, MICRO, valid_column, words
 from scoring.team import Pool, PoolMethod, PoolRep, Team
 
 __all__ = ["Assigned", "Candidate", "Counter", "OwnerDirectory", "assign", "takers"]
@@ -300,7 +270,7 @@ def assign(
 
 
 def _route(person: Candidate, routing: Sequence[Route], draw: _Draw, day: date) -> Assigned:
-    judge = _Judge(person, draw.directory, day)
+    judge = FactJudge(person.facts, day, lambda owner, state: draw.directory.is_active(owner, person.crms))
     rules: list[dict[str, Any]] = []
     trace: dict[str, Any] = {"as_of": draw.as_of.astimezone(UTC).isoformat(), "rules": rules}
     for route in routing:
@@ -441,113 +411,3 @@ def _decided_by(ranks: Sequence[tuple[Fraction, datetime, str]]) -> str:
     if first[0] != second[0]:
         return "share"
     return "wait" if first[1] != second[1] else "draw"
-
-
-# -- routing conditions ------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Judge:
-    """Whether a condition of a rule is true for one person. ``day`` is the date of as_of in the policy's zone."""
-
-    person: Candidate
-    directory: OwnerDirectory
-    day: date
-    facts: dict[str, Any] = field(init=False)
-
-    def __post_init__(self) -> None:
-        known = {name: value for name, value in self.person.facts.items() if value is not None and value != ""}
-        for fact in FACTS.values():
-            if fact.missing_false:
-                known.setdefault(fact.name, False)
-            elif fact.missing_zero:
-                known.setdefault(fact.name, 0)
-        self.facts = known
-
-    def first_false(self, condition: Condition) -> Condition | None:
-        """The first phrase that is not true, in file order; None when all is true."""
-        if isinstance(condition, All) and negated(condition) is None:
-            return next((false for one in condition.of if (false := self.first_false(one)) is not None), None)
-        return None if self.true(condition) else condition
-
-    def found(self, condition: Condition) -> Any:
-        """The value that made a phrase false, as plain JSON."""
-        match condition:
-            case All(of) | AnyOf(of):
-                values = [self.found(one) for one in of]
-                return values[0] if values and all(v == values[0] for v in values) else values
-            case Not(of):
-                return self.found(of)
-            case ScoreAtLeast() | ScoreBelow() | LabelIn() | EventExists():
-                return None
-            case _:
-                value = self.facts.get(condition.field)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return f"{(Decimal(value) / MICRO).normalize():f}"
-        return value.isoformat() if isinstance(value, date) else value
-
-    def true(self, condition: Condition) -> bool:
-        match condition:
-            case All(of):
-                return all(self.true(one) for one in of)
-            case AnyOf(of):
-                return any(self.true(one) for one in of)
-            case Not(of):
-                return not self.true(of)
-            case Known(name):
-                return name in self.facts
-            case Missing(name):
-                return name not in self.facts
-            case ScoreAtLeast() | ScoreBelow() | LabelIn() | EventExists():
-                raise ValueError(f"routing does not know scores or events: {say(condition)}")
-            case _:
-                value = self.facts.get(condition.field)
-                return value is not None and self._holds(condition, value)
-
-    def _holds(self, condition: Condition, value: Any) -> bool:
-        """A test of one fact that is known."""
-        match condition:
-            case Equals(_, wanted):
-                return bool(value == wanted)
-            case OneOf(_, values, listed):
-                return any(f"{LIST_EDGE}{v}{LIST_EDGE}" in value for v in values) if listed else value in values
-            case DomainIn(_, values):
-                return any(value == v or value.endswith(f".{v}") for v in values)
-            case HasWords(_, phrases):
-                said = words(value)
-                return any(phrase in said for phrase in phrases)
-            case Contains(_, parts):
-                return any(part in value for part in parts)
-            case StartsWith(_, parts):
-                return bool(value.startswith(parts))
-            case AtLeast(_, bound):
-                return bool(value >= bound)
-            case Below(_, bound):
-                return bool(value < bound)
-            case Validity(name, wanted):
-                return self.facts.get(valid_column(name)) is wanted
-            case OwnerState():
-                return self.directory.is_active(value, self.person.crms)
-            case DateFrom(_, bound):
-                return _day(value) >= bound
-            case DateBefore(_, bound):
-                return _day(value) < bound
-            case AgeBelow(_, span):
-                return _day(value) <= self.day and not _is_old(_day(value), self.day, span)
-            case AgeFrom(_, span):
-                return _is_old(_day(value), self.day, span)
-            case _:
-                raise ValueError(f"routing cannot judge {say(condition)}")
-
-
-def _day(value: Any) -> date:
-    if isinstance(value, datetime):
-        return value.date()
-    return value if isinstance(value, date) else date.fromisoformat(str(value)[:10])
-
-
-def _is_old(day: date, today: date, span: Span) -> bool:
-    """Whether the age has reached the span; a day to come is younger than any."""
-    if span.unit is Unit.DAY:
-        return (today - day).days >= span.n
-    return months_between(day, today) >= span.n
