@@ -139,37 +139,40 @@ class _Query:
             occurrences, raw, kept, shared = self.picked.rule(counted)
             return _Counts(occurrences=occurrences, raw=raw, kept=kept, shared=shared if counted.shares_max else None)
         occurrences, raw = self._sum(counted)
-        tests: list[Expression] = [exp.GT(this=occurrences.copy(), expression=sql.num(0))]
+        tests: list[Expression] = []
         if rule.when != All():
             tests.append(self.person.expression(rule.when))
         if rule.only_if is not None:
             enough = self.pass_.occurrences(Since(rule.match, window_of(counted, rule.only_if, self.on)))
             tests.append(exp.GTE(this=enough, expression=sql.num(rule.only_if.n)))
-        guarded = sql.case([(sql.both(tests), raw)])
-        number = sql.case([(sql.both(test.copy() for test in tests), occurrences)])
-        return _Counts(occurrences=number, raw=guarded, kept=guarded.copy())
+        if tests:
+            occurrences = sql.case([(sql.both(test.copy() for test in tests), occurrences)])
+            raw = sql.case([(sql.both(tests), raw)])
+        return _Counts(occurrences=occurrences, raw=raw, kept=raw.copy())
 
     def _sum(self, counted: Counted) -> tuple[Expression, Expression]:
-        """Counted occurrences and their worth, without conditions on the person."""
+        """Counted occurrences and their worth, without conditions on the person; both NULL where there are none."""
         rule, since = counted.rule, counted.since
 
         def single(true: Expression, newest: Expression) -> tuple[Expression, Expression]:
             worth = self.fades.worth(rule.micro, rule.fade, newest, counted.start)
-            return sql.case([(true, sql.num(1))]), worth
+            return sql.case([(true, sql.num(1))]), sql.case([(true.copy(), worth)])
 
         match rule.count.mode:
-            case CountMode.EVERY if rule.fade.mode in (FadeMode.NONE, FadeMode.EXPIRE):
+            case CountMode.EVERY if rule.fade.mode is FadeMode.NONE:
                 occurrences = self.pass_.occurrences(since)
-                fresh = occurrences.copy()
-                if rule.fade.mode is FadeMode.EXPIRE:
-                    expiry = max(counted.start, window_start(rule.fade.span, self.on))
-                    fresh = sql.or_zero(self.pass_.occurrences(Since(rule.match, expiry)))
-                return occurrences, exp.Mul(this=fresh, expression=sql.num(rule.micro))
+                return occurrences, exp.Mul(this=occurrences.copy(), expression=sql.num(rule.micro))
+            case CountMode.EVERY if rule.fade.mode is FadeMode.EXPIRE:
+                occurrences = self.pass_.occurrences(since)
+                expiry = max(counted.start, window_start(rule.fade.span, self.on))
+                fresh = sql.or_zero(self.pass_.occurrences(Since(rule.match, expiry)))
+                worth = exp.Mul(this=fresh, expression=sql.num(rule.micro))
+                return occurrences, sql.case([(sql.known(occurrences.copy()), worth)])
             case CountMode.EVERY:
                 return self.pass_.occurrences(since), self.pass_.worth(since, rule.micro, rule.fade)
             case CountMode.ONCE:
                 newest = self.pass_.newest(since)
-                return single(exp.Not(this=exp.Is(this=newest.copy(), expression=exp.null())), newest)
+                return single(sql.known(newest.copy()), newest)
             case CountMode.AT_LEAST:
                 within = self.pass_.occurrences(Since(rule.match, window_of(counted, rule.count, self.on)))
                 enough = exp.GTE(this=within, expression=sql.num(rule.count.n))
@@ -180,7 +183,9 @@ class _Query:
                 )
                 return single(exp.GTE(this=values, expression=sql.num(rule.count.n)), newest)
             case CountMode.ONCE_PER_DAY | CountMode.ONCE_PER_WEEK | CountMode.ONCE_PER_MONTH | CountMode.ONCE_PER:
-                return self._keyed(rule.count).once_per(since, rule.micro, rule.fade)
+                groups, worth = self._keyed(rule.count).once_per(since, rule.micro, rule.fade)
+                some = exp.GT(this=groups, expression=sql.num(0))
+                return sql.case([(some, groups.copy())]), worth
             case _:
                 assert_never(rule.count.mode)
 
@@ -352,7 +357,7 @@ class _Query:
                 kept = sql.column(f"kept#{index}")
                 value = kept
                 if isinstance(item, EventRule | AbsentRule) and (item.min, item.max) != (None, None):
-                    given = exp.Not(this=exp.Is(this=kept, expression=exp.null()))
+                    given = sql.known(kept)
                     value = sql.case([(given, sql.clamp(kept.copy(), item.min, item.max))])
                 columns.append((f"v#{index}", value))
         return columns

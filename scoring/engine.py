@@ -30,6 +30,10 @@ from scoring.tables import Bucket, events_schema, people_schema
 __all__ = ["DuckDbEngine", "Engine", "EngineFailed", "ledgers_of", "refuse_lacking"]
 
 
+_FEW_VALUES = 1000
+"""Written as a dictionary; a column with more different values is not searched for repeated ones."""
+
+
 class EngineFailed(Exception):
     """The engine asked for did not start, or broke while it scored. The message says what to do."""
 
@@ -211,6 +215,8 @@ def _write_scored(connection: duckdb.DuckDBPyConnection, ready: _Ready, bucket: 
     options = {
         "FORMAT": exp.var("PARQUET"),
         "COMPRESSION": exp.var("ZSTD"),
+        "PARQUET_VERSION": exp.var("V2"),
+        "DICTIONARY_SIZE_LIMIT": exp.Literal.number(_FEW_VALUES),
         "KV_METADATA": exp.Struct(
             expressions=[
                 exp.PropertyEQ(

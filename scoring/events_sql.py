@@ -222,13 +222,13 @@ class Keyed:
         """Number of groups, and what their newest occurrences are worth together."""
         newest = self._column(events)
         one = self._fades.worth(micro, fade, newest.copy(), events.start)
-        some = exp.Not(this=exp.Is(this=newest.copy(), expression=exp.null()))
+        some = sql.known(newest.copy())
         return self._sum(exp.Count(this=newest)), self._sum(sql.whole_sum(sql.case([(some, one)])))
 
     def distinct(self, events: Since) -> tuple[Expression, Expression]:
         """Number of different known values, and the day of the newest event, with or without a value."""
         newest = self._column(events)
-        known = exp.Not(this=exp.Is(this=sql.column("key", "g"), expression=exp.null()))
+        known = sql.known(sql.column("key", "g"))
         values = self._sum(exp.Count(this=sql.case([(known, newest)])))
         return values, self._sum(exp.Max(this=newest.copy()))
 
@@ -319,7 +319,7 @@ def pick(counted: Counted, on: date, fades: Fades, *, whole_order: bool) -> exp.
         case CountMode.AT_LEAST:
             occurrences_from(rule.count)
         case CountMode.DISTINCT:
-            known = exp.Not(this=exp.Is(this=sql.column("key", "c"), expression=exp.null()))
+            known = sql.known(sql.column("key", "c"))
             first = sql.equals(sql.column("nth_of_value", "c"), sql.num(1))
             value = sql.case([(sql.both([known, first]), sql.num(1))], sql.num(0))
             marks.append(("values", sql.sum_over(_if_since(counted, rule.count, on, value), [person])))

@@ -25,6 +25,7 @@ __all__ = [
     "equals",
     "floor_divide",
     "greatest",
+    "known",
     "least",
     "named",
     "num",
@@ -99,6 +100,10 @@ def _joined(
 
 def equals(left: exp.Expression, right: exp.Expression) -> exp.Expression:
     return exp.EQ(this=left, expression=right)
+
+
+def known(value: exp.Expression) -> exp.Expression:
+    return exp.Not(this=exp.Is(this=value, expression=exp.null()))
 
 
 def case(
