@@ -30,6 +30,7 @@ from scoring.tables import Bucket, event_row, events_schema, people_row, people_
 from sync.gather import FactProblem, GatherRules, gather
 from sync.store import outbox, people, schema
 from sync.store.db import Store, to_json
+from sync.store.parquet import RowGroups
 from sync.store.refs import by_object, carrier, carries, here, parts
 
 __all__ = ["Snapshot", "SnapshotReport", "bucket_of"]
@@ -593,17 +594,14 @@ class _Refresh:
         beside = self.folder / f"{name}.tmp"
         rows = 0
         with beside.open("wb") as file:
-            writer = pq.ParquetWriter(file, self._schema(kind), compression="zstd")
+            with RowGroups(file, self._schema(kind)) as groups:
 
-            def write(table: pa.Table) -> None:
-                nonlocal rows
-                rows += table.num_rows
-                writer.write_table(table)
+                def write(table: pa.Table) -> None:
+                    nonlocal rows
+                    rows += table.num_rows
+                    groups.write(table)
 
-            try:
                 yield write
-            finally:
-                writer.close()
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self.folder / name)

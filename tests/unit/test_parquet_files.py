@@ -1,0 +1,53 @@
+"""How the files that scoring reads are laid out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sync.store import parquet
+from sync.store.parquet import RowGroups
+
+SCHEMA = pa.schema([pa.field("person_id", pa.string(), nullable=False), pa.field("seq", pa.int64())])
+
+
+def some(first: int, last: int) -> pa.Table:
+    return pa.table({"person_id": [f"p{n:05d}" for n in range(first, last)], "seq": range(first, last)}, schema=SCHEMA)
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (3,), (10,), (4, 4, 4), (25,), (7, 30, 1), (9, 1, 10)])
+def test_row_groups_are_whole_whatever_the_tables_were(
+    sizes: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows in their order; every row group but the last has the same number of them."""
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 10)
+    path = tmp_path / "x.parquet"
+    total = 0
+    with path.open("wb") as sink, RowGroups(sink, SCHEMA) as file:
+        for size in sizes:
+            file.write(some(total, total + size))
+            total += size
+    meta = pq.read_metadata(path)
+    groups = [meta.row_group(n).num_rows for n in range(meta.num_row_groups)]
+    assert groups == [10] * (total // 10) + [total % 10] * (total % 10 > 0)
+    assert pq.read_table(path).equals(some(0, total))
+
+
+def test_the_id_is_a_dictionary_with_the_least_and_the_greatest_beside_it(tmp_path: Path) -> None:
+    """What scoring groups by, and what tells a query which row groups it can leave out."""
+    path = tmp_path / "x.parquet"
+    parquet.write_sorted(some(3, 9), SCHEMA, path)
+    column = pq.read_metadata(path).row_group(0).column(0)
+    assert column.has_dictionary_page
+    assert (column.statistics.min, column.statistics.max) == ("p00003", "p00008")
+
+
+def test_a_file_that_broke_off_holds_no_half_row_group(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    with pytest.raises(RuntimeError), path.open("wb") as sink, RowGroups(sink, SCHEMA) as file:
+        file.write(some(0, 5))
+        raise RuntimeError
+    assert pq.read_metadata(path).num_rows == 0
