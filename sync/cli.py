@@ -532,15 +532,18 @@ def worker(config: ConfigDir = None, log: Log = LogLevel.INFO) -> None:
 @app.command()
 def status(config: ConfigDir = None, as_json: AsJson = False) -> None:
     """How things stand: people by status, what waits, what is parked, how fresh the cursors are."""
+    from sync.compose import look_at_store
     from sync.shown import status_document, status_lines
 
-    with _open(config, as_json=as_json, online=False) as opened:
-        document = status_document(opened.parts.store, now=datetime.now(UTC))
+    with _clear_errors(as_json), look_at_store(config) as (store, wrong):
+        document = status_document(store, wrong, now=datetime.now(UTC))
     if as_json:
         _print_json(document)
-        return
-    for line in status_lines(document):
-        _out().print(line, markup=False)
+    else:
+        for line in status_lines(document):
+            _out().print(line, markup=False)
+    if wrong:
+        raise typer.Exit(CONFIG)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from connectors.hubspot.settings import HubSpotSettings
     from connectors.salesforce.settings import SalesforceSettings
 
-__all__ = ["Loaded", "Opened", "load", "open_parts"]
+__all__ = ["Loaded", "Opened", "Rules", "load", "load_rules", "look_at_store", "open_parts"]
 
 SCHEMA_KEPT = timedelta(hours=24)
 """How long the CRMs' descriptions of their properties are trusted without asking again."""
@@ -64,6 +64,15 @@ class Loaded:
         return self.folder.absolute().parent
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What policy.yaml, team.yaml, fields.yaml and the list files say."""
+
+    policy: Policy
+    fields: mapping.Mapping
+    warnings: tuple[Problem, ...]
+
+
 def load(
     folder: Path | None = None,
     *,
@@ -82,47 +91,70 @@ def load(
     StoreError: there is no such directory
     """
     environment = os.environ if environment is None else environment
-    folder = folder or Path(environment.get("MQLSYNC_CONFIG") or "config")
-    if not folder.is_dir():
-        raise StoreError(
-            f"there is no directory {folder}; make one with `mqlsync init {folder}`, or name it: --config DIR"
-        )
+    folder = _directory(folder, environment)
     problems: list[Problem] = []
     warnings: list[Problem] = []
+    settings = _collect(problems, warnings, lambda: _settings(folder, environment, online=online))
+    rules = _collect(problems, warnings, lambda: _with_warnings(load_rules(folder, complete=complete)))
+    if settings is not None:
+        problems += _unusable_connections(settings)
+    if problems or settings is None or rules is None:
+        raise PolicyInvalid(problems)
+    return Loaded(folder=folder, settings=settings, policy=rules.policy, fields=rules.fields, warnings=tuple(warnings))
+
+
+def load_rules(folder: Path, *, complete: bool = False) -> Rules:
+    """The three files that may be edited while a worker runs. ``complete`` as in `load`.
+
+    Raises
+    ------
+    PolicyInvalid: all errors of all of them
+    StoreError: one is missing
+    """
+    policy, team = _needed(folder, "policy.yaml"), _needed(folder, "team.yaml")
     fields, found = mapping.read_mapping(_source(folder, "fields.yaml"), complete=complete)
-    unread = [p for p in found if not p.warning]
-    problems += unread
-    warnings += (p for p in found if p.warning)
-    settings = _collect(
-        problems,
-        warnings,
-        lambda: load_settings(
-            _needed(folder, "mqlsync.yaml"),
-            environment=environment,
-            read_secret=lambda name: Path(name).read_text(),
-            online=online,
-        ),
-    )
-    policy = _collect(
+    problems = [p for p in found if not p.warning]
+    warnings = [p for p in found if p.warning]
+    made = _collect(
         problems,
         warnings,
         lambda: load_policy(
-            _needed(folder, "policy.yaml"),
-            _needed(folder, "team.yaml"),
+            policy,
+            team,
             lists=lambda name: (folder / name).read_text(encoding="utf-8"),
             custom=fields.custom,
-            all_custom=not unread,
+            all_custom=not problems,
             seniority=fields.seniority,
             fields_hash=fields.hash,
             mapped=fields.facts_by_property(),
             complete=complete,
         ),
     )
-    if settings is not None:
-        problems += _unusable_connections(settings)
-    if problems or settings is None or policy is None:
+    if problems or made is None:
         raise PolicyInvalid(problems)
-    return Loaded(folder=folder, settings=settings, policy=policy, fields=fields, warnings=tuple(warnings))
+    return Rules(policy=made, fields=fields, warnings=tuple(warnings))
+
+
+def _with_warnings(rules: Rules) -> tuple[Rules, list[Problem]]:
+    return rules, list(rules.warnings)
+
+
+def _directory(folder: Path | None, environment: Mapping[str, str]) -> Path:
+    folder = folder or Path(environment.get("MQLSYNC_CONFIG") or "config")
+    if not folder.is_dir():
+        raise StoreError(
+            f"there is no directory {folder}; make one with `mqlsync init {folder}`, or name it: --config DIR"
+        )
+    return folder
+
+
+def _settings(folder: Path, environment: Mapping[str, str], *, online: bool) -> tuple[Settings, list[Problem]]:
+    return load_settings(
+        _needed(folder, "mqlsync.yaml"),
+        environment=environment,
+        read_secret=lambda name: Path(name).read_text(),
+        online=online,
+    )
 
 
 def _source(folder: Path, name: str) -> Source | None:
@@ -326,11 +358,12 @@ class Properties:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """Everything is open: a run can begin."""
+    """Everything is open: a run can begin. ``connect`` makes the connectors for other rules and closes the old."""
 
     loaded: Loaded
     parts: Parts
     properties: Properties
+    connect: Callable[[Loaded], Mapping[Crm, Connector]]
 
     def enqueue(self, job: str, *, as_of: datetime | None = None, trigger: str = "queue") -> str:
         """Leave a run to whoever works the queue. Returns its id."""
@@ -421,13 +454,41 @@ class Opened:
         with self.parts.store.write() as tx:
             runs.move(tx, run_id, RunState.FAILED, finished_at=self.parts.now(), error=text)
 
+    def renewed(self) -> Opened:
+        """With the policy, the team and the fields as their files say them now; mqlsync.yaml is read once.
+
+        Files that are wrong change nothing: the log says what is wrong, and by which version work goes on.
+        """
+        in_force = self.loaded.policy.version
+        try:
+            rules = load_rules(self.loaded.folder)
+        except PolicyInvalid as invalid:
+            log.get_logger().error("policy.refused", problems=list(map(str, invalid.problems)), in_force=in_force)
+            return self
+        except (StoreError, OSError) as wrong:
+            log.get_logger().error("policy.refused", problems=[str(wrong)], in_force=in_force)
+            return self
+        if rules.policy.version == in_force:
+            return self
+        log.get_logger().info("policy.changed", in_force=rules.policy.version, before=in_force)
+        loaded = replace(self.loaded, policy=rules.policy, fields=rules.fields, warnings=rules.warnings)
+        parts = replace(self.parts, policy=rules.policy, fields=rules.fields, connectors=self.connect(loaded))
+        return replace(self, loaded=loaded, parts=parts)
+
     def work(self, stop: Event) -> None:
-        """Be the worker: run what is due and what is queued, until ``stop``."""
+        """Be the worker: run what is due and what is queued, until ``stop``, each run by the rules as they are then."""
+        now_in_force = self
+
+        def execute(row: RunRow, stopping: Callable[[], bool]) -> RunReport:
+            nonlocal now_in_force
+            now_in_force = now_in_force.renewed()
+            return now_in_force._execute(row, stop=stopping, requeue=True)
+
         jobs = {name: job.schedule for name, job in self.loaded.settings.jobs.items() if job.schedule is not None}
         worker = Worker(
             store=self.parts.store,
             jobs=jobs,
-            execute=lambda row, stopping: self._execute(row, stop=stopping, requeue=True),
+            execute=execute,
             holder=self.parts.holder,
             now=self.parts.now,
             new_id=self.parts.new_id,
@@ -452,16 +513,22 @@ def open_parts(
     properties again, whatever is known of them.
     """
     with ExitStack() as open_things:
-        store = Store.open(_store_url(loaded))
+        store = Store.open(_store_url(loaded.settings, loaded.home))
         open_things.callback(store.close)
         log.configure(level=level, key=_log_key(store.folder), secrets=loaded.settings.secrets)
         properties = Properties()
         properties.begin(store, fresh=fresh)
         connectors: dict[Crm, Connector] = {}
-        if online:
-            connectors = _connectors(loaded, properties.schemas, patience=patience or Patience(), sleep=sleep)
-        for connector in connectors.values():
-            open_things.callback(connector.close)
+
+        def connect(by: Loaded) -> Mapping[Crm, Connector]:
+            _close(connectors)
+            if online:
+                made = _connectors(by, properties.schemas, patience=patience or Patience(), sleep=sleep)
+                connectors.update(made)
+            return connectors
+
+        connect(loaded)
+        open_things.callback(_close, connectors)
         parts = Parts(
             settings=loaded.settings,
             policy=loaded.policy,
@@ -476,7 +543,38 @@ def open_parts(
             reached=reached,
             renew=properties.renew,
         )
-        yield Opened(loaded=loaded, parts=parts, properties=properties)
+        yield Opened(loaded=loaded, parts=parts, properties=properties, connect=connect)
+
+
+@contextmanager
+def look_at_store(
+    folder: Path | None = None, *, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[Store, tuple[Problem, ...]]]:
+    """The store alone, and what is wrong with the files that rule over it: they need not be right to look at it.
+
+    Raises
+    ------
+    PolicyInvalid: all errors of mqlsync.yaml, which says where the store is
+    StoreError: there is no such directory, or no store to open
+    """
+    environment = os.environ if environment is None else environment
+    folder = _directory(folder, environment)
+    settings, _ = _settings(folder, environment, online=False)
+    problems: tuple[Problem, ...] = ()
+    try:
+        load_rules(folder)
+    except PolicyInvalid as invalid:
+        problems = invalid.problems
+    store = Store.open(_store_url(settings, folder.absolute().parent))
+    try:
+        yield store, problems
+    finally:
+        store.close()
+
+
+def _close(connectors: dict[Crm, Connector]) -> None:
+    while connectors:
+        connectors.popitem()[1].close()
 
 
 def _now() -> datetime:
@@ -487,12 +585,12 @@ def _new_id() -> str:
     return f"r_{uuid.uuid4().hex[:8]}"
 
 
-def _store_url(loaded: Loaded) -> str:
+def _store_url(settings: Settings, home: Path) -> str:
     """The store's address, with a relative SQLite path counted from the home of the configuration."""
-    url = loaded.settings.store
+    url = settings.store
     prefix = "sqlite:///"
     if url.startswith(prefix) and not url.startswith(f"{prefix}/") and not url.startswith(f"{prefix}:"):
-        return f"{prefix}{loaded.home / url.removeprefix(prefix)}"
+        return f"{prefix}{home / url.removeprefix(prefix)}"
     return url
 
 

@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import func, select
 
+from scoring.document import Problem
 from sync.run import RunReport
-from sync.store import outbox, schema
+from sync.store import outbox, runs, schema
 from sync.store.db import Store
 from sync.store.outbox import DeadLetter
 from sync.store.people import load_owner_names, owner_name
@@ -32,6 +33,9 @@ __all__ = [
     "status_lines",
     "trouble_lines",
 ]
+
+NEWEST = 50
+"""Runs among which one that began is looked for."""
 
 SHOWN_PROBLEMS = 20
 """Problems listed one by one after a run; the rest is counted (`--json` has them all)."""
@@ -123,8 +127,8 @@ def _took(row: RunRow) -> str:
 # -- status ------------------------------------------------------------------------------------------------------
 
 
-def status_document(store: Store, *, now: datetime) -> dict[str, Any]:
-    """How things stand, from the store alone."""
+def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetime) -> dict[str, Any]:
+    """How things stand, from the store alone. ``wrong``: what keeps the files from being the rules in force."""
     with store.read() as tx:
         by_status = tx.execute(select(schema.person.c.status, func.count()).group_by(schema.person.c.status)).all()
         ambiguous = tx.execute(select(func.count()).where(schema.person.c.ambiguous)).scalar_one()
@@ -137,11 +141,16 @@ def status_document(store: Store, *, now: datetime) -> dict[str, Any]:
         ).all()
         pinned = tx.execute(select(schema.pinned).order_by(schema.pinned.c.conn)).all()
         rows = outbox.counts(tx)
+        newest = runs.newest(tx, limit=NEWEST)
         letters = outbox.dead_letters(tx)
     reasons: dict[str, int] = {}
     for letter in letters:
         reasons[letter.code] = reasons.get(letter.code, 0) + 1
     return {
+        "policy": {
+            "version": next((run.policy_version for run in newest if run.policy_version is not None), None),
+            "wrong": [str(problem) for problem in wrong],
+        },
         "accounts": {row.conn: {"id": row.account_id, "name": row.account_name} for row in pinned},
         "people": {(status or "undecided"): n for status, n in by_status},
         "ambiguous": ambiguous,
@@ -161,6 +170,12 @@ def status_document(store: Store, *, now: datetime) -> dict[str, Any]:
 
 
 def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    policy = document["policy"]
+    yield f"policy: {policy['version'] or 'no run yet'}" + (
+        "; a worker goes on with what it read last, as the files are wrong:" if policy["wrong"] else ""
+    )
+    for problem in policy["wrong"]:
+        yield f"  {problem}"
     for crm, account in document["accounts"].items():
         yield f"{crm}: {account['name']} ({account['id']})"
     yield "people: " + (", ".join(f"{status} {n}" for status, n in sorted(document["people"].items())) or "none yet")

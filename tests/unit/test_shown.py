@@ -164,6 +164,7 @@ def park(store: Store, ref: RecordRef, code: str, reason: str) -> None:
 def test_an_empty_store_says_so(store: Store) -> None:
     document = status_document(store, now=NOW)
     assert list(status_lines(document)) == [
+        "policy: no run yet",
         "people: none yet",
         "waiting: 0 to score, 0 to send, 0 without an answer",
         "parked: 0",
@@ -196,6 +197,7 @@ def test_status_counts_what_waits_and_what_is_parked(store: Store) -> None:
     assert document["dead"] == {"rows": 1, "by_code": {"INVALID": 1}}
     assert document["streams"]["hubspot:contact"]["age_seconds"] == 120
     assert list(status_lines(document)) == [
+        "policy: no run yet",
         "hubspot: Acme (77)",
         "people: mql 2, undecided 1",
         "waiting: 1 to score, 1 to send, 1 without an answer",
