@@ -298,9 +298,7 @@ class Node:
 
     def _report(self, message: str, at: Node, *, warning: bool, code: str) -> None:
         self.problems.append(
-            Problem(
-                file=at.file, line=at.line, col=at.col, path=self.path, message=message, warning=warning, code=code
-            )
+            Problem(file=at.file, line=at.line, col=at.col, path=self.path, message=message, warning=warning, code=code)
         )
 
     def no_value(self) -> None:
@@ -428,7 +426,7 @@ class Node:
             elif entry.key in later:
                 entry.name.error(f"'{entry.key}' is not supported by this version yet")
             else:
-                entry.name.error(f"unknown {what}{did_you_mean(entry.key, (*known, *later))}")
+                entry.name.error(f"unknown {what}{did_you_mean(entry.key, (*known, *later))}", code="E02")
         if self.kind is Kind.MAPPING:
             for key in required:
                 if key not in found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from importlib.metadata import version as installed_version
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -15,7 +16,7 @@ from scoring import not_yet
 from scoring.conditions import Dimension, EventMatch
 from scoring.document import Entry, Kind, Node, PolicyInvalid, Problem, Source, Unreadable, read_document
 from scoring.facts import FACTS, Fact, FactType
-from scoring.lint import lint
+from scoring.lint import Arrivals, lint
 from scoring.load_engagement import EngagementReader
 from scoring.load_examples import ExampleReader
 from scoring.load_fit import FitReader
@@ -53,6 +54,8 @@ def load_policy(
     fields_hash: str = "",
     mapped: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
     complete: bool = False,
+    arrivals: Arrivals | None = None,
+    today: date | None = None,
 ) -> tuple[Policy, list[Problem]]:
     """The policy and the warnings about it.
 
@@ -66,6 +69,7 @@ def load_policy(
     fields_hash: the content hash of fields.yaml; part of the version
     mapped: (crm, object) -> property -> fact, to refuse writing a property that is read as a fact
     complete: the whole language; else what this version does not carry out is an error (`scoring.not_yet`)
+    arrivals, today: what `scoring.lint` may know of fields.yaml and of the day
 
     Raises
     ------
@@ -95,7 +99,15 @@ def load_policy(
         replace(made, custom=dict(custom or {}), seniority=seniority), loader.list_values(), fields_hash=fields_hash
     )
     warnings = [p for p in found if p.warning]
-    warnings += lint(made, policy_node, team_node, used_lists=loader.used)
+    warnings += lint(
+        made,
+        policy_node,
+        team_node,
+        used_lists=loader.used,
+        lists=loader.lists,
+        arrivals=arrivals,
+        today=today,
+    )
     return made, sorted(warnings, key=lambda p: (p.file, p.line, p.col))
 
 

@@ -125,7 +125,7 @@ class EngagementReader:
         per_day = found["max_per_day"].read(parse_positive, 0) if "max_per_day" in found else None
         if "max_per_day" in found and (newest or micro < 0):
             with_what = "'cap: newest'" if newest else "negative points"
-            found["max_per_day"].error(f"max_per_day cannot be used with {with_what}")
+            found["max_per_day"].error(f"max_per_day cannot be used with {with_what}", code="E04")
         count = partial(parse_count, kinds=kinds_of(match))
         return EventRule(
             name=name,
@@ -199,10 +199,10 @@ def _burst(text: str, *, kinds: Sequence[str]) -> Burst | None:
     attribute = counted.removesuffix("s")
     plurals = ["times", *(f"{name}s" for name, type in ATTRIBUTES.items() if type is FactType.TEXT)]
     if counted not in plurals:
-        raise Unreadable(f"unknown attribute '{counted}'{did_you_mean(counted, plurals)}")
+        raise Unreadable(f"unknown attribute '{counted}'{did_you_mean(counted, plurals)}", code="E02")
     lacking = lacks(attribute, kinds)
     if lacking is not None:
-        raise Unreadable(lacking)
+        raise Unreadable(lacking, code="E02")
     return Burst(n, attribute, span)
 
 
@@ -215,7 +215,7 @@ def _microseconds(text: str) -> int:
 
 def _real_kind(text: str) -> str:
     if text not in EVENT_KINDS:
-        raise Unreadable(f"unknown event '{text}'{did_you_mean(text, EVENT_KINDS)}")
+        raise Unreadable(f"unknown event '{text}'{did_you_mean(text, EVENT_KINDS)}", code="E02")
     return text
 
 

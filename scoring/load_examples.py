@@ -87,7 +87,7 @@ class ExampleReader:
         try:
             field = self.names.fact(name)
         except Unreadable as why:
-            entry.name.error(str(why))
+            entry.name.error(str(why), code=why.code)
             return None
         if name in _DERIVED:
             entry.name.error(f"'{name}' is derived: give {_DERIVED[name]} instead")
@@ -223,7 +223,7 @@ def _event(node: Node) -> ExampleEvent | None:
         lacking = lacks(entry.key, (kind,))
         if lacking is not None:
             near = did_you_mean(entry.key, ("days_ago", "at", "count"))
-            node.error(f"unknown key{near}" if near else lacking, at=entry.name)
+            node.error(f"unknown key{near}" if near else lacking, at=entry.name, code="E02")
         elif ATTRIBUTES[entry.key] is FactType.NUMBER:
             attributes[entry.key] = f"{entry.node.read(parse_number, Decimal()):f}"
         else:
@@ -243,5 +243,5 @@ def _event(node: Node) -> ExampleEvent | None:
 
 def _kind(text: str) -> str:
     if text not in EVENT_KINDS:
-        raise Unreadable(f"unknown event '{text}'{did_you_mean(text, EVENT_KINDS)}")
+        raise Unreadable(f"unknown event '{text}'{did_you_mean(text, EVENT_KINDS)}", code="E02")
     return text

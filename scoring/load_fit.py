@@ -43,7 +43,7 @@ class FitReader:
         )
         for key in _IN_POINTS if thirds else _IN_THIRDS:
             if key in found:
-                found[key].error(f"'{key}' belongs to style: {'points' if thirds else 'thirds'}")
+                found[key].error(f"'{key}' belongs to style: {'points' if thirds else 'thirds'}", code="E04")
         return self._thirds(found) if thirds else read_dimension(found, self._group)
 
     # -- points
@@ -85,7 +85,8 @@ class FitReader:
                 special[key] = micro
                 last = all(later.key.casefold() == "unknown" for later in entries[index + 1 :])
                 if key == "otherwise" and not last:
-                    points.error("'otherwise' must be last: no line after it can be reached", at=entry.name)
+                    said = "'otherwise' must be last: no line after it can be reached"
+                    points.error(said, at=entry.name, code="E03")
             else:
                 test = self._line(entry.name.under(points.path), field)
                 lines.append(TableLine(test=test, micro=micro, label=entry.key))

@@ -50,9 +50,10 @@ def graded(grade: Grade, node: Node | None, fit: Dimension, *, at: Node | None) 
     for key, instead in (("fit", "its labels are the steps"), ("total", "there is no total")):
         given = node.get(key) if node is not None else None
         if given is not None and at is not None:
-            at.error(f"{NO_NUMBER}, and grade.{key} (line {given.line}) is for points: give this model its own grade")
+            said = f"{NO_NUMBER}, and grade.{key} (line {given.line}) is for points: give this model its own grade"
+            at.error(said, code="E04")
         elif given is not None:
-            given.error(f"{NO_NUMBER}: {instead}")
+            given.error(f"{NO_NUMBER}: {instead}", code="E04")
     return replace(grade, fit=STEPS, total=None)
 
 
@@ -77,7 +78,8 @@ def check_floors(node: Node, grade: Grade, fit: Dimension, engagement: Dimension
         if below and place is not None:
             least = "there is no floor" if floor is None else f"the floor is {Decimal(floor) / MICRO:f}"
             (at or place).error(
-                f"nobody below {bands.bounds[-1]} has a label, and {least}: end with '{bands.labels[-1]}: otherwise'"
+                f"nobody below {bands.bounds[-1]} has a label, and {least}: end with '{bands.labels[-1]}: otherwise'",
+                code="E03",
             )
 
 
@@ -94,7 +96,7 @@ def _bands(node: Node, pattern: str, what: str) -> Bands:
         last = index == len(entries) - 1
         bound = entry.node.read(partial(_bound, last=last), None)
         if bound is not None and previous is not None and bound >= previous:
-            entry.node.error(f"{bound} is not below {previous}: bounds fall strictly")
+            entry.node.error(f"{bound} is not below {previous}: bounds fall strictly", code="E03")
         previous = bound if bound is not None else previous
         labels.append(entry.key)
         bounds.append(bound)
@@ -104,7 +106,7 @@ def _bands(node: Node, pattern: str, what: str) -> Bands:
 def _bound(text: str, *, last: bool) -> int | None:
     if text == "otherwise":
         if not last:
-            raise Unreadable("'otherwise' must be last")
+            raise Unreadable("'otherwise' must be last", code="E03")
         return None
     return parse_whole(text)
 

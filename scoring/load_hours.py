@@ -128,11 +128,11 @@ def _holidays(text: str) -> str | None:
     if country not in calendars:
         code = countries.ALIASES.get(country.upper(), country.upper())
         near = f", did you mean '{code}'?" if code in calendars else did_you_mean(country, calendars)
-        raise Unreadable(f"unknown holidays '{text}'{near}")
+        raise Unreadable(f"unknown holidays '{text}'{near}", code="E02")
     if dash and part not in calendars[country]:
         whole = [f"{country}-{name}" for name in calendars[country]]
         near = did_you_mean(text, whole) or (f": {country} has {', '.join(whole)}" if whole else f": write {country}")
-        raise Unreadable(f"unknown holidays '{text}'{near}")
+        raise Unreadable(f"unknown holidays '{text}'{near}", code="E02")
     return text
 
 

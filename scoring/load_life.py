@@ -95,7 +95,7 @@ def read_sla(node: Node, targets: Targets) -> Sla:
     first = found["first_touch"].read(parse_working_time, none) if "first_touch" in found else None
     again = found["reassign_after"].read(parse_working_time, none) if "reassign_after" in found else None
     if first is not None and again is not None and again.minutes <= first.minutes:
-        found["reassign_after"].error("reassign_after must be longer than first_touch")
+        found["reassign_after"].error("reassign_after must be longer than first_touch", code="E06")
     if "give_up_after" in found and "reassign_after" not in found:
         found["give_up_after"].error("nobody is reassigned without 'reassign_after'")
     if "give_up_after" in found and "then" not in found:

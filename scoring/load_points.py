@@ -40,7 +40,7 @@ def parse_positive(text: str) -> int:
     """Points above 0, in micro-points."""
     micro = parse_points(text)
     if micro <= 0:
-        raise Unreadable(f"'{text}': above 0 is wanted here")
+        raise Unreadable(f"'{text}': above 0 is wanted here", code="E04")
     return micro
 
 
@@ -77,9 +77,9 @@ def read_dimension(found: Mapping[str, Node], group: Callable[[Entry], Group]) -
     top = found["max"].read(_points_or_none, None) if "max" in found else plain.max
     floor = found["floor"].read(_points_or_none, None) if "floor" in found else plain.floor
     if top is not None and top <= 0:
-        found["max"].error("max must be above 0")
+        found["max"].error("max must be above 0", code="E04")
     elif top is not None and floor is not None and floor >= top:
-        found["floor" if "floor" in found else "max"].error("the floor must be below max")
+        found["floor" if "floor" in found else "max"].error("the floor must be below max", code="E04")
     return Dimension(groups=groups, max=top, floor=floor)
 
 
@@ -109,9 +109,9 @@ def limits(found: Mapping[str, Node]) -> tuple[int | None, int | None]:
     top = found["max"].read(parse_points, 0) if "max" in found else None
     low = found["min"].read(parse_points, 0) if "min" in found else None
     if top is not None and top <= 0:
-        found["max"].error("max must be above 0")
+        found["max"].error("max must be above 0", code="E04")
     elif top is not None and low is not None and low > top:
-        found["min"].error("min is above max")
+        found["min"].error("min is above max", code="E04")
     return top, low
 
 
@@ -121,10 +121,10 @@ def _check_weights(node: Node, groups: Sequence[Group]) -> None:
         return
     for group in groups:
         if group.weight is None:
-            node.error(f"'{group.name}' has no weight: all groups have one, or none has")
+            node.error(f"'{group.name}' has no weight: all groups have one, or none has", code="E04")
     total = sum(g.weight or 0 for g in weighted)
     if len(weighted) == len(groups) and total != 10_000:
-        node.error(f"the weights add up to {(Decimal(total) / 100).normalize():f}%, not to 100%")
+        node.error(f"the weights add up to {(Decimal(total) / 100).normalize():f}%, not to 100%", code="E04")
 
 
 @dataclass(slots=True)

@@ -44,7 +44,8 @@ class Targets:
                 return Target(kind=TargetKind.QUEUE, name=known_name(name, self.queues, "queue"))
             case _:
                 near = did_you_mean(text, TargetKind) or did_you_mean(kind, TargetKind)
-                raise Unreadable(f"unknown target '{text}'{near or ': an owner, rep, pool or queue is wanted here'}")
+                near = near or ": an owner, rep, pool or queue is wanted here"
+                raise Unreadable(f"unknown target '{text}'{near}", code="E02")
 
     def parse_if_away(self, text: str) -> str | Target | WaitThen:
         """``next rule``, ``their backup``, a pool or a queue, ``wait 2 working hours then queue inbound``."""
@@ -54,7 +55,7 @@ class Targets:
         if text.startswith("wait "):
             span, then, target = text.removeprefix("wait ").partition(" then ")
             if not then:
-                raise Unreadable(f"'{text}': a wait ends with 'then queue ...'")
+                raise Unreadable(f"'{text}': a wait ends with 'then queue ...'", code="E06")
             return WaitThen(delay=parse_delay(span), then=self.parse(target))
         if text.partition(" ")[0] not in (TargetKind.POOL, TargetKind.QUEUE):
             near = did_you_mean(text, ("next rule", "their backup"))
@@ -76,7 +77,8 @@ def read_routing(node: Node, names: Names, targets: Targets) -> tuple[Route, ...
         not routes or routes[-1].when is not None or routes[-1].to.kind not in (TargetKind.POOL, TargetKind.QUEUE)
     ):
         (node.items[-1] if node.items else node).error(
-            "the last rule must have no 'when' and lead to a queue, or to a pool (whose nobody_free is a queue)"
+            "the last rule must have no 'when' and lead to a queue, or to a pool (whose nobody_free is a queue)",
+            code="E01",
         )
     return tuple(routes)
 

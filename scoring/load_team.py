@@ -37,7 +37,7 @@ def known_name(name: str, names: Collection[str] | None, what: str) -> str:
     """``name`` if it is one of ``names``, else `Unreadable` with the nearest. None: they could not be read."""
     if names is None or name in names:
         return name
-    raise Unreadable(f"unknown {what} '{name}'{did_you_mean(name, names)}")
+    raise Unreadable(f"unknown {what} '{name}'{did_you_mean(name, names)}", code="E02")
 
 
 def _email(text: str) -> str:
@@ -70,7 +70,7 @@ def _managers(node: Node, pools: Mapping[str, Pool]) -> dict[str, str]:
     managers: dict[str, str] = {}
     for entry in node.pairs():
         if entry.key not in pools:
-            node.error(f"unknown pool '{entry.key}'{did_you_mean(entry.key, pools)}", at=entry.name)
+            node.error(f"unknown pool '{entry.key}'{did_you_mean(entry.key, pools)}", at=entry.name, code="E02")
         managers[entry.key] = entry.node.read(_email, "")
     return managers
 
@@ -136,12 +136,13 @@ class _Reader:
     # -- pools
 
     def pool(self, entry: Entry, reps: Mapping[str, Rep], queues: Mapping[str, Queue]) -> Pool:
-        found = entry.node.fields(
-            *("method", "hours", "nobody_free", "catch_up", "reps"), required=("method", "nobody_free", "reps")
-        )
+        found = entry.node.fields(*("method", "hours", "nobody_free", "catch_up", "reps"), required=("method", "reps"))
+        if "nobody_free" not in found:
+            entry.node.under(f"{entry.node.path}.nobody_free").error("this key is missing", code="E01")
         members = _pool_reps(found["reps"], reps) if "reps" in found else ()
         if "reps" in found and not any(m.email in reps and not reps[m.email].left for m in members):
-            found["reps"].warn("E05: no rep of this pool can take anybody: its nobody_free is used", at=entry.name)
+            said = "E05: no rep of this pool can take anybody: its nobody_free is used"
+            found["reps"].warn(said, at=entry.name, code="E05")
         nobody = NobodyFree(queue="")
         return Pool(
             name=entry.key,
@@ -158,9 +159,10 @@ class _Reader:
 def _backup(text: str, *, of: str, reps: Mapping[str, Rep]) -> str | None:
     email = _email(text)
     if email == of:
-        raise Unreadable(f"'{text}' cannot be their own backup")
+        raise Unreadable(f"'{text}' cannot be their own backup", code="E05")
     if email not in reps:
-        raise Unreadable(f"'{text}' is not in reps{did_you_mean(email, [name for name in reps if name != of])}")
+        near = did_you_mean(email, [name for name in reps if name != of])
+        raise Unreadable(f"'{text}' is not in reps{near}", code="E02")
     return email
 
 
@@ -182,7 +184,7 @@ def _nobody_free(text: str, *, queues: Mapping[str, Queue]) -> NobodyFree:
     if text.startswith("wait "):
         span, then, name = text.removeprefix("wait ").partition(" then queue ")
         if not then:
-            raise Unreadable(f"'{text}': a wait ends with 'then queue ...'")
+            raise Unreadable(f"'{text}': a wait ends with 'then queue ...'", code="E06")
         wait = parse_delay(span)
         return NobodyFree(queue=known_name(name, queues, "queue"), wait=wait)
     if text.startswith("assign anyway"):
@@ -202,7 +204,7 @@ def _pool_reps(node: Node, reps: Mapping[str, Rep]) -> tuple[PoolRep, ...]:
         email = entry.key.casefold()
         found = entry.node.fields("weight", *_CAPS)
         if email not in reps:
-            node.error(f"'{entry.key}' is not in reps{did_you_mean(email, reps)}", at=entry.name)
+            node.error(f"'{entry.key}' is not in reps{did_you_mean(email, reps)}", at=entry.name, code="E05")
         if email in members:
             node.error(f"'{entry.key}' is here twice (upper and lower case mean the same)", at=entry.name)
         caps = {key: found[key].read(_cap, None) for key in _CAPS if key in found}

@@ -166,14 +166,14 @@ class Names:
                     near = f", did you mean '{prefix}.{key}'?"
             if not near and key.startswith(_CUSTOM):
                 near = ": fields.yaml does not map it"
-            raise Unreadable(f"unknown field '{key}'{near}")
+            raise Unreadable(f"unknown field '{key}'{near}", code="E02")
         if fact.only_in is not None and fact.only_in != self.section:
-            raise Unreadable(f"'{key}' is only known in {fact.only_in}")
+            raise Unreadable(f"'{key}' is only known in {fact.only_in}", code="E02")
         return Field.of(fact)
 
     def listed(self, name: str, field: Field) -> tuple[Node, ...]:
         if name not in self.lists:
-            raise Unreadable(f"no list '{name}'{did_you_mean(name, self.lists)}")
+            raise Unreadable(f"no list '{name}'{did_you_mean(name, self.lists)}", code="E02")
         self.used.setdefault(name, set()).add((self.section, field.name))
         return self.lists[name]
 
@@ -261,7 +261,7 @@ def _parse_pair(node: Node, entry: Entry, names: Names, others: tuple[str, ...])
             )
         else:
             near = did_you_mean(entry.key, others)
-            node.error(f"unknown field '{entry.key}'{near}" if near else str(why), at=entry.name)
+            node.error(f"unknown field '{entry.key}'{near}" if near else str(why), at=entry.name, code="E02")
         return NEVER
     return parse_value(entry.node, field, names)
 
@@ -532,7 +532,8 @@ def spelled(kind: str, names: Names) -> EventMatch:
             raise Unreadable("'hand_raise' cannot stand for itself")
         return names.hand_raise
     if kind not in EVENT_KINDS:
-        raise Unreadable(f"unknown event '{kind}'{did_you_mean(kind, (*EVENT_KINDS, *PSEUDO_KINDS))}")
+        near = did_you_mean(kind, (*EVENT_KINDS, *PSEUDO_KINDS))
+        raise Unreadable(f"unknown event '{kind}'{near}", code="E02")
     return EventMatch((kind,))
 
 
@@ -586,7 +587,7 @@ def _parse_where(node: Node, kinds: Sequence[str], names: Names) -> Condition:
                 'no value, and not an attribute; inside { } a comma starts a new condition: join words with "or"'
             )
         else:
-            node.error(lacking, at=entry.name)
+            node.error(lacking, at=entry.name, code="E02")
     return all_of(conditions)
 
 
@@ -665,9 +666,9 @@ def parse_count(text: str, kinds: Sequence[str]) -> Count:
 def _attribute(attribute: str, kinds: Sequence[str]) -> str:
     lacking = lacks(attribute, kinds)
     if lacking is not None:
-        raise Unreadable(lacking)
+        raise Unreadable(lacking, code="E02")
     if attribute not in ATTRIBUTES:
-        raise Unreadable(f"no event has '{attribute}'{did_you_mean(attribute, ATTRIBUTES)}")
+        raise Unreadable(f"no event has '{attribute}'{did_you_mean(attribute, ATTRIBUTES)}", code="E02")
     return attribute
 
 

