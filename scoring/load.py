@@ -95,9 +95,8 @@ def load_policy(
     found = [*policy_node.problems, *team_node.problems]
     if made is None or any(not p.warning for p in found):
         raise PolicyInvalid(p for p in found if not p.warning)
-    made = _hashed(
-        replace(made, custom=dict(custom or {}), seniority=seniority), loader.list_values(), fields_hash=fields_hash
-    )
+    made = replace(made, custom=dict(custom or {}), seniority=seniority, lists=loader.list_values())
+    made = _hashed(made, fields_hash=fields_hash)
     warnings = [p for p in found if p.warning]
     warnings += lint(
         made,
@@ -111,11 +110,11 @@ def load_policy(
     return made, sorted(warnings, key=lambda p: (p.file, p.line, p.col))
 
 
-def _hashed(policy: Policy, lists: Mapping[str, list[str]], *, fields_hash: str) -> Policy:
+def _hashed(policy: Policy, *, fields_hash: str) -> Policy:
     """The policy with its version and the hashes of its parts, each of which asks for other work when it moves."""
     scoring = (
         policy.timezone,
-        lists,
+        policy.lists,
         policy.suppress,
         policy.models,
         policy.hand_raise,
@@ -278,8 +277,8 @@ class _Loader:
             node.error(f"the list file '{name}' has no values: an empty list never matches")
         return tuple(items)
 
-    def list_values(self) -> dict[str, list[str]]:
-        return {name: sorted({item.value.strip() for item in items}) for name, items in self.lists.items()}
+    def list_values(self) -> dict[str, tuple[str, ...]]:
+        return {name: tuple(sorted({item.value.strip() for item in items})) for name, items in self.lists.items()}
 
     def _free_mail(self) -> frozenset[str] | None:
         """The domains that belong to nobody's company, if the policy has a list of that name."""

@@ -317,6 +317,7 @@ class Policy:
     scoring_hash  of the parts that decide about people: another one asks for everybody to be decided again
     routing_hash  of routing, sla and team: another one counts for later assignments
     write_hash    of the section ``write``
+    lists         their items as the files say them, sorted; conditions hold them already, in stored form
     needs         facts without which a qualified person waits in review
     """
 
@@ -333,6 +334,7 @@ class Policy:
     custom: Mapping[str, Fact] = field(default_factory=dict)
     seniority: tuple[tuple[str, tuple[str, ...]], ...] = ()
     free_mail: frozenset[str] | None = None
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     review: Review | None = None
     stay: Stay | None = None
