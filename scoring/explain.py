@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from scoring.cards import GroupPoints, Scorecard
 from scoring.conditions import Score
+from scoring.episodes import MEANINGS, Decision
 from scoring.ledger import Ledger, LedgerDimension, LedgerEvent, LedgerGroup, LedgerRule
-from scoring.qualify import MEANINGS, Decision
 from scoring.tables import MICRO
 
 __all__ = ["as_ledger", "explain", "points"]

@@ -6,198 +6,363 @@ who gets the person is decided after this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from types import MappingProxyType
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from scoring.cards import Scorecard
+from scoring.conditions import Span, Unit
+from scoring.episodes import (
+    ACCEPTED_BY_SALES,
+    ADOPTED,
+    APPROVED,
+    FADED,
+    MEANINGS,
+    MOST_MADE_UP,
+    MOVES,
+    REJECTED,
+    REVIEWER,
+    SAMPLE,
+    TOO_OFTEN,
+    ClosedEpisode,
+    Decision,
+    EpisodeOpened,
+    History,
+    OpenEpisode,
+    Sales,
+    SalesState,
+    Seen,
+    Status,
+    Verdict,
+)
 from scoring.facts import LIFECYCLE_STAGES
-from scoring.tables import MICRO
+from scoring.fades import months_between
+from scoring.near import shortfall
+from scoring.policy import Policy, Reason
+from scoring.review import sampled
+from scoring.tables import MICRO, words
 
 __all__ = [
+    "ACCEPTED_BY_SALES",
     "ADOPTED",
+    "APPROVED",
+    "FADED",
     "MEANINGS",
+    "MOST_MADE_UP",
     "MOVES",
+    "REJECTED",
+    "REVIEWER",
+    "SAMPLE",
+    "TOO_OFTEN",
+    "ClosedEpisode",
     "Decision",
     "EpisodeOpened",
     "History",
     "OpenEpisode",
+    "Sales",
+    "SalesState",
     "Seen",
     "Status",
+    "Verdict",
     "qualify",
     "reason_for",
 ]
 
-
-class Status(StrEnum):
-    """Where a person stands. The picklist of the status property in both CRMs is made of these; `MEANINGS` explains."""
-
-    NOT_YET = "not_yet"
-    NEAR = "near"
-    SUPPRESSED = "suppressed"
-    REVIEW = "review"
-    MQL = "mql"
-    ASSIGNED = "assigned"
-    ACCEPTED = "accepted"
-    WORKING = "working"
-    SQL = "sql"
-    RECYCLED = "recycled"
-    NEVER = "never"
-    WITH_SALES = "with_sales"
-
-
-MEANINGS: Mapping[Status, str] = MappingProxyType(
-    {
-        Status.NOT_YET: "not qualified: no line of become_when is true",
-        Status.NEAR: "not qualified, but a few points short of it",
-        Status.SUPPRESSED: "never handed over while a suppress line is true",
-        Status.REVIEW: "qualified, a marketer decides",
-        Status.MQL: "marketing qualified, not yet assigned",
-        Status.ASSIGNED: "marketing qualified, has a rep or a queue",
-        Status.ACCEPTED: "sales has accepted",
-        Status.WORKING: "sales is working on it",
-        Status.SQL: "sales qualified",
-        Status.RECYCLED: "sales said not now: back to marketing",
-        Status.NEVER: "sales said never",
-        Status.WITH_SALES: "known to sales before or without mqlsync",
-    }
-)
-
-_BY_RULE = frozenset({Status.NOT_YET, Status.SUPPRESSED, Status.WITH_SALES, Status.MQL})
-_IN_EPISODE = frozenset({Status.REVIEW, Status.MQL, Status.ASSIGNED, Status.ACCEPTED, Status.WORKING})
-_OUTCOMES = frozenset({Status.SQL, Status.RECYCLED, Status.NEVER})
-"""What sales decided stays: no sales outcome is read yet that could lift it."""
-
-MOVES: Mapping[Status | None, frozenset[Status]] = MappingProxyType(
-    {
-        None: _BY_RULE | (_IN_EPISODE - {Status.REVIEW}),  # an adopted episode begins where the CRM has the person
-        Status.NOT_YET: _BY_RULE,
-        Status.NEAR: _BY_RULE,
-        Status.SUPPRESSED: _BY_RULE,
-        Status.WITH_SALES: _BY_RULE,
-        Status.REVIEW: _BY_RULE | {Status.REVIEW},
-        Status.MQL: _BY_RULE | {Status.ASSIGNED},
-        Status.ASSIGNED: _BY_RULE | {Status.ASSIGNED},
-        Status.ACCEPTED: _BY_RULE | {Status.ACCEPTED},
-        Status.WORKING: _BY_RULE | {Status.WORKING},
-        Status.SQL: frozenset({Status.SQL, Status.SUPPRESSED, Status.WITH_SALES}),
-        Status.RECYCLED: frozenset({Status.RECYCLED, Status.SUPPRESSED, Status.WITH_SALES}),
-        Status.NEVER: frozenset({Status.NEVER, Status.SUPPRESSED, Status.WITH_SALES}),
-    }
-)
-"""From each status (None: never decided) the ones `qualify` may answer with. Assignment alone leads from mql on."""
-
-ADOPTED = "adopted"
-"""The line of an episode that mqlsync found, not opened."""
-
 _ADOPTS = frozenset({Status.MQL, Status.ASSIGNED, Status.ACCEPTED, Status.WORKING})
+_OUTCOMES = frozenset({Status.SQL, Status.RECYCLED, Status.NEVER})
 _AT_SALES = frozenset(LIFECYCLE_STAGES[LIFECYCLE_STAGES.index("sql") :])
+_FRESH_DAYS = 7
+"""So long a hand raise takes a person past the review."""
+
 _REASON_LENGTH = 255
 _REASONS_SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenEpisode:
-    """The episode a person is in. ``line``: the gate line that opened it, or `ADOPTED`."""
-
-    n: int
-    line: str
-    adopted: bool
-    opened_at: datetime
-    owner_key: str | None = None
+def qualify(card: Scorecard, history: History, seen: Seen, *, policy: Policy, as_of: datetime) -> Decision:
+    """Decides one person at the instant ``as_of``; the card is for its date in the policy's timezone."""
+    case = _Case(card=card, history=history, seen=seen, policy=policy, as_of=as_of)
+    return case.outside(history.closed) if history.open_episode is None else case.inside(history.open_episode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """What was decided before.
+class _Case:
+    """One person at one instant."""
 
-    ``status`` None: the person is seen for the first time; ``episodes``: how many began; ``reason``: the text stored
-    when the open episode began.
-    """
+    card: Scorecard
+    history: History
+    seen: Seen
+    policy: Policy
+    as_of: datetime
 
-    status: Status | None = None
-    open_episode: OpenEpisode | None = None
-    episodes: int = 0
-    reason: str | None = None
+    # -- in an episode, where the gate is not asked --
 
+    def inside(self, episode: OpenEpisode) -> Decision:
+        status = self._status_inside(episode)
+        if self.card.suppressed is not None and status not in ACCEPTED_BY_SALES:
+            return self._decision(Status.SUPPRESSED, self.card.suppressed, closes="suppressed", closed_at=self.as_of)
+        sales = self.seen.sales
+        if sales is not None and sales.at > episode.opened_at:
+            match sales.state:
+                case SalesState.SQL:
+                    return self._decision(Status.SQL, self.history.reason, closes="sql", closed_at=sales.at)
+                case SalesState.REJECTED:
+                    return self._rejected(episode, self._known_reason(sales.reason), sales.at)
+                case SalesState.ACCEPTED | SalesState.WORKING:
+                    status = Status(sales.state)
+        waiting: tuple[str, ...] = ()
+        approved = None
+        if status is Status.REVIEW:
+            verdict = self.seen.verdict
+            if verdict is not None and verdict.at > episode.opened_at and not verdict.approve:
+                return self._rejected(episode, REVIEWER, verdict.at)
+            approved = self._approved(episode)
+            waiting = self._still_waiting(episode) if approved is None else ()
+            status = Status.REVIEW if approved is None else Status.MQL
+        drop_since = self._drop_since(episode)
+        if self._dropped(episode, status, drop_since):
+            closed = ClosedEpisode(n=episode.n, outcome=FADED, closed_at=self.as_of)
+            return replace(self.outside(closed), closes=FADED, closed_at=self.as_of)
+        return self._decision(status, self.history.reason, waiting=waiting, approved=approved, drop_since=drop_since)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What the CRMs say of a person beside the facts that are scored.
+    def _status_inside(self, episode: OpenEpisode) -> Status:
+        if self.history.status in ACCEPTED_BY_SALES:
+            return self.history.status
+        if episode.waiting:
+            return Status.REVIEW
+        return Status.ASSIGNED if episode.owner_key is not None else Status.MQL
 
-    crm_status       the status found in the CRMs, whoever wrote it (as text; other texts than a `Status` say nothing)
-    lifecycle_stage  the fact, None when missing
-    owner_known      whether a CRM names an owner who counts as somebody, for an adopted episode
-    """
+    def _rejected(self, episode: OpenEpisode, reason: str, at: datetime) -> Decision:
+        """The episode ends, and nothing opens in the same breath, whatever the reason's waiting time."""
+        closed = ClosedEpisode(n=episode.n, outcome=f"{REJECTED}{reason}", closed_at=at)
+        if self._with_sales():
+            return self._decision(Status.WITH_SALES, None, closes=closed.outcome, closed_at=at)
+        status, waiting = self._standing(reason)
+        return self._decision(status, f"{closed.outcome}", waiting=waiting, closes=closed.outcome, closed_at=at)
 
-    crm_status: str | None = None
-    lifecycle_stage: str | None = None
-    converted: bool = False
-    owner_known: bool = False
+    def _standing(self, reason: str) -> tuple[Status, tuple[str, ...]]:
+        """Where a rejection leaves a person, and what a marketer is waited for."""
+        rule = self._rule(reason)
+        if rule is not None and rule.never:
+            return Status.NEVER, ()
+        if rule is not None and rule.send_to_review:
+            return Status.REVIEW, (reason,)
+        return Status.RECYCLED, ()
 
+    def _known_reason(self, given: str | None) -> str:
+        """The reason as the policy names it: CRMs show ``Not ready`` or ``not_ready``."""
+        recycle = self.policy.recycle
+        said = "_".join(words(given).split()) if given else ""
+        if recycle is None:
+            return said or "no_reason"
+        by_words = {"_".join(words(r.name).split()): r.name for r in recycle.reasons}
+        return by_words.get(said) or recycle.no_reason or said or "no_reason"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpisodeOpened:
-    """An episode to begin. ``lines``: all gate lines that are true; adopted: nobody is assigned or told."""
+    def _rule(self, reason: str) -> Reason | None:
+        recycle = self.policy.recycle
+        if recycle is None:
+            return None
+        if reason == REVIEWER:
+            reason = (self.policy.review.if_rejected if self.policy.review else None) or recycle.no_reason or ""
+        return next((rule for rule in recycle.reasons if rule.name == reason), None)
 
-    n: int
-    line: str
-    lines: tuple[str, ...]
-    adopted: bool
+    # -- review --
 
+    def _review(self, n: int) -> tuple[str, ...]:
+        """Why the n-th episode has to wait for a marketer; empty: approved at once."""
+        if self.card.needs:
+            return tuple(f"needs {fact}" for fact in self.card.needs)
+        review = self.policy.review
+        if review is None or (review.hand_raise_skips and self._raised_lately()):
+            return ()
+        if self.card.review:
+            return self.card.review
+        return (SAMPLE,) if sampled(self.policy.name, self.card.person_id, n, review.sample) else ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What became of a person.
+    def _raised_lately(self) -> bool:
+        day = self.card.hand_raise
+        return day is not None and (self._today - day).days < _FRESH_DAYS
 
-    reason   text for the CRM, at most 255 characters; fixed for an episode when it opens; None: nothing to say
-    closes   the outcome with which the open episode ends, None: it does not
-    fit, engagement, total, grade, model   the scorecard's figures the decision rests on
-    """
+    def _still_waiting(self, episode: OpenEpisode) -> tuple[str, ...]:
+        """Facts that were needed may be known by now: then the other questions are asked, once."""
+        if any(why.startswith("needs ") for why in episode.waiting):
+            return self._review(episode.n)
+        skips = self.policy.review is not None and self.policy.review.hand_raise_skips
+        return () if skips and self._raised_lately() else episode.waiting
 
-    person_id: str
-    status: Status
-    reason: str | None
-    opens: EpisodeOpened | None
-    closes: str | None
-    fit: int
-    engagement: int
-    total: int
-    grade: str
-    model: str
+    def _approved(self, episode: OpenEpisode) -> str | None:
+        """Who lets the episode pass now, None: it waits on."""
+        verdict = self.seen.verdict
+        if verdict is not None and verdict.approve and verdict.at > episode.opened_at:
+            return verdict.by
+        waiting = self._still_waiting(episode)
+        if not waiting:
+            return "rule"
+        needed = any(why.startswith("needs ") for why in (*waiting, *episode.waiting))
+        due = episode.approves_at is not None and self.as_of >= episode.approves_at
+        return "time" if due and not needed else None
 
+    # -- stay --
 
-def qualify(card: Scorecard, history: History, seen: Seen) -> Decision:
-    """Decides one person."""
-    if history.open_episode is not None:
-        return _in_episode(card, history, history.open_episode)
-    if card.suppressed is not None:
-        return _decision(card, Status.SUPPRESSED, card.suppressed)
-    if seen.lifecycle_stage in _AT_SALES or seen.converted:
-        return _decision(card, Status.WITH_SALES, None)
-    if history.status in _OUTCOMES:
-        return _decision(card, history.status, history.reason)
-    found = _found_status(seen.crm_status, seen.lifecycle_stage)
-    if history.status is None and found is not None:
-        opened = EpisodeOpened(n=history.episodes + 1, line=ADOPTED, lines=card.lines, adopted=True)
-        return _decision(card, _adopted_status(found, seen.owner_known), None, opens=opened)
-    if card.lines:
-        line = card.lines[0]
-        opened = EpisodeOpened(n=history.episodes + 1, line=line, lines=card.lines, adopted=False)
-        return _decision(card, Status.MQL, reason_for(card, line), opens=opened)
-    return _decision(card, Status.NOT_YET, None)
+    def _drop_since(self, episode: OpenEpisode) -> date | None:
+        """Since when ``drop_when`` has been true without a break, made-up days included."""
+        if self.policy.stay is None:
+            return None
+        since = episode.drop_since
+        for day, true in (*self.seen.missed, (self._today, self.card.drop)):
+            since = (since or day) if true else None
+        return since
 
+    def _dropped(self, episode: OpenEpisode, status: Status, drop_since: date | None) -> bool:
+        """An adopted episode is never dropped: it was not opened by this gate."""
+        stay = self.policy.stay
+        if stay is None or drop_since is None or episode.adopted or status in stay.never_drop_in:
+            return False
+        return self._passed(drop_since, stay.lasting) and self._passed(self._date(episode.opened_at), stay.at_least)
 
-def _in_episode(card: Scorecard, history: History, episode: OpenEpisode) -> Decision:
-    """While an episode is open the gate is not asked; only suppression before sales has accepted ends it."""
-    accepted = history.status in (Status.ACCEPTED, Status.WORKING)
-    if card.suppressed is not None and not accepted:
-        return _decision(card, Status.SUPPRESSED, card.suppressed, closes=Status.SUPPRESSED.value)
-    if history.status is not None and (accepted or history.status is Status.REVIEW):
-        return _decision(card, history.status, history.reason)
-    return _decision(card, Status.ASSIGNED if episode.owner_key is not None else Status.MQL, history.reason)
+    # -- in no episode --
+
+    def outside(self, closed: ClosedEpisode | None) -> Decision:
+        if self.card.suppressed is not None:
+            return self._decision(Status.SUPPRESSED, self.card.suppressed)
+        if closed is not None and closed.outcome == "sql":
+            return self._decision(Status.SQL, self.history.reason)
+        if self._with_sales():
+            return self._decision(Status.WITH_SALES, None)
+        if closed is not None and closed.rejected is not None:
+            return self._recycling(closed, closed.rejected)
+        if closed is None and self.history.status in _OUTCOMES:
+            return self._decision(self.history.status, self.history.reason)
+        found = _found_status(self.seen.crm_status, self.seen.lifecycle_stage)
+        if self.history.status is None and found is not None:
+            opened = EpisodeOpened(n=self._next, line=ADOPTED, lines=self.card.lines, adopted=True)
+            return self._decision(self._adopted_status(found), None, opens=opened)
+        if not self.card.lines:
+            return self._not_yet()
+        last = self._date(closed.closed_at) if closed is not None else date.min
+        return self._gate(closed, raised=self.card.hand_raise is not None and self.card.hand_raise > last)
+
+    def _with_sales(self) -> bool:
+        return self.seen.lifecycle_stage in _AT_SALES or self.seen.converted
+
+    def _adopted_status(self, found: Status) -> Status:
+        """As far as sales has come stays; before that, having an owner makes the difference."""
+        sales = self.seen.sales
+        if sales is not None and sales.state in (SalesState.ACCEPTED, SalesState.WORKING):
+            return Status(sales.state)
+        if found in ACCEPTED_BY_SALES:
+            return found
+        return Status.ASSIGNED if self.seen.owner_known else Status.MQL
+
+    def _recycling(self, closed: ClosedEpisode, reason: str) -> Decision:
+        """After a rejection: its waiting time, and points that are fresh; or a hand raise."""
+        sales, amends = self.seen.sales, None
+        if sales is not None and sales.at > closed.closed_at:
+            match sales.state:
+                case SalesState.SQL:
+                    return self._decision(Status.SQL, self.history.reason, amends="sql")
+                case SalesState.ACCEPTED | SalesState.WORKING:
+                    return self._decision(Status.WITH_SALES, None)
+                case SalesState.REJECTED if sales.reason is not None and self._known_reason(sales.reason) != reason:
+                    reason = self._known_reason(sales.reason)
+                    amends = f"{REJECTED}{reason}"
+        verdict = self.seen.verdict
+        rule = self._rule(reason)
+        if rule is not None and rule.send_to_review and verdict is not None and verdict.at > closed.closed_at:
+            if verdict.approve:
+                return replace(self._open(waiting=()), approved=verdict.by)
+            amends, reason = f"{REJECTED}{REVIEWER}", REVIEWER
+            rule = self._rule(reason)
+        if rule is not None and not rule.never and not rule.send_to_review and self.card.lines:
+            skips = self.policy.recycle is not None and self.policy.recycle.hand_raise_skips_wait
+            if self._rested(rule, closed) or (skips and self.seen.fresh_hand_raise):
+                return replace(self._gate(closed, raised=self.seen.fresh_hand_raise), amends=amends)
+        status, waiting = self._standing(reason)
+        return self._decision(status, f"{REJECTED}{reason}", waiting=waiting, amends=amends)
+
+    def _rested(self, rule: Reason, closed: ClosedEpisode) -> bool:
+        waited = rule.wait is None or self._passed(self._date(closed.closed_at), rule.wait)
+        return waited and self.seen.fresh_points >= (rule.fresh_points or 0)
+
+    def _gate(self, closed: ClosedEpisode | None, *, raised: bool) -> Decision:
+        """A line is true. ``raised``: the person has asked for sales since the last episode."""
+        limit = self.policy.recycle.at_most if self.policy.recycle is not None else None
+        if (
+            limit is not None
+            and sum(not self._passed(self._date(at), limit[1]) for at in self.history.opened) >= limit[0]
+        ):
+            verdict = self.seen.verdict
+            said = verdict is not None and closed is not None and verdict.at > closed.closed_at
+            if said and verdict is not None and verdict.approve:
+                return replace(self._open(waiting=()), approved=verdict.by)
+            if raised and not said:
+                return self._decision(Status.REVIEW, TOO_OFTEN, waiting=(TOO_OFTEN,))
+            return self._decision(Status.RECYCLED, TOO_OFTEN)
+        return self._open(waiting=self._review(self._next))
+
+    def _open(self, *, waiting: tuple[str, ...]) -> Decision:
+        line = self.card.lines[0] if self.card.lines else APPROVED
+        opened = EpisodeOpened(n=self._next, line=line, lines=self.card.lines, adopted=False)
+        status = Status.REVIEW if waiting else Status.MQL
+        return self._decision(status, reason_for(self.card, line), opens=opened, waiting=waiting)
+
+    def _not_yet(self) -> Decision:
+        nurture = self.policy.nurture
+        short = shortfall(self.policy, self.card) if nurture is not None and nurture.near_within is not None else None
+        if short is not None and nurture is not None and short.points <= (nurture.near_within or 0):
+            return self._decision(Status.NEAR, None, near=short.points)
+        return self._decision(Status.NOT_YET, None)
+
+    # -- small things --
+
+    @property
+    def _next(self) -> int:
+        return self.history.episodes + 1
+
+    @property
+    def _today(self) -> date:
+        return date.fromisoformat(self.card.layout.day)
+
+    def _date(self, at: datetime) -> date:
+        return at.astimezone(ZoneInfo(self.policy.timezone)).date()
+
+    def _passed(self, since: date, span: Span) -> bool:
+        if span.unit is Unit.DAY:
+            return (self._today - since).days >= span.n
+        return months_between(since, self._today) >= span.n
+
+    def _decision(
+        self,
+        status: Status,
+        reason: str | None,
+        *,
+        opens: EpisodeOpened | None = None,
+        closes: str | None = None,
+        closed_at: datetime | None = None,
+        amends: str | None = None,
+        waiting: tuple[str, ...] = (),
+        approved: str | None = None,
+        drop_since: date | None = None,
+        near: int | None = None,
+    ) -> Decision:
+        card = self.card
+        return Decision(
+            person_id=card.person_id,
+            status=status,
+            reason=reason if reason is None else reason[:_REASON_LENGTH],
+            opens=opens,
+            closes=closes,
+            closed_at=closed_at,
+            amends=amends,
+            waiting=waiting,
+            approved=approved,
+            drop_since=drop_since,
+            near=near,
+            fit=card.fit,
+            engagement=card.engagement,
+            total=card.total,
+            grade=card.grade,
+            model=card.model,
+        )
 
 
 def _found_status(crm_status: str | None, lifecycle_stage: str | None) -> Status | None:
@@ -206,35 +371,6 @@ def _found_status(crm_status: str | None, lifecycle_stage: str | None) -> Status
     if known in _ADOPTS:
         return Status(known)
     return Status.MQL if lifecycle_stage == Status.MQL else None
-
-
-def _adopted_status(found: Status, owner_known: bool) -> Status:
-    """As far as sales has come stays; before that, having an owner makes the difference."""
-    if found in (Status.ACCEPTED, Status.WORKING):
-        return found
-    return Status.ASSIGNED if owner_known else Status.MQL
-
-
-def _decision(
-    card: Scorecard,
-    status: Status,
-    reason: str | None,
-    *,
-    opens: EpisodeOpened | None = None,
-    closes: str | None = None,
-) -> Decision:
-    return Decision(
-        person_id=card.person_id,
-        status=status,
-        reason=reason if reason is None else reason[:_REASON_LENGTH],
-        opens=opens,
-        closes=closes,
-        fit=card.fit,
-        engagement=card.engagement,
-        total=card.total,
-        grade=card.grade,
-        model=card.model,
-    )
 
 
 def reason_for(card: Scorecard, line: str) -> str:

@@ -7,7 +7,7 @@ none does, so a crash or a repeat draws no rep twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -129,6 +129,8 @@ class Decider:
                     converted=any(t.facts.get("person.converted") is True for t in person.targets),
                     owner_known=self._owner_there(person) is not None,
                 ),
+                policy=self.policy,
+                as_of=self.as_of,
             )
             if person.ambiguous and decision.opens is not None:
                 # Nobody knows yet which records this person is: an episode has to wait until that is settled.
@@ -244,7 +246,7 @@ class Decider:
                     "policy_version": self.policy.version,
                     "body": {
                         "before": person.status,
-                        "decision": asdict(decision),
+                        "decision": decision.to_json(),
                         "ledger": ledgers[person.person_id],
                     },
                 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def the_card(scored: tuple[pa.Table, Ledger]) -> Scorecard:
 
 def test_a_ledger_is_explained_event_by_event_and_adds_up(scored: tuple[pa.Table, Ledger]) -> None:
     card = the_card(scored)
-    decision = qualify(card, History(), Seen())
+    decision = qualify(card, History(), Seen(), policy=POLICY, as_of=datetime(2026, 6, 15, 12, tzinfo=UTC))
     assert explain(scored[1], decision) == [
         "Person p1 on 2026-06-15 under policy version 3f2a9c1e0b7d, model default",
         "Fit: 15",

@@ -9,23 +9,41 @@ from itertools import product
 import pytest
 
 from scoring.cards import DimensionLayout, GroupLayout, ItemLayout, Layout, Scorecard
-from scoring.conditions import Score
-from scoring.qualify import (
+from scoring.conditions import Dimension, EventMatch, Score, ScoreAtLeast, Span
+from scoring.episodes import (
     ADOPTED,
     MEANINGS,
     MOVES,
+    ClosedEpisode,
     Decision,
     EpisodeOpened,
     History,
     OpenEpisode,
+    Sales,
+    SalesState,
     Seen,
     Status,
-    qualify,
-    reason_for,
 )
+from scoring.policy import GateLine, Grade, Model, Nurture, Policy, Reason, Recycle, Review, WritePlan
+from scoring.qualify import qualify, reason_for
 from scoring.tables import MICRO
+from scoring.team import Team
 
 LINES = ("asked_for_sales", "hot_and_right")
+
+POLICY = Policy(
+    name="plain",
+    version="v",
+    scoring_hash="v",
+    timezone="UTC",
+    suppress=(),
+    models=(),
+    hand_raise=EventMatch(()),
+    routing=(),
+    write=WritePlan(),
+    team=Team(),
+)
+"""Without review, stay, recycling and nurture."""
 
 
 def layout(reasons: dict[str, str]) -> Layout:
@@ -85,6 +103,7 @@ def history(
         adopted=False,
         opened_at=datetime(2026, 6, 1, tzinfo=UTC),
         owner_key=owner,
+        waiting=("sample",) if status is Status.REVIEW else (),
     )
     return History(status=status, open_episode=episode if open_ else None, episodes=episodes)
 
@@ -103,6 +122,8 @@ def decide(
         scorecard,
         replace(before, reason=reason),
         Seen(crm_status=crm_status, lifecycle_stage=stage, converted=converted, owner_known=owner_known),
+        policy=POLICY,
+        as_of=datetime(2026, 6, 15, 12, tzinfo=UTC),
     )
 
 
@@ -217,32 +238,54 @@ def test_an_outcome_of_sales_is_not_undone(status: Status) -> None:
 IN_EPISODE = {Status.REVIEW, Status.MQL, Status.ASSIGNED, Status.ACCEPTED, Status.WORKING}
 
 
-def test_every_decision_is_a_legal_move() -> None:
-    """All combinations of status, suppression, gate, stage, CRM status and owner; and every legal move occurs."""
-    seen: dict[Status | None, set[Status]] = {status: set() for status in (None, *Status)}
-    combinations = product(
-        (None, *Status),
-        (None, "student"),
-        ((), LINES),
-        (None, "mql", "sql"),
-        (None, "mql", "working", "accepted"),
-        (None, "rep:a@b.c"),
-        (True, False),
+def everything() -> Policy:
+    """A policy with all that can happen around the gate."""
+    recycle = Recycle(
+        reasons=(Reason(name="not_ready", wait=Span(30)), Reason(name="never", never=True)), no_reason="not_ready"
     )
-    for status, suppressed, lines, stage, crm_status, owner, open_ in combinations:
-        if open_ and status not in IN_EPISODE:
+    gate = GateLine(name="hot", test=ScoreAtLeast(Score.TOTAL, 130))
+    model = Model(
+        name="default",
+        when=None,
+        fit=Dimension(),
+        engagement=Dimension(),
+        grade=Grade(),
+        become_when=(gate,),
+    )
+    return replace(POLICY, models=(model,), recycle=recycle, review=Review(), nurture=Nurture(near_within=10))
+
+
+SAID = datetime(2026, 6, 10, tzinfo=UTC)
+WORDS_OF_SALES = (None, *(Sales(state=state, at=SAID) for state in SalesState))
+WORDS_OF_SALES += (Sales(state=SalesState.REJECTED, at=SAID, reason="never"),)
+OUTCOMES = (None, "faded", "sql", "rejected:not_ready", "rejected:never")
+
+
+def test_every_decision_is_a_legal_move() -> None:
+    """All combinations of status, suppression, gate, stage, words and outcomes; and every legal move occurs."""
+    seen: dict[Status | None, set[Status]] = {status: set() for status in (None, *Status)}
+    policy = everything()
+    combinations = product(
+        (None, *Status), (None, "student"), ((), LINES), (None, "sql"), (None, "rep:a@b.c"), (True, False), OUTCOMES,
+        WORDS_OF_SALES, ((), ("company.name",)), (0, 1), (None, "mql", "accepted", "working"),
+    )  # fmt: skip
+    for status, suppressed, lines, stage, owner, open_, outcome, sales, needs, reach, crm_status in combinations:
+        if (open_ and status not in IN_EPISODE) or (crm_status is not None and status is not None):
             continue
         before = history(status, open_=open_, owner=owner)
-        found = decide(
-            card(suppressed=suppressed, lines=lines),
+        if outcome is not None:
+            closed = ClosedEpisode(n=1, outcome=outcome, closed_at=datetime(2026, 4, 1, tzinfo=UTC))
+            before = replace(before, closed=closed)
+        found = qualify(
+            replace(card(suppressed=suppressed, lines=lines), needs=needs, reach=reach),
             before,
-            crm_status=crm_status,
-            stage=stage,
-            owner_known=owner is not None,
+            Seen(crm_status=crm_status, lifecycle_stage=stage, owner_known=owner is not None, sales=sales),
+            policy=policy,
+            as_of=datetime(2026, 6, 15, 12, tzinfo=UTC),
         )
         seen[status].add(found.status)
-        assert (found.opens is None) or not open_
         assert found.closes is None or open_
+        assert found.opens is None or not open_ or found.closes is not None
     assert seen == {status: set(moves) for status, moves in MOVES.items()}
 
 
