@@ -54,6 +54,7 @@ __all__ = [
     "record",
     "record_email",
     "record_history",
+    "routing_wait",
     "schema_cache",
     "snapshot",
 ]
@@ -333,6 +334,7 @@ assignment = Table(
     Column("trace", JSON, nullable=False),
     Column("decided_at", Instant, nullable=False),
     Column("policy_version", String, nullable=False),
+    Index("ix_assignment_drawn", "decided_at", **only_where("pool IS NOT NULL")),
 )
 
 pool_counter = Table(
@@ -342,6 +344,19 @@ pool_counter = Table(
     Column("rep", String, primary_key=True),
     Column("assigned", Integer, nullable=False),
     Column("last_at", Instant),
+    Column("weight", Integer),  # hundredths, as of the last draw the rep was free in; NULL before `weight` was stored
+    Column("missed", Boolean, nullable=False, default=False),  # skipped since then for being away or at a cap
+)
+
+routing_wait = Table(  # an episode that nobody was free for; gone when it is assigned or closed
+    "routing_wait",
+    metadata,
+    Column("person_id", String, primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("since", Instant, nullable=False),  # of the first run in which nobody was free
+    Column("until", Instant),  # when the queue gets it; NULL where the calendar never opens again
+    Column("why", String, nullable=False),  # the route that waits
+    Column("trace", JSON, nullable=False),  # of the newest attempt
 )
 
 decision = Table(  # the newest decision that changed something for a person, with its full ledger
