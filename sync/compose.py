@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
@@ -103,8 +103,10 @@ def load(
     return Loaded(folder=folder, settings=settings, policy=rules.policy, fields=rules.fields, warnings=tuple(warnings))
 
 
-def load_rules(folder: Path, *, complete: bool = False) -> Rules:
+def load_rules(folder: Path, *, complete: bool = False, today: date | None = None) -> Rules:
     """The three files that may be edited while a worker runs. ``complete`` as in `load`.
+
+    ``today``: warn of absences long over as well.
 
     Raises
     ------
@@ -128,6 +130,8 @@ def load_rules(folder: Path, *, complete: bool = False) -> Rules:
             fields_hash=fields.hash,
             mapped=fields.facts_by_property(),
             complete=complete,
+            arrivals=fields.arrivals(),
+            today=today,
         ),
     )
     if problems or made is None:

@@ -112,6 +112,14 @@ class Mapping:
                         read.setdefault((crm, name), {}).setdefault(fact.property, fact.fact)
         return read
 
+    def arrivals(self) -> dict[str, set[str]]:
+        """Kind of event -> the sources that events of the kind are made of."""
+        made: dict[str, set[str]] = {}
+        for one in self.map.crms.values():
+            for rule in one.events:
+                made.setdefault(rule.kind, set()).add(rule.source)
+        return made
+
 
 def load_mapping(source: Source | None, *, complete: bool = False) -> tuple[Mapping, list[Problem]]:
     """The mapping and the warnings about it; ``source`` None is the built-in one.
@@ -320,9 +328,21 @@ def _events(node: Node, crm: Crm) -> tuple[EventRule, ...]:
             continue
         taken = next((r for r in rules if r.source is rule.source and _takes(r, rule)), None)
         if taken is not None:
-            item.warn(f"W01: this line can never be reached: '{taken.key or 'otherwise'}' above it takes all of it")
+            said = f"W01: this line can never be reached: '{taken.key or 'otherwise'}' above it takes all of it"
+            item.warn(said, code="W01")
+        twice = next((r for r in rules if _sees_the_same(r, rule)), None)
+        if twice is not None:
+            told = f"W06: {rule.kind} is made of '{twice.source}: {twice.key or 'otherwise'}' as well"
+            item.warn(f"{told}, so that one activity counts twice: keep one of the two lines", code="W06")
         rules.append(rule)
     return tuple(rules)
+
+
+def _sees_the_same(above: EventRule, rule: EventRule) -> bool:
+    """One of them is a total of what the other one tells singly, or they are the same total."""
+    if above.kind != rule.kind or EventSource.COUNTER not in (above.source, rule.source):
+        return False
+    return above.source is not rule.source or above.key == rule.key
 
 
 def _takes(above: EventRule, rule: EventRule) -> bool:
