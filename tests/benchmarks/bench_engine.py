@@ -1,82 +1,199 @@
-"""Scoring beside a plain Python loop; the measuring itself is `bench_scoring`'s."""
+"""Scoring from Parquet to Parquet, beside plain Python and beside the zen engine.
+
+The engine works in a process of its own, from the files to files with every reason, and its memory is that process's.
+The loops and zen are given lists that are made beforehand, and their rows stay in memory. All must find the same for
+every person that is looked at, or there are no figures.
+"""
 
 from __future__ import annotations
 
-import argparse
+import multiprocessing
 import resource
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
+from scoring.document import Source
 from scoring.engine import DuckDbEngine
+from scoring.load import load_policy
+from scoring.policy import Policy
 from scoring.tables import Bucket
-from tests.benchmarks import bench_scoring
+from tests.benchmarks.crowd import TODAY, Crowd
 from tests.benchmarks.figures import Figure, Sizes, timed
+from tests.benchmarks.loops import AnyPolicy, ThirtyRules, differences, load
+from tests.benchmarks.zen_rules import ZenRules
 
-BUCKET = 125_000
+BUCKET = 50_000
+"""What a run scores together."""
+
+SLICE = 50_000
+"""People the loops are timed with; what one person costs them does not depend on how many there are."""
+
+ZEN_SLICE = 2_000
+
+EVENTS = "10 events each"
+
+_TEAM = b"version: 1\nqueues: {nobody: {}}\n"
+
+
+def policy_of(name: str) -> Policy:
+    path = Path(__file__).parent / "policies" / f"{name}.yaml"
+    policy, _ = load_policy(Source(path.name, path.read_bytes()), Source("team.yaml", _TEAM), lists=str)
+    return policy
 
 
 def scoring(sizes: Sizes) -> Iterator[Figure]:
-    yield from _against_the_loop(sizes.scored, floor=4, target=6)
+    yield from _against_others(sizes.scored, floor=4, target=6)
 
 
 def scoring_many(sizes: Sizes) -> Iterator[Figure]:
     if sizes.many_scored:
-        yield from _against_the_loop(sizes.many_scored, floor=6, target=12)
+        yield from _against_others(sizes.many_scored, floor=8, target=12)
 
 
-def _against_the_loop(people: int, *, floor: float, target: float) -> Iterator[Figure]:
-    of = f"{people:,} people, 10 events each"
-    asked = argparse.Namespace(people=people, bucket=BUCKET, rounds=1, threads=2, memory="1GB")
+def _against_others(people: int, *, floor: float, target: float) -> Iterator[Figure]:
+    of = f"{people:,} people, {EVENTS}"
+    policy = policy_of("thirty")
     with tempfile.TemporaryDirectory() as folder:
-        found = {name: (n, walls, cpus) for name, n, walls, cpus in bench_scoring.rows(asked, Path(folder))}
-    each: dict[str, tuple[float, float]] = {}
-    for name, (n, walls, cpus) in found.items():
-        wall, cpu = statistics.median(walls), statistics.median(cpus)
-        each[name] = wall / n, cpu / n
-        if n > 1:
-            yield Figure(what=f"scoring: {name}", of=of, unit="people/s", value=n / wall, more=True)
-        else:
-            yield Figure(
-                what=f"scoring: {name}", of=f"1 of {people:,}", unit="ms wall", value=wall * 1e3, floor=150, target=50
-            )
-    engine = each["engine"]
-    for name in (name for name in each if name.startswith("loop")):
-        loop = each[name]
-        yield Figure(
-            what=f"scoring: engine against {name}", of=of, unit="x wall", value=loop[0] / engine[0],
-            floor=floor, target=target, more=True,
-        )  # fmt: skip
-        yield Figure(
-            what=f"scoring: engine against {name}", of=of, unit="x CPU", value=loop[1] / engine[1],
-            floor=5, target=7, more=True,
-        )  # fmt: skip
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    yield Figure(what="scoring: peak memory, the loops' lists included", of=of, unit="MB", value=peak)
+        buckets = Crowd(folder=Path(folder), people=people, size=BUCKET).buckets()
+        some = load(buckets[0])[:SLICE]
+        loops: dict[str, AnyPolicy | ThirtyRules] = {
+            "loop, any policy": AnyPolicy(policy),
+            "loop, this policy by hand": ThirtyRules(policy),
+        }
+        walls: dict[str, list[float]] = {name: [] for name in loops}
+        cpus: dict[str, list[float]] = {name: [] for name in loops}
+        rows: list[tuple[Any, ...]] = []
+
+        def neighbours() -> None:
+            for name, loop in loops.items():
+                rows[:], wall, cpu = timed(partial(loop.run, some))
+                walls[name].append(wall / len(some))
+                cpus[name].append(cpu / len(some))
+
+        neighbours()
+        wall, cpu, peak = alone(_scored, "thirty", buckets, folder)
+        neighbours()
+        whole_wall, whole_cpu, _ = alone(_scored, "whole", buckets, folder)
+        with DuckDbEngine() as engine:
+            found = engine.score(policy, Bucket(people=buckets[0].people, events=buckets[0].events), TODAY)
+        columns = loops["loop, any policy"].columns
+        assert not differences(columns, rows, found)
+        zens = list(_zen(some[:ZEN_SLICE], columns, rows[:ZEN_SLICE]))
+    yield _speed("engine", of, people / wall)
+    yield _speed("engine, policy with the whole language", of, people / whole_wall)
+    yield Figure(what="scoring: engine", of=of, unit="CPU s", value=cpu)
+    yield Figure(what="scoring: engine, policy with the whole language", of=of, unit="CPU s", value=whole_cpu)
+    yield Figure(what="scoring: engine, peak memory", of=of, unit="MB", value=peak, floor=1000, target=650)
+    for name in loops:
+        each_wall, each_cpu = statistics.median(walls[name]), statistics.median(cpus[name])
+        # The one that takes any policy is what the targets are about.
+        meant = name == "loop, any policy"
+        yield _speed(name, f"{len(some):,} people, {EVENTS}", 1 / each_wall)
+        against = f"engine against {name}"
+        yield _ratio(against, of, "x wall", each_wall * people / wall, (floor, target) if meant else None)
+        yield _ratio(against, of, "x CPU", each_cpu * people / cpu, (5, 7) if meant else None)
+    for name, each, bounds in zens:
+        yield _speed(name, f"{ZEN_SLICE:,} people, {EVENTS}", 1 / each)
+        yield _ratio(f"engine against {name}", of, "x wall", each * people / wall, bounds)
+
+
+def _zen(
+    some: Sequence[Any], columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> Iterator[tuple[str, float, tuple[float, float]]]:
+    """Name, wall seconds a person, floor and target."""
+    for name, prepared, bounds in (
+        ("zen, events in its expressions", False, (150.0, 300.0)),
+        ("zen, all prepared in Python", True, (10.0, 20.0)),
+    ):
+        rules = ZenRules(prepared=prepared)
+        inputs = rules.inputs(some)
+        results, wall, _ = timed(partial(rules.run, inputs))
+        assert not rules.differences(results, columns, rows)
+        yield name, wall / len(inputs), bounds
+
+
+def _speed(name: str, of: str, value: float) -> Figure:
+    return Figure(what=f"scoring: {name}", of=of, unit="people/s", value=value, more=True)
+
+
+def _ratio(name: str, of: str, unit: str, value: float, bounds: tuple[float, float] | None) -> Figure:
+    floor, target = bounds or (None, None)
+    return Figure(what=f"scoring: {name}", of=of, unit=unit, value=value, floor=floor, target=target, more=True)
+
+
+def most(sizes: Sizes) -> Iterator[Figure]:
+    """Ten times a million people, an hour's worth of disk traffic: only when it is asked for by name."""
+    people = sizes.most_scored
+    of = f"{people:,} people, {EVENTS}"
+    with tempfile.TemporaryDirectory() as folder:
+        buckets = alone(_written, folder, people)
+        wall, cpu, peak = alone(_scored, "thirty", buckets, folder)
+        *_, small = alone(_scored, "thirty", buckets[: max(1, len(buckets) // 10)], folder)
+    yield _speed("engine", of, people / wall)
+    yield Figure(what="scoring: engine", of=of, unit="CPU s", value=cpu)
+    yield Figure(what="scoring: engine, peak memory", of=of, unit="MB", value=peak, floor=1000, target=650)
+    yield Figure(
+        what="scoring: peak memory of this against a tenth of the people", of=of, unit="x", value=peak / small,
+        floor=1.3, target=1.1,
+    )  # fmt: skip
 
 
 def rescoring(sizes: Sizes) -> Iterator[Figure]:
     """One in a hundred is dirty, all over the buckets: what one query for them costs of scoring everybody."""
     people = sizes.many_scored or sizes.scored
-    policy, day = bench_scoring.policy(), bench_scoring.TODAY
+    policy = policy_of("thirty")
     with tempfile.TemporaryDirectory() as folder:
-        buckets = bench_scoring.generate(Path(folder), people, BUCKET)
+        buckets = Crowd(folder=Path(folder), people=people, size=BUCKET).buckets()
         together = Bucket(
             people=tuple(file for bucket in buckets for file in bucket.people),
             events=tuple(file for bucket in buckets for file in bucket.events),
             compacted=True,
         )
         ids = [id for file in together.people for id in pq.read_table(file, columns=["person_id"])[0].to_pylist()]
-        dirty = frozenset(ids[::100])
-        with DuckDbEngine(threads=2, memory_limit="1GB") as engine:
-            engine.score(policy, together, day, only=dirty)
-            part, part_wall, part_cpu = timed(lambda: engine.score(policy, together, day, only=dirty).num_rows)
-            whole, wall, cpu = timed(lambda: sum(engine.score(policy, one, day).num_rows for one in buckets))
+        dirty, one = frozenset(ids[::100]), frozenset(ids[:1])
+        with DuckDbEngine() as engine:
+            engine.score(policy, together, TODAY, only=dirty)
+            part, part_wall, part_cpu = timed(lambda: engine.score(policy, together, TODAY, only=dirty).num_rows)
+            files = _outputs(buckets, folder)
+            whole, wall, cpu = timed(lambda: engine.score_files(policy, files, TODAY))
+            engine.ledgers(policy, buckets[0], TODAY, one)
+            _, one_wall, _ = timed(lambda: engine.ledgers(policy, buckets[0], TODAY, one))
     assert (part, whole) == (len(dirty), len(ids))
     of = f"{len(dirty):,} of {len(ids):,} people"
     what = "scoring again who is dirty, of scoring everybody"
-    yield Figure(what=what, of=of, unit="% wall", value=part_wall / wall * 100, floor=15, target=7)
-    yield Figure(what=what, of=of, unit="% CPU", value=part_cpu / cpu * 100)
+    yield Figure(what=what, of=of, unit="% wall", value=part_wall / wall * 100, floor=10, target=7)
+    yield Figure(what=what, of=of, unit="% CPU", value=part_cpu / cpu * 100, floor=10, target=7)
+    yield Figure(
+        what="scoring: one person with the ledger, warm", of=f"1 of {BUCKET:,}", unit="ms wall", value=one_wall * 1e3,
+        floor=150, target=50,
+    )  # fmt: skip
+
+
+def alone(work: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``work`` returns in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def _scored(name: str, buckets: Sequence[Bucket], folder: str) -> tuple[float, float, float]:
+    """Seconds of wall and of CPU, and the most memory in MB, of scoring everybody into files."""
+    policy = policy_of(name)
+    files = _outputs(buckets, folder)
+    with DuckDbEngine() as engine:
+        _, wall, cpu = timed(lambda: engine.score_files(policy, files, TODAY))
+    return wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _outputs(buckets: Sequence[Bucket], folder: str) -> list[tuple[Bucket, Path]]:
+    return [(bucket, Path(folder) / f"cards-{number:04d}.parquet") for number, bucket in enumerate(buckets)]
+
+
+def _written(folder: str, people: int) -> list[Bucket]:
+    return Crowd(folder=Path(folder), people=people, size=BUCKET).buckets()

@@ -20,11 +20,20 @@ class Sizes:
     demo_people: int
     scored: int
     many_scored: int
+    most_scored: int
     repeats: int
 
 
-FULL = Sizes(records=12_000, people=10_000, demo_people=2_000, scored=100_000, many_scored=1_000_000, repeats=9)
-QUICK = Sizes(records=1_500, people=400, demo_people=200, scored=10_000, many_scored=0, repeats=2)
+FULL = Sizes(
+    records=12_000,
+    people=10_000,
+    demo_people=2_000,
+    scored=100_000,
+    many_scored=1_000_000,
+    most_scored=10_000_000,
+    repeats=9,
+)
+QUICK = Sizes(records=1_500, people=400, demo_people=200, scored=10_000, many_scored=0, most_scored=100_000, repeats=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

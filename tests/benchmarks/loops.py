@@ -138,7 +138,11 @@ class AnyPolicy:
             (group.combine is c.Combine.BEST, [self._fit_item(item) for item in group.items], group)
             for group in model.fit.groups
         ]
-        self.rules = [item for group in model.engagement.groups for item in group.items]
+        self.engagement_groups = [
+            (group, [item for item in group.items if isinstance(item, c.EventRule | c.AbsentRule)])
+            for group in model.engagement.groups
+        ]
+        self.rules = [item for _, items in self.engagement_groups for item in items]
         self.lines = [line.test for line in model.become_when]
         self.worths: list[tuple[int, ...]] = []
         self.by_kind: dict[str, list[tuple[int, c.CountMode | None, str | None, Test | None, int, int]]] = {}
@@ -281,10 +285,10 @@ class AnyPolicy:
         born = NOTHING if created is None else self.days[created]
         reasons: list[int | None] = []
         engagement = slot = 0
-        for group in self.engagement.groups:
+        for group, items in self.engagement_groups:
             given = 0
             values: list[int | None] = []
-            for item in group.items:
+            for item in items:
                 number: int | None = None
                 value: int | None = None
                 if isinstance(item, c.AbsentRule):
