@@ -46,6 +46,7 @@ __all__ = [
     "link",
     "merged_person",
     "metadata",
+    "notice",
     "outbox",
     "owner",
     "person",
@@ -57,6 +58,7 @@ __all__ = [
     "routing_wait",
     "schema_cache",
     "snapshot",
+    "verdict",
 ]
 
 
@@ -139,6 +141,7 @@ record = Table(  # people and companies of the CRMs as last read
     Column("gone", Boolean, nullable=False),
     Column("moved_to", String),  # "object:id" in the same CRM
     Column("problems", JSON, nullable=False),  # [[field, reason], ...]
+    Column("sales", JSON),  # what sales says: {"state", "reason", "at"}; NULL: nothing
     Column("inputs_at", Instant, nullable=False),  # `modified_at` of the read in which the scoring inputs last moved
     Column("touched", Boolean, nullable=False),  # who this record is must be found out (again)
     Column("written_at", Instant),  # the CRM's stamp of our newest confirmed write; `current` is no older than that
@@ -186,6 +189,7 @@ record_history = Table(  # one row each time a record's scoring inputs moved: wh
     Column("seen_at", Instant, nullable=False),
     Column("changed", JSON, nullable=False),  # names of the facts that moved
     Column("old", JSON, nullable=False),  # their values before, absent means missing; and `inputs_at` before
+    Index("ix_record_history_record", "conn", "object", "id"),
 )
 
 event = Table(
@@ -317,9 +321,44 @@ episode = Table(
     Column("adopted", Boolean, nullable=False),
     Column("assigned_at", Instant),
     Column("task_key", String),  # the follow-up task, once planned
+    Column("waiting", JSON, nullable=False, server_default="[]"),  # why it waits for a marketer; empty: it does not
+    Column("approves_at", Instant),  # when time approves it; NULL: never
+    Column("approved_at", Instant),
+    Column("approved_by", String),  # a reviewer, "time", "rule"; NULL: nobody had to
+    Column("drop_since", String),  # ISO day since which mql.stay's drop_when has been true without a break
+    Column("touched_at", Instant),  # the first time sales touched it after it was assigned
+    Column("accepted_at", Instant),
     Column("closed_at", Instant),
     Column("outcome", String),
     Column("run_id", String, nullable=False),
+)
+
+verdict = Table(  # what marketers said about people in review; the newest counts
+    "verdict",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("person_id", String, nullable=False),
+    Column("approve", Boolean, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by", String, nullable=False),
+    Column("why", Text),
+    Index(None, "person_id"),
+)
+
+notice = Table(  # what people are told beside their CRM; each once
+    "notice",
+    metadata,
+    Column("key", String, primary_key=True),  # "person:n:kind:step"
+    Column("person_id", String),
+    Column("kind", String, nullable=False),
+    Column("to", String, nullable=False),  # e-mail of a rep or manager
+    Column("subject", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("sent_at", Instant),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
+    Index("ix_notice_unsent", "made_at", **only_where("sent_at IS NULL")),
 )
 
 assignment = Table(
@@ -354,7 +393,7 @@ routing_wait = Table(  # an episode that nobody was free for; gone when it is as
     Column("person_id", String, primary_key=True),
     Column("n", Integer, primary_key=True),
     Column("since", Instant, nullable=False),  # of the first run in which nobody was free
-    Column("until", Instant),  # when the queue gets it; NULL where the calendar never opens again
+    Column("until", Instant, nullable=False),  # when the queue gets it
     Column("why", String, nullable=False),  # the route that waits
     Column("trace", JSON, nullable=False),  # of the newest attempt
 )
