@@ -7,7 +7,7 @@ layout travels in the table's metadata, so that a stored table explains itself u
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 
@@ -27,6 +27,7 @@ __all__ = [
     "Scorecard",
     "Section",
     "cards",
+    "fields_of",
     "layout",
     "layout_of",
     "schema",
@@ -41,6 +42,8 @@ _NUMBERS = (
     *("lines", "known_groups", "unknown_groups"),
 )
 _HEAD = [*_TEXTS, *_NUMBERS, "hand_raise"]
+_SINCE = ("review", "needs", "unknown", "reach", "drop")
+"""Columns that the first tables did not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,21 +74,32 @@ class GroupLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DimensionLayout:
+    """``thirds``: points are steps of `LADDER`, and the sum begins with ``start`` (see `Dimension`)."""
+
     score: Score
     models: tuple[str, ...]
     groups: tuple[GroupLayout, ...]
     loss: str
+    thirds: bool = False
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Names of models, of their gate lines (same order) and of the reason columns; whose version, for which day."""
+    """Names of models, of their gate lines (same order) and of the reason columns; whose version, for which day.
+
+    unknown  the fields of each model's fit tables, in the order of the models
+    review, needs  names of the policy's review lines, and of the facts it needs
+    """
 
     version: str
     day: str
     models: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
     dimensions: tuple[DimensionLayout, ...]
+    unknown: tuple[tuple[str, ...], ...] = ()
+    review: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -114,6 +128,12 @@ def sections(policy: Policy) -> tuple[Section, ...]:
     return tuple(found)
 
 
+def fields_of(fit: Dimension) -> tuple[str, ...]:
+    """The fields of a fit's tables, each once."""
+    tables = (item for group in fit.groups for item in group.items if isinstance(item, Table))
+    return tuple(dict.fromkeys(table.field for table in tables))
+
+
 def layout(policy: Policy, day: date) -> Layout:
     """The columns of a policy's scorecards."""
     parts = sections(policy)
@@ -129,6 +149,9 @@ def layout(policy: Policy, day: date) -> Layout:
             )
             for part in parts
         ),
+        unknown=tuple(fields_of(model.fit) for model in policy.models),
+        review=tuple(line.name for line in policy.review.lines) if policy.review is not None else (),
+        needs=policy.needs,
     )
 
 
@@ -138,6 +161,8 @@ def _dimension(policy: Policy, section: Section, path: str) -> DimensionLayout:
         models=tuple(policy.models[index].name for index in section.models),
         groups=tuple(_group(group, section.score, f"{path}.{group.name}") for group in section.dimension.groups),
         loss=f"{path}#loss",
+        thirds=section.dimension.thirds,
+        start=section.dimension.start,
     )
 
 
@@ -158,9 +183,11 @@ def schema(of: Layout) -> pa.Schema:
 
     model, suppressed   names; ``suppressed`` is the first true suppress line, NULL for none
     grade               empty where the policy has no bands
-    fit, engagement, total                    whole points
+    fit, engagement, total                    whole points; a fit in thirds: its step on `LADDER`
     fit_micro, engagement_micro, total_micro  exact micro-points: after caps and floors, before rounding
     lines               the true gate lines as bits, the first line is 1
+    review, needs, unknown, reach   bits too, see `Scorecard`
+    drop                whether `Stay.drop_when` is true
     known_groups, unknown_groups              fit tables whose field is known, or is not
     hand_raise          day of the newest live hand raise, NULL for none
 
@@ -171,6 +198,7 @@ def schema(of: Layout) -> pa.Schema:
     fields = [pa.field(name, pa.string()) for name in _TEXTS]
     fields += [pa.field(name, pa.int64()) for name in _NUMBERS]
     fields.append(pa.field("hand_raise", pa.date32()))
+    fields += [pa.field(name, pa.bool_() if name == "drop" else pa.int64()) for name in _SINCE]
     fields += [pa.field(name, pa.int64()) for name in of.columns]
     return pa.schema(fields, metadata={_METADATA: json.dumps(asdict(of), separators=(",", ":")).encode()})
 
@@ -198,9 +226,14 @@ def layout_of(table: pa.Table | pa.Schema) -> Layout:
                     for g in d["groups"]
                 ),
                 loss=d["loss"],
+                thirds=d.get("thirds", False),
+                start=d.get("start", 0),
             )
             for d in read["dimensions"]
         ),
+        unknown=tuple(tuple(names) for names in read.get("unknown", ())),
+        review=tuple(read.get("review", ())),
+        needs=tuple(read.get("needs", ())),
     )
 
 
@@ -226,9 +259,10 @@ class GroupPoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DimensionPoints:
-    """``micro`` = the sum of the groups - ``loss``: the exact score."""
+    """``micro`` = ``start`` + the sum of the groups - ``loss``: the exact score."""
 
     score: Score
+    start: int
     micro: int
     loss: int
     groups: tuple[GroupPoints, ...]
@@ -278,7 +312,8 @@ class Scorecard:
         place, reasons = self.layout.dimension(score, self.model), self.reasons
         groups = tuple(_group_points(group, reasons) for group in place.groups)
         loss = reasons[place.loss] or 0
-        return DimensionPoints(score=score, micro=sum(g.micro for g in groups) - loss, loss=loss, groups=groups)
+        micro = place.start + sum(g.micro for g in groups) - loss
+        return DimensionPoints(score=score, start=place.start, micro=micro, loss=loss, groups=groups)
 
     def contributions(self) -> list[ItemPoints]:
         """Rules and tables that gave points, greatest first; equal ones in the policy's order."""
@@ -307,14 +342,23 @@ def _group_points(place: GroupLayout, reasons: Mapping[str, int | None]) -> Grou
 
 
 def cards(table: pa.Table) -> Iterator[Scorecard]:
-    """The rows of a scorecard table, in its order."""
+    """The rows of a scorecard table, in its order. Of what an older table has no columns for, nothing is true."""
     place = layout_of(table)
     lines = dict(zip(place.models, place.lines, strict=True))
+    fields = dict(zip(place.models, place.unknown, strict=False))
     wide = place.columns
+    names = [*_HEAD, *(name for name in _SINCE if name in table.column_names)]
     for batch in table.to_batches(max_chunksize=10_000):
-        heads = batch.select(_HEAD).to_pylist()
+        heads = batch.select(names).to_pylist()
         values = zip(*(batch.column(name).to_pylist() for name in wide), strict=True)
         for head, row in zip(heads, values, strict=True):
-            bits = head.pop("lines")
-            true = tuple(name for bit, name in enumerate(lines[head["model"]]) if bits >> bit & 1) if bits else ()
-            yield Scorecard(**head, lines=true, layout=place, values=row)
+            model = head["model"]
+            head["lines"] = _true(lines[model], head["lines"])
+            head["review"] = _true(place.review, head.get("review"))
+            head["needs"] = _true(place.needs, head.get("needs"))
+            head["unknown"] = _true(fields.get(model, ()), head.get("unknown"))
+            yield Scorecard(**head, layout=place, values=row)
+
+
+def _true(names: Sequence[str], bits: int | None) -> tuple[str, ...]:
+    return tuple(name for bit, name in enumerate(names) if bits >> bit & 1) if bits else ()

@@ -17,28 +17,36 @@ from typing import assert_never
 from sqlglot import exp
 
 from scoring import sql
-from scoring.cards import Layout, Section, layout, sections
+from scoring.cards import Layout, Section, fields_of, layout, sections
 from scoring.conditions import (
     AbsentRule,
     All,
     Combine,
-    Count,
+    Condition,
     CountMode,
     Dimension,
     EventExists,
+    EventMatch,
     EventRule,
     FadeMode,
     FitRule,
     Group,
+    LabelIn,
     Missing,
+    Not,
     Score,
+    ScoreAtLeast,
+    ScoreBelow,
     Span,
     Table,
     Unit,
+    alternatives,
 )
+from scoring.conditions import Any as AnyOf
 from scoring.conditions_sql import Conditions, among
 from scoring.events_sql import Counted, Fades, Keyed, Pass, Picked, Since, pick, union, window_of
 from scoring.fades import window_start
+from scoring.ignored_sql import Live, Sources
 from scoring.policy import Bands, Policy
 from scoring.tables import KNOWN_FROM, KNOWN_UNTIL, MICRO, events_schema, people_schema
 
@@ -53,8 +61,8 @@ _ALL = 10_000
 _FEW = 100
 """Up to so many people are named one by one in a query."""
 
-_MAX_LINES = 62
-"""Gate lines of a model: they are the bits of one 64-bit integer."""
+_MAX_BITS = 62
+"""Gate lines of a model, and whatever else is told by the bits of one 64-bit integer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,8 @@ class Compiled:
     query   one row a person: the columns of `scoring.cards.schema`
     detail  the same with columns between the steps, for `scoring.ledger`
     picks   one row a person, item and counted event: person_id, item, event_id, day, occurrences, micro (of one)
+    ignored one row a person, engagement dimension and ignored event: person_id, section (its place among
+            `scoring.cards.sections`), event_id, kind, day, at, line (its place in ``ignore``)
     fades   column of ``fades`` -> worth by age
     people, events   the columns the queries read
     """
@@ -72,6 +82,7 @@ class Compiled:
     query: exp.Select
     detail: exp.Select
     picks: exp.Query | None
+    ignored: exp.Query | None
     fades: Mapping[str, tuple[int, ...]]
     people: frozenset[str]
     events: frozenset[str]
@@ -102,8 +113,9 @@ class _Query:
         self.fades = Fades(on)
         self.layout = layout(policy, on)
         self.sections = sections(policy)
-        self.pass_ = Pass(on, self.fades)
-        self.keyed: dict[tuple[CountMode, str | None], Keyed] = {}
+        self.sources = Sources(on)
+        self.passes: dict[Live, Pass] = {}
+        self.keyed: dict[tuple[Live, CountMode, str | None], Keyed] = {}
         self.picked = Picked(on, self.fades)
         self.counted: list[Counted] = []
         self.person = Conditions(on=on, table=None)
@@ -116,19 +128,24 @@ class _Query:
 
     # what each item counts
 
+    def pass_(self, events: Live) -> Pass:
+        """The pass over these events that all dimensions which count them share."""
+        return self.passes.setdefault(events, Pass(f"a{len(self.passes)}", self.on, self.fades, events))
+
     def start(self, dimension: Dimension, window: Span | None) -> date:
         first = window_start(dimension.not_before, self.on)
         return first if window is None else max(first, window_start(window, self.on))
 
     def exists(self, dimension: Dimension) -> Callable[[EventExists], Expression]:
-        """Whether an event exists that is live under the dimension's ``not_before``."""
+        """Whether an event exists that is live in the dimension."""
+        pass_ = self.pass_(self.sources.of(dimension))
 
         def expression(node: EventExists) -> Expression:
             start = self.start(dimension, node.window)
             if node.at_least <= 1:
-                newest = self.pass_.newest(Since(node.match, self.start(dimension, None)))
+                newest = pass_.newest(Since(node.match, self.start(dimension, None)))
                 return exp.GTE(this=newest, expression=sql.day(start))
-            occurrences = self.pass_.occurrences(Since(node.match, start))
+            occurrences = pass_.occurrences(Since(node.match, start))
             return exp.GTE(this=occurrences, expression=sql.num(node.at_least))
 
         return expression
@@ -143,7 +160,8 @@ class _Query:
         if rule.when != All():
             tests.append(self.person.expression(rule.when))
         if rule.only_if is not None:
-            enough = self.pass_.occurrences(Since(rule.match, window_of(counted, rule.only_if, self.on)))
+            window = window_of(counted, rule.only_if, self.on)
+            enough = self.pass_(counted.events).occurrences(Since(rule.match, window))
             tests.append(exp.GTE(this=enough, expression=sql.num(rule.only_if.n)))
         if tests:
             occurrences = sql.case([(sql.both(test.copy() for test in tests), occurrences)])
@@ -152,7 +170,7 @@ class _Query:
 
     def _sum(self, counted: Counted) -> tuple[Expression, Expression]:
         """Counted occurrences and their worth, without conditions on the person; both NULL where there are none."""
-        rule, since = counted.rule, counted.since
+        rule, since, pass_ = counted.rule, counted.since, self.pass_(counted.events)
 
         def single(true: Expression, newest: Expression) -> tuple[Expression, Expression]:
             worth = self.fades.worth(rule.micro, rule.fade, newest, counted.start)
@@ -160,44 +178,45 @@ class _Query:
 
         match rule.count.mode:
             case CountMode.EVERY if rule.fade.mode is FadeMode.NONE:
-                occurrences = self.pass_.occurrences(since)
+                occurrences = pass_.occurrences(since)
                 return occurrences, exp.Mul(this=occurrences.copy(), expression=sql.num(rule.micro))
             case CountMode.EVERY if rule.fade.mode is FadeMode.EXPIRE:
-                occurrences = self.pass_.occurrences(since)
+                occurrences = pass_.occurrences(since)
                 expiry = max(counted.start, window_start(rule.fade.span, self.on))
-                fresh = sql.or_zero(self.pass_.occurrences(Since(rule.match, expiry)))
-                worth = exp.Mul(this=fresh, expression=sql.num(rule.micro))
+                fresh = sql.or_zero(pass_.occurrences(Since(rule.match, expiry)))
+                worth: Expression = exp.Mul(this=fresh, expression=sql.num(rule.micro))
                 return occurrences, sql.case([(sql.known(occurrences.copy()), worth)])
             case CountMode.EVERY:
-                return self.pass_.occurrences(since), self.pass_.worth(since, rule.micro, rule.fade)
+                return pass_.occurrences(since), pass_.worth(since, rule.micro, rule.fade)
             case CountMode.ONCE:
-                newest = self.pass_.newest(since)
+                newest = pass_.newest(since)
                 return single(sql.known(newest.copy()), newest)
             case CountMode.AT_LEAST:
-                within = self.pass_.occurrences(Since(rule.match, window_of(counted, rule.count, self.on)))
+                within = pass_.occurrences(Since(rule.match, window_of(counted, rule.count, self.on)))
                 enough = exp.GTE(this=within, expression=sql.num(rule.count.n))
-                return single(enough, self.pass_.newest(since))
+                return single(enough, pass_.newest(since))
             case CountMode.DISTINCT:
-                values, newest = self._keyed(rule.count).distinct(
+                values, newest = self._keyed(counted).distinct(
                     Since(rule.match, window_of(counted, rule.count, self.on))
                 )
                 return single(exp.GTE(this=values, expression=sql.num(rule.count.n)), newest)
             case CountMode.ONCE_PER_DAY | CountMode.ONCE_PER_WEEK | CountMode.ONCE_PER_MONTH | CountMode.ONCE_PER:
-                groups, worth = self._keyed(rule.count).once_per(since, rule.micro, rule.fade)
+                groups, worth = self._keyed(counted).once_per(since, rule.micro, rule.fade)
                 some = exp.GT(this=groups, expression=sql.num(0))
                 return sql.case([(some, groups.copy())]), worth
             case _:
                 assert_never(rule.count.mode)
 
-    def _keyed(self, count: Count) -> Keyed:
+    def _keyed(self, counted: Counted) -> Keyed:
+        count = counted.rule.count
         mode = CountMode.ONCE_PER if count.mode is CountMode.DISTINCT else count.mode
-        key = (mode, count.attribute)
+        key = (counted.events, mode, count.attribute)
         if key not in self.keyed:
-            self.keyed[key] = Keyed(f"k{len(self.keyed)}", count, self.on, self.fades)
+            self.keyed[key] = Keyed(f"k{len(self.keyed)}", count, self.on, self.fades, counted.events)
         return self.keyed[key]
 
     def absent_rule(self, rule: AbsentRule, dimension: Dimension) -> _Counts:
-        newest = self.pass_.newest(Since(rule.match, self.start(dimension, None)))
+        newest = self._newest(rule.match, dimension)
         last = sql.greatest(newest, sql.column("person.created_at"))
         silent = exp.LT(this=last, expression=sql.day(window_start(rule.span, self.on)))
         tests: list[Expression] = [silent]
@@ -207,6 +226,10 @@ class _Query:
         number = sql.case([(sql.both(tests), periods)])
         raw = exp.Mul(this=exp.Paren(this=number), expression=sql.num(rule.micro))
         return _Counts(occurrences=number.copy(), raw=raw, kept=raw.copy())
+
+    def _newest(self, match: EventMatch, dimension: Dimension) -> Expression:
+        """Day of the newest live event of a dimension, NULL for none."""
+        return self.pass_(self.sources.of(dimension)).newest(Since(match, self.start(dimension, None)))
 
     def _periods(self, last: Expression, span: Span) -> Expression:
         """How many whole spans have passed since ``last``, a date before today."""
@@ -245,6 +268,7 @@ class _Query:
                 counted = Counted(
                     index=index,
                     rule=item,
+                    events=self.sources.of(dimension),
                     start=self.start(dimension, item.window),
                     group=group_index,
                     shared_max=group.max if group.newest_first else None,
@@ -261,6 +285,15 @@ class _Query:
         lines = [(self.person.expression(line.test), sql.num(line.micro)) for line in table.lines]
         missing = self.person.expression(Missing(table.field))
         return sql.case([(missing, sql.num(table.unknown)), *lines], sql.num(table.otherwise))
+
+    def ignored(self) -> list[exp.Select]:
+        """What the dimensions ignore, each with the place of its section."""
+        found = []
+        for number, section in enumerate(self.sections):
+            if section.dimension.ignore:
+                rows = self.sources.of(section.dimension).account(section.dimension)
+                found.append(rows.select(sql.named(sql.num(number), "section"), copy=False))
+        return found
 
     # the steps
 
@@ -305,8 +338,8 @@ class _Query:
     def _base(self, asked: Collection[str]) -> exp.Select:
         """People with their model and what their events come to: the columns of these names."""
         parts: list[tuple[str, exp.Select]] = []
-        if (aggregates := self.pass_.query()) is not None:
-            parts.append(("a", aggregates))
+        aggregates = ((pass_.name, pass_.query()) for pass_ in self.passes.values())
+        parts += [(name, query) for name, query in aggregates if query is not None]
         parts += [(keyed.name, keyed.query()) for keyed in self.keyed.values()]
         if (picked := self.picked.query()) is not None:
             parts.append(("k", picked))
@@ -396,7 +429,15 @@ class _Query:
 
     def _summed(self) -> list[_Column]:
         return [
-            (f"sum#{number}", sql.total(sql.column(f"g#{index}") for of, index, _ in self.groups if of is section))
+            (
+                f"sum#{number}",
+                sql.total(
+                    [
+                        *([sql.num(section.dimension.start)] if section.dimension.start else []),
+                        *(sql.column(f"g#{index}") for of, index, _ in self.groups if of is section),
+                    ]
+                ),
+            )
             for number, section in enumerate(self.sections)
         ]
 
@@ -434,6 +475,8 @@ class _Query:
 
         def total(index: int) -> Expression:
             grade = self.policy.models[index].grade
+            if self.policy.models[index].fit.thirds:  # a step is no number that anything could be added to
+                return value(Score.ENGAGEMENT)(index)
             shares = zip((Score.FIT, Score.ENGAGEMENT), grade.total_weights, strict=True)
             parts = [
                 v if share == _ALL else sql.rounded_share(v, share)
@@ -483,33 +526,66 @@ class _Query:
         return [("grade#", self._by_model(grade))]
 
     def _gates(self) -> list[_Column]:
-        points = {score: sql.column(str(score)) for score in (Score.FIT, Score.ENGAGEMENT, Score.TOTAL)}
+        def suppressed(index: int) -> Expression:
+            engagement = self.policy.models[index].engagement
+            person = Conditions(on=self.on, table=None, event_exists=self.exists(engagement))
+            named = [(person.expression(line.test), sql.text(line.name)) for line in self.policy.suppress]
+            return sql.case(named, sql.cast(exp.null(), "TEXT"))
 
-        def lines(index: int) -> Expression:
-            model = self.policy.models[index]
-            if len(model.become_when) > _MAX_LINES:
-                raise ValueError(f"model {model.name}: become_when has more than {_MAX_LINES} lines")
-            conditions = Conditions(
-                on=self.on,
-                table=None,
-                event_exists=self.exists(model.engagement),
-                points=points,
-                labels={s: sql.column(f"{s}#label") for s in self._bands(index)} | {Score.GRADE: sql.column("grade#")},
-            )
-            return sql.total(
-                sql.case([(conditions.expression(line.test), sql.num(1 << bit))], sql.num(0))
-                for bit, line in enumerate(model.become_when)
-            )
+        def hand_raise(index: int) -> Expression:
+            return self._newest(self.policy.hand_raise, self.policy.models[index].engagement)
 
-        default = self.policy.models[-1].engagement
-        person = Conditions(on=self.on, table=None, event_exists=self.exists(default))
-        suppress = [(person.expression(line.test), sql.text(line.name)) for line in self.policy.suppress]
-        hand_raise = self.pass_.newest(Since(self.policy.hand_raise, self.start(default, None)))
         return [
-            ("suppressed#", sql.case(suppress, sql.cast(exp.null(), "TEXT"))),
-            ("lines#", self._by_model(lines)),
-            ("hand_raise#", hand_raise),
+            ("suppressed#", self._by_model(suppressed)),
+            ("hand_raise#", self._by_model(hand_raise)),
+            ("lines#", self._bits("become_when has", self._lines)),
+            ("reach#", self._bits("become_when has conditions for", self._alternatives)),
+            ("review#", self._bits("review has", self._reviewed)),
+            ("needs#", self._bits("needs has", lambda _: [Missing(field) for field in self.policy.needs])),
+            ("unknown#", self._bits("fit has tables for", self._unknown)),
+            ("drop#", self._by_model(self._dropped)),
         ]
+
+    def _bits(self, what: str, tests: Callable[[int], Sequence[Condition]]) -> Expression:
+        """Which of a model's conditions are true, as bits: the first is 1."""
+
+        def bits(index: int) -> Expression:
+            asked, known = tests(index), self._gate(index)
+            if len(asked) > _MAX_BITS:
+                raise ValueError(f"model {self.policy.models[index].name}: {what} more than {_MAX_BITS} lines")
+            return sql.total(
+                sql.case([(known.expression(test), sql.num(1 << bit))], sql.num(0)) for bit, test in enumerate(asked)
+            )
+
+        return self._by_model(bits)
+
+    def _gate(self, index: int) -> Conditions:
+        """Conditions on facts, events, scores and labels of a model's people."""
+        return Conditions(
+            on=self.on,
+            table=None,
+            event_exists=self.exists(self.policy.models[index].engagement),
+            points={score: sql.column(str(score)) for score in (Score.FIT, Score.ENGAGEMENT, Score.TOTAL)},
+            labels={s: sql.column(f"{s}#label") for s in self._bands(index)} | {Score.GRADE: sql.column("grade#")},
+        )
+
+    def _lines(self, index: int) -> list[Condition]:
+        return [line.test for line in self.policy.models[index].become_when]
+
+    def _alternatives(self, index: int) -> list[Condition]:
+        """What of each alternative of a gate line is not about scores."""
+        return [_but_scores(one) for test in self._lines(index) for one in alternatives(test)]
+
+    def _reviewed(self, index: int) -> list[Condition]:
+        return [line.test for line in self.policy.review.lines] if self.policy.review is not None else []
+
+    def _unknown(self, index: int) -> list[Condition]:
+        return [Missing(field) for field in fields_of(self.policy.models[index].fit)]
+
+    def _dropped(self, index: int) -> Expression:
+        if self.policy.stay is None:
+            return sql.truth(False)
+        return sql.or_false(self._gate(index).expression(self.policy.stay.drop_when))
 
     def _by_model(self, expression: Callable[[int], Expression]) -> Expression:
         """The expression of the person's model."""
@@ -532,6 +608,7 @@ class _Query:
             ("known_groups", sql.column("known_groups")),
             ("unknown_groups", sql.column("unknown_groups")),
             ("hand_raise", sql.column("hand_raise#")),
+            *((name, sql.column(f"{name}#")) for name in ("review", "needs", "unknown", "reach", "drop")),
         ]
         index = group_index = 0
         for number, (section, place) in enumerate(zip(self.sections, self.layout.dimensions, strict=True)):
@@ -549,6 +626,21 @@ class _Query:
                     index += 1
                 group_index += 1
         return columns
+
+
+def _but_scores(condition: Condition) -> Condition:
+    """The condition with all that it says about scores and grades taken as true."""
+    match condition:
+        case All(of=conditions):
+            return All(tuple(_but_scores(one) for one in conditions))
+        case AnyOf(of=conditions):
+            return AnyOf(tuple(_but_scores(one) for one in conditions))
+        case Not(of=inner):
+            return condition if _but_scores(inner) == inner else All()
+        case ScoreAtLeast() | ScoreBelow() | LabelIn():
+            return All()
+        case _:
+            return condition
 
 
 def _asked(values: Iterable[Expression]) -> set[str]:
@@ -575,20 +667,32 @@ def compile_policy(policy: Policy, day: date) -> Compiled:
     Raises ValueError for a condition that stands where it cannot be computed (the loader does not let one pass).
     """
     query = _Query(policy, day)
-    cards, detail = query.query()
-    picks = (
-        union(pick(counted, day, query.fades, whole_order=True) for counted in query.counted) if query.counted else None
-    )
-    used = {column.name for tree in (cards, picks) if tree is not None for column in tree.find_all(exp.Column)}
+    cards, detail = (query.sources.within(one) for one in query.query())
+    picks = _joined(pick(counted, day, query.fades, whole_order=True) for counted in query.counted)
+    if picks is not None:
+        picks = query.sources.within(picks)
+    ignored = _joined(query.ignored())
+    names = _names(one for one in (cards, picks, ignored) if one is not None)
     return Compiled(
         layout=query.layout,
         query=cards,
         detail=detail,
         picks=picks,
+        ignored=ignored,
         fades=query.fades.tables(),
-        people=frozenset(used & {*people_schema(policy.custom).names, "person_id", "seq"}),
-        events=frozenset(used & set(events_schema().names)),
+        people=names & set(people_schema(policy.custom).names),
+        events=names & set(events_schema().names),
     )
+
+
+def _joined(selects: Iterable[exp.Select]) -> exp.Query | None:
+    parts = list(selects)
+    return union(parts) if parts else None
+
+
+def _names(queries: Iterable[exp.Query]) -> frozenset[str]:
+    """Every column that is read."""
+    return frozenset(column.name for query in queries for column in query.find_all(exp.Column))
 
 
 def newest(

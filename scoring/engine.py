@@ -131,8 +131,9 @@ class DuckDbEngine:
         ready = self._prepare(policy, day)
         _Tables(self._connection).fill(ready, bucket, frozenset(person_ids))
         picks = self._connection.sql(ready.picks).to_arrow_table().to_pylist() if ready.picks is not None else []
+        ignored = self._connection.sql(ready.ignored).to_arrow_table().to_pylist() if ready.ignored is not None else []
         rows = self._connection.sql(ready.detail).to_arrow_table().to_pylist()
-        return ledgers_of(policy, day, ready.compiled.layout, rows, picks)
+        return ledgers_of(policy, day, ready.compiled.layout, rows, picks, ignored)
 
     def _prepare(self, policy: Policy, day: date) -> _Ready:
         """The queries as texts, kept for the next bucket."""
@@ -145,6 +146,7 @@ class DuckDbEngine:
                 query=compiled.query.sql("duckdb"),
                 detail=compiled.detail.sql("duckdb"),
                 picks=compiled.picks.sql("duckdb") if compiled.picks is not None else None,
+                ignored=compiled.ignored.sql("duckdb") if compiled.ignored is not None else None,
             )
         return self._ready
 
@@ -159,6 +161,7 @@ class _Ready:
     query: str
     detail: str
     picks: str | None
+    ignored: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,15 +250,28 @@ def refuse_lacking(file: Path, lacking: Collection[str]) -> None:
 
 
 def ledgers_of(
-    policy: Policy, day: date, layout: Layout, rows: Iterable[Mapping[str, Any]], picks: Iterable[Mapping[str, Any]]
+    policy: Policy,
+    day: date,
+    layout: Layout,
+    rows: Iterable[Mapping[str, Any]],
+    picks: Iterable[Mapping[str, Any]],
+    ignored: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Ledger]:
-    """The ledgers of the people of ``rows``: the answers to `Compiled.detail` and `Compiled.picks`, in any order."""
+    """The ledgers of the people of ``rows``: the answers to `Compiled`'s queries of these names, in any order."""
     chosen: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
-    for pick in picks:
+    for pick in _newest_first(picks):
         chosen.setdefault(pick["person_id"], {}).setdefault(pick["item"], []).append(pick)
-    for items in chosen.values():
-        for of_item in items.values():
-            of_item.sort(key=lambda pick: pick["event_id"])
-            of_item.sort(key=lambda pick: (pick["day"], pick["at"]), reverse=True)
+    left_out: dict[str, list[Mapping[str, Any]]] = {}
+    for event in _newest_first(ignored):
+        left_out.setdefault(event["person_id"], []).append(event)
     parts = sections(policy)
-    return {row["person_id"]: build(policy, day, layout, parts, row, chosen.get(row["person_id"], {})) for row in rows}
+    return {
+        person: build(policy, day, layout, parts, row, chosen.get(person, {}), left_out.get(person, ()))
+        for row in rows
+        for person in (row["person_id"],)
+    }
+
+
+def _newest_first(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    by_id = sorted(events, key=lambda event: event["event_id"])
+    return sorted(by_id, key=lambda event: (event["day"], event["at"]), reverse=True)

@@ -9,7 +9,7 @@ How a query gets at an event rule's points depends on how the rule counts:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import assert_never
@@ -28,6 +28,7 @@ from scoring.conditions import (
 )
 from scoring.conditions_sql import Conditions, among, between, kinds_of_match, matches
 from scoring.fades import micro_by_age, window_start
+from scoring.ignored_sql import Live
 
 __all__ = ["Counted", "Fades", "Keyed", "Pass", "Picked", "Since", "pick", "union", "window_of"]
 
@@ -82,9 +83,11 @@ class Since:
 class Pass:
     """One pass over the events: flags of the matches, then aggregates by person."""
 
-    def __init__(self, on: date, fades: Fades) -> None:
+    def __init__(self, name: str, on: date, fades: Fades, events: Live) -> None:
+        self.name = name
         self._on = on
         self._fades = fades
+        self._live = events
         self._flags: dict[EventMatch, str] = {}
         self._aggregates: dict[tuple[object, ...], Callable[[], Expression]] = {}
         self._wanted: dict[Since, None] = {}
@@ -116,7 +119,10 @@ class Pass:
         """The column of an aggregate; it is written when it is known what else the pass looks at."""
         self._aggregates.setdefault(key, expression)
         self._wanted[events] = None
-        return sql.column(f"a{list(self._aggregates).index(key)}")
+        return sql.column(self._named(list(self._aggregates).index(key)))
+
+    def _named(self, aggregate: int) -> str:
+        return f"{self.name}_{aggregate}"
 
     def _where(self, events: Since, value: Expression) -> Expression:
         """``value`` of the events meant. What the pass as a whole looks for is not asked again of every event."""
@@ -130,9 +136,12 @@ class Pass:
     def query(self) -> exp.Select | None:
         if not self._aggregates:
             return None
-        aggregates = [(f"a{index}", expression()) for index, expression in enumerate(self._aggregates.values())]
+        aggregates = [
+            (f"{self.name}_{index}", expression()) for index, expression in enumerate(self._aggregates.values())
+        ]
         flags = [(flag, matches(match, self._on)) for match, flag in self._flags.items()]
-        hits = live(self._wanted, self._on, [("person_id", None), ("day", None), ("count", count_column()), *flags])
+        columns = [("person_id", None), ("day", None), ("count", count_column()), *flags]
+        hits = live(self._wanted, self._live, columns)
         return (
             sql.select([("person_id", sql.column("person_id", "h")), *aggregates])
             .from_(hits.subquery("h", copy=False), copy=False)
@@ -145,14 +154,14 @@ def count_column() -> Expression:
     return sql.cast(sql.column("count", "e"), "BIGINT")
 
 
-def live(events: Iterable[Since], on: date, columns: Iterable[tuple[str, Expression | None]]) -> exp.Select:
+def live(wanted: Collection[Since], events: Live, columns: Iterable[tuple[str, Expression | None]]) -> exp.Select:
     """Events dated in any of the windows, of any of the kinds, not deleted. None: the column of that name."""
-    wanted = list(events)
+    kinds = kinds_of(wanted)
     return (
         sql.select((name, value or sql.column(name, "e")) for name, value in columns)
-        .from_(sql.table("events", "e"), copy=False)
-        .where(between(sql.column("day", "e"), first_day(wanted), on), copy=False)
-        .where(among(sql.column("kind", "e"), sorted(kinds_of(wanted))), copy=False)
+        .from_(events.of(kinds), copy=False)
+        .where(between(sql.column("day", "e"), first_day(wanted), events.on), copy=False)
+        .where(among(sql.column("kind", "e"), sorted(kinds)), copy=False)
         .where(exp.Not(this=sql.column("deleted", "e")), copy=False)
     )
 
@@ -193,11 +202,12 @@ def key_column(count: Count, on: date, table: str) -> Expression:
 class Keyed:
     """One grouping by (person, key), shared by all rules with that key."""
 
-    def __init__(self, name: str, count: Count, on: date, fades: Fades) -> None:
+    def __init__(self, name: str, count: Count, on: date, fades: Fades, events: Live) -> None:
         self.name = name
         self._count = count
         self._on = on
         self._fades = fades
+        self._live = events
         self._newest: dict[Since, str] = {}
         self._sums: dict[str, Expression] = {}
 
@@ -235,7 +245,7 @@ class Keyed:
     def query(self) -> exp.Select:
         newest = [(name, exp.Max(this=self._where(events))) for events, name in self._newest.items()]
         key = key_column(self._count, self._on, "e")
-        grouped = live(self._newest, self._on, [("person_id", None), ("key", key), *newest]).group_by(
+        grouped = live(self._newest, self._live, [("person_id", None), ("key", key), *newest]).group_by(
             sql.column("person_id", "e"), key.copy(), copy=False
         )
         if len(self._newest) == 1:
@@ -258,6 +268,7 @@ class Counted:
 
     index: int
     rule: EventRule
+    events: Live
     start: date
     group: int
     shared_max: int | None
@@ -362,7 +373,7 @@ def _candidates(counted: Counted, on: date, names: Sequence[str]) -> exp.Select:
     columns = [*((name, None) for name in names), ("count", count_column())]
     if keyed:
         columns.append(("key", key_column(rule.count, on, "e")))
-    events = live([counted.since], on, columns).where(matches(rule.match, on), copy=False)
+    events = live([counted.since], counted.events, columns).where(matches(rule.match, on), copy=False)
     if rule.when == All():
         return events
     return events.join(

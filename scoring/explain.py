@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from scoring.cards import GroupPoints, Scorecard
-from scoring.conditions import Score
+from scoring.conditions import LADDER, Score
 from scoring.episodes import MEANINGS, Decision
-from scoring.ledger import Ledger, LedgerDimension, LedgerEvent, LedgerGroup, LedgerRule
+from scoring.ledger import Ledger, LedgerDimension, LedgerEvent, LedgerGroup, LedgerIgnored, LedgerRule
 from scoring.tables import MICRO
 
 __all__ = ["as_ledger", "explain", "points"]
@@ -36,7 +36,8 @@ def explain(of: Ledger | Scorecard, decision: Decision | None = None) -> list[st
         f"Person {ledger.person_id} on {ledger.day} under policy version {ledger.version}, model {ledger.model}",
         *_dimension(ledger.fit),
         *_dimension(ledger.engagement),
-        f"Total: {_shown(ledger.total, ledger.total_micro)}",
+        *_ignored(ledger),
+        *([f"Total: {_shown(ledger.total, ledger.total_micro)}"] if ledger.fit.step is None else []),
         *([f"Grade: {ledger.grade}"] if ledger.grade else []),
         f"Suppressed: {ledger.suppressed}" if ledger.suppressed is not None else "Suppressed: no",
         *(f"Gate line {name}: {'true' if true else 'false'}" for name, true in ledger.lines.items()),
@@ -62,7 +63,10 @@ def _shown(whole: int, micro: int) -> str:
 
 
 def _dimension(part: LedgerDimension) -> Iterator[str]:
-    yield f"{part.score.value.capitalize()}: {_shown(part.points, part.micro)}"
+    if part.step is None:
+        yield f"{part.score.value.capitalize()}: {_shown(part.points, part.micro)}"
+    else:
+        yield f"{part.score.value.capitalize()}: {part.step}, in thirds of a letter from {LADDER[part.start // MICRO]}"
     for group in part.groups:
         yield from _group(group)
     yield from _losses(part.lost, "  ")
@@ -93,9 +97,27 @@ def _rule(rule: LedgerRule) -> Iterator[str]:
 
 
 def _event(event: LedgerEvent) -> str:
-    ago = "today" if event.age == 0 else f"{event.age} {'day' if event.age == 1 else 'days'} ago"
     each = f", {event.occurrences} times {points(event.micro // event.occurrences)}" if event.occurrences > 1 else ""
-    return f"{event.day} ({ago}{each}): {points(event.micro, signed=True)}  {event.event_id}"
+    return f"{event.day} ({_ago(event.age)}{each}): {points(event.micro, signed=True)}  {event.event_id}"
+
+
+def _ago(age: int) -> str:
+    return "today" if age == 0 else f"{age} {'day' if age == 1 else 'days'} ago"
+
+
+def _ignored(ledger: Ledger) -> Iterator[str]:
+    """What counted for nothing, by the line that says so, in the order of the newest."""
+    names: dict[str, list[LedgerIgnored]] = {}
+    for event in ledger.ignored:
+        names.setdefault(event.name, []).append(event)
+    if names:
+        yield f"Ignored: {len(ledger.ignored)} {'event' if len(ledger.ignored) == 1 else 'events'}"
+    for name, events in names.items():
+        yield f"  {name}: {len(events)}"
+        for event in events[:_EVENTS_SHOWN]:
+            yield f"    {event.day} ({_ago(event.age)}): {event.kind}  {event.event_id}"
+        if len(events) > _EVENTS_SHOWN:
+            yield f"    {len(events) - _EVENTS_SHOWN} older events"
 
 
 def _losses(lost: Mapping[str, int], indent: str) -> Iterator[str]:
@@ -138,6 +160,8 @@ def _part(card: Scorecard, score: Score, whole: int) -> LedgerDimension:
     part = card.points(score)
     return LedgerDimension(
         score=score,
+        start=part.start,
+        step=LADDER[whole] if card.layout.dimension(score, card.model).thirds else None,
         groups=tuple(_of_points(group) for group in part.groups),
         lost={"caps": part.loss} if part.loss else {},
         micro=part.micro,

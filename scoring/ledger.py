@@ -12,10 +12,10 @@ from fractions import Fraction
 from typing import Any
 
 from scoring.cards import DimensionLayout, Layout, Section
-from scoring.conditions import AbsentRule, Combine, EventRule, FitRule, Group, Score, Table
+from scoring.conditions import LADDER, AbsentRule, Combine, EventRule, FitRule, Group, Score, Table
 from scoring.policy import Policy
 
-__all__ = ["Ledger", "LedgerDimension", "LedgerEvent", "LedgerGroup", "LedgerRule", "build"]
+__all__ = ["Ledger", "LedgerDimension", "LedgerEvent", "LedgerGroup", "LedgerIgnored", "LedgerRule", "build"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +65,26 @@ class LedgerGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerIgnored:
+    """An event that counted for nothing: ``name`` is the first line of ``ignore`` that says so. ``age`` in days."""
+
+    event_id: str
+    kind: str
+    day: str
+    age: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerDimension:
-    """``micro`` = the sum of the groups - all of ``lost`` (``max``, ``floor``); ``points`` = that, rounded."""
+    """``micro`` = ``start`` + the sum of the groups - all of ``lost`` (``max``, ``floor``); ``points``: rounded.
+
+    In thirds all of them are thirds of a letter from F up, and ``step`` is what they come to: ``B+``. Else it is None.
+    """
 
     score: Score
+    start: int
+    step: str | None
     groups: tuple[LedgerGroup, ...]
     lost: Mapping[str, int]
     micro: int
@@ -90,6 +106,7 @@ class Ledger:
     total_micro: int
     total: int
     lines: Mapping[str, bool]
+    ignored: tuple[LedgerIgnored, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, texts and integers."""
@@ -103,16 +120,21 @@ def build(
     sections: Sequence[Section],
     row: Mapping[str, Any],
     picks: Mapping[int, Sequence[Mapping[str, Any]]],
+    ignored: Sequence[Mapping[str, Any]] = (),
 ) -> Ledger:
-    """A ledger from a row of `scoring.compile.Compiled.detail` and the person's rows of ``picks`` by item."""
+    """A ledger from a row of `scoring.compile.Compiled.detail`, and the person's rows of ``picks`` (by item) and of
+    ``ignored``."""
     model = layout.models.index(row["model"])
     lines = layout.lines[model]
     rows = _Rows(row=row, picks=picks, day=day)
     parts: dict[Score, LedgerDimension] = {}
+    left_out: tuple[LedgerIgnored, ...] = ()
     item = group = 0
     for number, (section, place) in enumerate(zip(sections, layout.dimensions, strict=True)):
         if model in section.models:
             parts[section.score] = rows.dimension(number, section, place, group, item)
+            names = [line.name for line in section.dimension.ignore]
+            left_out += tuple(_ignored(one, names, day) for one in ignored if one["section"] == number)
         group += len(place.groups)
         item += sum(len(g.items) for g in place.groups)
     return Ledger(
@@ -127,6 +149,17 @@ def build(
         total_micro=row["total_micro"],
         total=row["total"],
         lines={name: bool(row["lines"] >> bit & 1) for bit, name in enumerate(lines)},
+        ignored=left_out,
+    )
+
+
+def _ignored(row: Mapping[str, Any], names: Sequence[str], day: date) -> LedgerIgnored:
+    return LedgerIgnored(
+        event_id=row["event_id"],
+        kind=row["kind"],
+        day=row["day"].isoformat(),
+        age=(day - row["day"]).days,
+        name=names[row["line"]],
     )
 
 
@@ -147,12 +180,15 @@ class _Rows:
             groups.append(self._group(index, one, item))
             item += len(one.items)
         summed, most, exact = (self._value(step, number) for step in ("sum", "most", "d"))
+        points = self.row[section.score]
         return LedgerDimension(
             score=section.score,
+            start=place.start,
+            step=LADDER[points] if place.thirds else None,
             groups=tuple(groups),
             lost=_losses({"max": summed - most, "floor": most - exact}),
             micro=exact,
-            points=self.row[section.score],
+            points=points,
         )
 
     def _group(self, number: int, group: Group, first: int) -> LedgerGroup:

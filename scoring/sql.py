@@ -29,6 +29,7 @@ __all__ = [
     "least",
     "named",
     "num",
+    "or_false",
     "or_zero",
     "over",
     "rounded_share",
@@ -135,6 +136,10 @@ def clamp(value: exp.Expression, low: int | None, high: int | None) -> exp.Expre
 
 def or_zero(value: exp.Expression) -> exp.Expression:
     return exp.Coalesce(this=value, expressions=[num(0)])
+
+
+def or_false(test: exp.Expression) -> exp.Expression:
+    return exp.Coalesce(this=test, expressions=[truth(False)])
 
 
 def total(values: Iterable[exp.Expression]) -> exp.Expression:
