@@ -248,8 +248,8 @@ class _Spark:
             yield self
         except self._breaks as error:
             raise EngineFailed(
-                f"engine: spark: Spark broke while it scored ({_cause(error, self._log)}); of this part nothing was stored. "
-                "Run again, with more engine.spark.memory if it ran out of it, or with engine: duckdb"
+                f"engine: spark: Spark broke while it scored ({_cause(error, self._log)}); of this part nothing was "
+                "stored. Run again, with more engine.spark.memory if it ran out of it, or with engine: duckdb"
             ) from error
 
     def answer(self, query: str) -> pa.Table:

@@ -12,14 +12,16 @@ from sqlalchemy import func, select
 from connectors.errors import ConnectorError, RunCannotContinue
 from connectors.port import Connector
 from connectors.records import AccountInfo, Crm, Owner, OwnerKind, StreamKind, Window
-from sync.assign import OwnerDirectory
+from scoring.engine import EngineFailed
+from scoring.engine_spark import SparkEngine
+from sync.owners import OwnerDirectory
 from sync.run import Parts, exit_code
 from sync.schedule import Cron, next_slots
 from sync.settings import OwnerAuthority, Settings
 from sync.setup import unusable_fields, wanted_fields
 from sync.store import accounts, schema
 
-__all__ = ["Finding", "check_online", "check_schedules"]
+__all__ = ["Finding", "check_engine", "check_online", "check_schedules"]
 
 CHANGING_HOURS = range(1, 4)
 """Local hours that are skipped or repeated where clocks change."""
@@ -62,6 +64,18 @@ def _falls_into_a_clock_change(times: list[datetime], zone: ZoneInfo) -> bool:
     year = times[0].year
     offsets = {datetime(year, month, 1, tzinfo=zone).utcoffset() for month in (1, 7)}
     return len(offsets) > 1 and any(t.astimezone(zone).hour in CHANGING_HOURS for t in times)
+
+
+def check_engine(settings: Settings) -> list[Finding]:
+    """Whether Spark starts, which only starting it can tell. DuckDB is always there."""
+    if settings.spark is None:
+        return []
+    try:
+        with SparkEngine(master=settings.spark.master, memory=settings.spark.memory) as engine:
+            return [Finding(where="engine", message=f"{engine.start()}: starts")]
+    except EngineFailed as error:
+        message = str(error).removeprefix("engine: ")
+        return [Finding(where="engine", message=message, error=True, exit_code=3)]
 
 
 def check_online(parts: Parts) -> list[Finding]:

@@ -149,6 +149,7 @@ def _clear_errors(as_json: bool) -> Iterator[None]:
     """Every error that has a known cause ends as one sentence and an exit code, never as a traceback."""
     from connectors.errors import ConnectorError
     from scoring.document import PolicyInvalid
+    from scoring.engine import EngineFailed
     from sync.run import exit_code
     from sync.store.db import StoreError
 
@@ -164,6 +165,8 @@ def _clear_errors(as_json: bool) -> Iterator[None]:
         raise typer.Exit(CONFIG) from None
     except StoreError as error:
         raise _fail(str(error), CONFIG, as_json) from None
+    except EngineFailed as error:
+        raise _fail(str(error), ERROR, as_json) from None
     except ConnectorError as error:
         raise _fail(str(error), exit_code(error), as_json) from None
 
@@ -322,12 +325,12 @@ def check(
     log: Log = LogLevel.WARNING,
 ) -> None:
     """Read the four files as a run would, and with --online prove the connections. Changes nothing."""
-    from sync.check import check_online, check_schedules
+    from sync.check import check_engine, check_online, check_schedules
     from sync.compose import load, open_parts
 
     with _clear_errors(as_json):
         loaded = load(config, online=online)
-        found = check_schedules(loaded.settings, now=datetime.now(UTC))
+        found = check_schedules(loaded.settings, now=datetime.now(UTC)) + check_engine(loaded.settings)
         if online:
             with open_parts(loaded, level=log, fresh=True) as opened:
                 found += check_online(opened.parts)

@@ -22,6 +22,7 @@ from connectors.records import Crm, FieldSchema
 from connectors.retry import Patience
 from scoring.document import PolicyInvalid, Problem, Source
 from scoring.engine import DuckDbEngine
+from scoring.engine_spark import SparkEngine
 from scoring.load import load_policy
 from scoring.policy import Policy
 from sync import log, mapping
@@ -533,13 +534,15 @@ def open_parts(
 
         connect(loaded)
         open_things.callback(_close, connectors)
+        engine = _engine(loaded.settings)
+        open_things.callback(engine.close)
         parts = Parts(
             settings=loaded.settings,
             policy=loaded.policy,
             fields=loaded.fields,
             store=store,
             connectors=connectors,
-            engine=open_things.enter_context(DuckDbEngine()),
+            engine=engine,
             now=_now,
             sleep=sleep,
             new_id=_new_id,
@@ -579,6 +582,13 @@ def look_at_store(
 def _close(connectors: dict[Crm, Connector]) -> None:
     while connectors:
         connectors.popitem()[1].close()
+
+
+def _engine(settings: Settings) -> DuckDbEngine | SparkEngine:
+    """What scores. Spark is started by the first question only: most commands ask none."""
+    if settings.spark is None:
+        return DuckDbEngine()
+    return SparkEngine(master=settings.spark.master, memory=settings.spark.memory)
 
 
 def _now() -> datetime:

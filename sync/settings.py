@@ -38,6 +38,7 @@ __all__ = [
     "PullSettings",
     "SalesforceConnection",
     "Settings",
+    "Spark",
     "StageName",
     "load_settings",
 ]
@@ -104,6 +105,14 @@ class PullSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spark:
+    """What scores instead of DuckDB: see `scoring.engine_spark.SparkEngine`."""
+
+    master: str = "local[*]"
+    memory: str = "2g"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """What to do when. A job without a schedule runs when asked."""
 
@@ -125,7 +134,11 @@ class Guard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The whole file. ``secrets`` are the resolved values, for the log's redactor; ``store`` may hold a password."""
+    """The whole file.
+
+    spark    None: DuckDB scores
+    secrets  the resolved values, for the log's redactor; ``store`` may hold a password
+    """
 
     store: str = field(repr=False)
     hubspot: HubSpotConnection | None
@@ -135,6 +148,7 @@ class Settings:
     jobs: Mapping[str, Job]
     readback_after: timedelta
     guard: Guard | None
+    spark: Spark | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
@@ -149,6 +163,11 @@ class Settings:
 REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}:]+)(?P<has_default>:-(?P<default>[^}]*))?\}")
 OPENED = re.compile(r"\$\{")
 LITERAL_TOKEN = re.compile(r"pat-|00D[A-Za-z0-9]{9}")
+
+MASTER = re.compile(r"local(\[(\*|[1-9][0-9]*)\])?|yarn|(spark|k8s)://[^\s]+")
+MEMORY = re.compile(r"([1-9][0-9]*)([mg])")
+LEAST_MEMORY = 512
+"""MB; with less Spark does not start."""
 
 KEYS = ("store", "engine", "connections", "owner_authority", "pull", "jobs", "recovery", "guard")
 LATER = ("workspace", "console", "alerts")
@@ -196,8 +215,6 @@ class _Reader:
     def settings(self, root: Node) -> Settings:
         found = root.fields(*KEYS, required=("connections",), later=LATER)
         hubspot, salesforce = self._connections(found.get("connections"))
-        if (engine := found.get("engine")) is not None:
-            _engine(engine)
         pull = _clocks(found.get("pull"), settle=timedelta(0), overlap=timedelta(minutes=15))
         recovery = _clocks(found.get("recovery"), readback_after=timedelta(seconds=90))
         authority = OwnerAuthority.BOTH
@@ -215,6 +232,7 @@ class _Reader:
             jobs=_jobs(found["jobs"]) if "jobs" in found else DEFAULT_JOBS,
             readback_after=recovery["readback_after"],
             guard=_guard(found.get("guard")),
+            spark=_spark(found["engine"]) if "engine" in found else None,
             secrets=frozenset(self._secrets),
         )
 
@@ -346,11 +364,33 @@ class _Reader:
             node.warn(message)
 
 
-def _engine(node: Node) -> None:
-    if node.get("spark") is not None or node.value == "spark":
-        node.error("'spark' is not supported by this version yet")
-    else:
-        node.choice(("duckdb",), "engine")
+def _spark(node: Node) -> Spark | None:
+    """``duckdb``, ``spark``, or ``{spark: MASTER}``, or ``{spark: {master, memory}}``."""
+    if node.kind is not Kind.MAPPING:
+        return Spark() if node.choice(("duckdb", "spark"), "engine") == "spark" else None
+    found = node.fields("spark", required=("spark",), what="engine")
+    if (spark := found.get("spark")) is None:
+        return None
+    if spark.kind is not Kind.MAPPING:
+        return Spark(master=spark.read(_master, Spark.master))
+    of = spark.fields("master", "memory")
+    return Spark(
+        master=of["master"].read(_master, Spark.master) if "master" in of else Spark.master,
+        memory=of["memory"].read(_memory, Spark.memory) if "memory" in of else Spark.memory,
+    )
+
+
+def _master(text: str) -> str:
+    if not MASTER.fullmatch(text):
+        raise Unreadable(f"'{text}' is no place where Spark runs: local[2], local[*], spark://host:7077, k8s://…, yarn")
+    return text
+
+
+def _memory(text: str) -> str:
+    amount = MEMORY.fullmatch(text)
+    if amount is None or int(amount[1]) * (1024 if amount[2] == "g" else 1) < LEAST_MEMORY:
+        raise Unreadable(f"'{text}' is no memory for Spark: at least {LEAST_MEMORY}m, as in 2g")
+    return text
 
 
 def _clocks(node: Node | None, **defaults: timedelta) -> dict[str, timedelta]:

@@ -19,7 +19,7 @@ from scoring.policy import Result
 from scoring.qualify import Status
 from sync import cli, settings, worker
 from sync.compose import load
-from sync.settings import Guard, HubSpotConnection, PullSettings, SalesforceConnection
+from sync.settings import Guard, HubSpotConnection, PullSettings, SalesforceConnection, Spark
 from sync.store.runs import RunState
 
 ROOT = Path(__file__).parents[2]
@@ -130,8 +130,8 @@ def settings_keys() -> set[str]:
     """Every key that mqlsync.yaml knows, by its own name."""
     given = {f.name for of in (HubSpotConnection, SalesforceConnection) for f in fields(of)} - {"place"}
     clocks = {f.name for f in fields(PullSettings)} | {"readback_after"}
-    guard = {f.name for f in fields(Guard)}
-    return {*settings.KEYS, *given, *clocks, *guard, "every", "cron", "timezone", "do", "auth", "limits"}
+    limits = {f.name for of in (Guard, Spark) for f in fields(of)}
+    return {*settings.KEYS, *given, *clocks, *limits, "every", "cron", "timezone", "do", "auth", "limits"}
 
 
 @pytest.mark.parametrize("key", sorted(settings_keys()))

@@ -13,7 +13,7 @@ import pytest
 from connectors.records import Crm
 from scoring.document import PolicyInvalid, Source
 from sync.schedule import Cron, Every
-from sync.settings import Guard, OwnerAuthority, Settings, StageName, load_settings
+from sync.settings import Guard, OwnerAuthority, Settings, Spark, StageName, load_settings
 
 ENVIRONMENT = {
     "HUBSPOT_TOKEN": "pat-na1-the-hubspot-token",
@@ -119,6 +119,23 @@ def test_every_key_is_read() -> None:
 
 def test_the_guard_can_be_off() -> None:
     assert load(HUBSPOT + "guard: off\n")[0].guard is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "spark"),
+    [
+        ("duckdb", None),
+        ("spark", Spark(master="local[*]", memory="2g")),
+        ("{spark: local}", Spark(master="local")),
+        ("{spark: 'spark://host:7077'}", Spark(master="spark://host:7077")),
+        ("{spark: {}}", Spark()),
+        ("{spark: {master: 'local[2]', memory: 512m}}", Spark(master="local[2]", memory="512m")),
+        ("{spark: {master: yarn, memory: 1g}}", Spark(master="yarn", memory="1g")),
+    ],
+)
+def test_the_engine_is_duckdb_or_spark_somewhere(engine: str, spark: Spark | None) -> None:
+    settings, warnings = load(HUBSPOT + f"engine: {engine}\n")
+    assert (settings.spark, warnings) == (spark, [])
 
 
 def test_the_same_in_json_is_the_same() -> None:
@@ -264,8 +281,22 @@ MISTAKES = [
     (HUBSPOT + "jbos: {}\n", ["3:1: jbos: unknown key, did you mean 'jobs'?"]),
     (HUBSPOT + "store: a\nstore: b\n", ["4:1: store: this key is already on line 3"]),
     (HUBSPOT + "console: {}\n", ["3:1: console: 'console' is not supported by this version yet"]),
-    (HUBSPOT + "engine: spark\n", ["3:9: engine: 'spark' is not supported by this version yet"]),
-    (HUBSPOT + 'engine: {spark: "spark://host"}\n', ["3:9: engine: 'spark' is not supported by this version yet"]),
+    (HUBSPOT + "engine: {}\n", ["3:9: engine.spark: this key is missing"]),
+    (
+        HUBSPOT + "engine: {duckdb: {}}\n",
+        ["3:10: engine.duckdb: unknown engine", "3:9: engine.spark: this key is missing"],
+    ),
+    (
+        HUBSPOT + "engine: {spark: host}\n",
+        [
+            "3:17: engine.spark: 'host' is no place where Spark runs: local[2], local[*], spark://host:7077, k8s://…, yarn"
+        ],
+    ),
+    (
+        HUBSPOT + "engine: {spark: {master: local, memory: 511m}}\n",
+        ["3:41: engine.spark.memory: '511m' is no memory for Spark: at least 512m, as in 2g"],
+    ),
+    (HUBSPOT + "engine: {spark: {cores: 4}}\n", ["3:18: engine.spark.cores: unknown key"]),
     (HUBSPOT + "engine: duckbd\n", ["3:9: engine: unknown engine 'duckbd', did you mean 'duckdb'?"]),
     (
         HUBSPOT + "owner_authority: salesforce\n",
