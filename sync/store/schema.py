@@ -51,12 +51,15 @@ __all__ = [
     "owner",
     "person",
     "pinned",
+    "policy_version",
     "pool_counter",
     "record",
     "record_email",
     "record_history",
     "routing_wait",
     "schema_cache",
+    "shadow",
+    "shadow_run",
     "snapshot",
     "verdict",
 ]
@@ -141,7 +144,7 @@ record = Table(  # people and companies of the CRMs as last read
     Column("gone", Boolean, nullable=False),
     Column("moved_to", String),  # "object:id" in the same CRM
     Column("problems", JSON, nullable=False),  # [[field, reason], ...]
-    Column("sales", JSON),  # what sales says: {"state", "reason", "at"}; NULL: nothing
+    Column("sales", JSON(none_as_null=True)),  # what sales says: {"state", "reason", "at"}; NULL: nothing
     Column("inputs_at", Instant, nullable=False),  # `modified_at` of the read in which the scoring inputs last moved
     Column("touched", Boolean, nullable=False),  # who this record is must be found out (again)
     Column("written_at", Instant),  # the CRM's stamp of our newest confirmed write; `current` is no older than that
@@ -553,4 +556,48 @@ audit = Table(
     Column("who", String, nullable=False),
     Column("what", String, nullable=False),
     Column("body", JSON, nullable=False),
+)
+
+# -- versions of the policy --------------------------------------------------------------------------------------
+
+policy_version = Table(  # one row each time files were put into use, or found in use
+    "policy_version",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("version", String, nullable=False),  # the content hash; empty for files that did not load
+    Column("name", String, nullable=False),
+    Column("how", String, nullable=False),  # published, rolled back, edited in place
+    Column("note", Text, nullable=False),
+    Column("who", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("restores", Integer),  # the seq whose files were brought back
+    Column("digest", String, nullable=False),  # of the bytes of all files
+    Column("files", JSON, nullable=False),  # path inside the directory -> text
+)
+
+shadow = Table(  # a candidate that is scored beside the policy in use, until ended_at
+    "shadow",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("version", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("who", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("files", JSON, nullable=False),
+)
+
+shadow_run = Table(  # what one run's people would have become under the candidate
+    "shadow_run",
+    metadata,
+    Column("run_id", String, primary_key=True),
+    Column("shadow_id", String, nullable=False),
+    Column("live_version", String, nullable=False),
+    Column("as_of", Instant, nullable=False),
+    Column("whole", Boolean, nullable=False),  # everybody was compared, not only who changed
+    Column("people", Integer, nullable=False),
+    Column("body", JSON, nullable=False),
+    Index(None, "shadow_id"),
 )
