@@ -167,7 +167,10 @@ class DryRun(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """Does one run. ``stop`` is asked between pages and batches."""
+    """Does one run. ``stop`` is asked between pages and batches.
+
+    rehearsed  called once everything is decided in a dry run, in the transaction that is taken back after it
+    """
 
     parts: Parts
     run_id: str
@@ -179,6 +182,7 @@ class Runner:
     only: frozenset[str] | None = None
     stop: Callable[[], bool] = lambda: False
     progress: Progress = lambda stage, done, of: None
+    rehearsed: Callable[[Connection], None] = lambda tx: None
     _fences: dict[str, int] = field(default_factory=dict)
     _accounts: dict[Crm, AccountInfo] = field(default_factory=dict)
     _lost: threading.Event = field(default_factory=threading.Event)
@@ -385,6 +389,7 @@ class Runner:
                     decisions.note_everybody_asked(tx, asked)
                 _add(report.decided, decided)
                 if self.dry_run:
+                    self.rehearsed(tx)
                     raise DryRun
         except DryRun:
             return

@@ -31,8 +31,10 @@ def upgrade() -> None:
     op.execute(BACKFILL)
     with op.batch_alter_table("record") as batch:
         batch.alter_column("first_seen_at", existing_type=Instant, nullable=False)
+    op.create_index("ix_record_history_record", "record_history", ["conn", "object", "id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_record_history_record", table_name="record_history")
     with op.batch_alter_table("record") as batch:
         batch.drop_column("first_seen_at")
