@@ -1,7 +1,7 @@
 """Working time: when a calendar of team.yaml is open, and how much of its time passes between two instants. Pure.
 
-An instant belongs to an open interval when the wall clock of the calendar's zone shows a time inside it, on a day that is
-neither a holiday nor closed. Working time is the real time that passes meanwhile: an interval over a skipped hour is
+An instant belongs to an open interval when the wall clock of the calendar's zone shows a time inside it, on a day that
+is neither a holiday nor closed. Working time is the real time that passes meanwhile: an interval over a skipped hour is
 shorter than its ends say, one over a repeated hour longer. A calendar of None is always open.
 """
 

@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("person_id", sa.String, primary_key=True),
         sa.Column("n", sa.Integer, primary_key=True),
         sa.Column("since", Instant, nullable=False),
-        sa.Column("until", Instant),
+        sa.Column("until", Instant, nullable=False),
         sa.Column("why", sa.String, nullable=False),
         sa.Column("trace", sa.JSON, nullable=False),
     )
