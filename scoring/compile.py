@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import assert_never
 
@@ -50,7 +50,7 @@ from scoring.ignored_sql import Live, Sources
 from scoring.policy import Bands, Policy
 from scoring.tables import KNOWN_FROM, KNOWN_UNTIL, MICRO, events_schema, people_schema
 
-__all__ = ["Compiled", "compile_policy", "newest"]
+__all__ = ["Compiled", "Fresh", "compile_fresh", "compile_policy", "newest"]
 
 Expression = exp.Expression
 _Column = tuple[str, exp.Expression]
@@ -89,6 +89,21 @@ class Compiled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """What is worth how much of what came later than an instant.
+
+    query   one row a person: person_id, points (whole points of engagement). It reads one more table, ``since``: of
+            each person asked about person_id, at (the instant) and day (its date in the policy's timezone)
+    fades, people, events   as in `Compiled`
+    """
+
+    query: exp.Select
+    fades: Mapping[str, tuple[int, ...]]
+    people: frozenset[str]
+    events: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Counts:
     """How an item gets its points: each an expression, NULL where it gives nothing."""
 
@@ -107,13 +122,13 @@ class _Query:
     ``most`` and ``d`` with the number of the dimension (after max, after floor), and the scores.
     """
 
-    def __init__(self, policy: Policy, on: date) -> None:
+    def __init__(self, policy: Policy, on: date, *, later: bool = False) -> None:
         self.policy = policy
         self.on = on
         self.fades = Fades(on)
         self.layout = layout(policy, on)
         self.sections = sections(policy)
-        self.sources = Sources(on)
+        self.sources = Sources(on, later=later)
         self.passes: dict[Live, Pass] = {}
         self.keyed: dict[tuple[Live, CountMode, str | None], Keyed] = {}
         self.picked = Picked(on, self.fades)
@@ -300,19 +315,20 @@ class _Query:
     def query(self) -> tuple[exp.Select, exp.Select]:
         """The scorecards, and the same with the columns between the steps."""
         gates = self._gates()  # before the passes are written: gates ask for aggregates too
-        steps = [self._items(), self._values(), self._joined(), self._capped(), self._weighted(), self._summed()]
-        steps += [
-            self._limited(),
-            self._floored(),
-            self._chosen(),
-            self._whole(),
-            self._labels(),
-            self._grades(),
-            gates,
-        ]
+        steps = [*self._scores(), gates]
         result = self._result()
         between = [(column, sql.column(column)) for columns in steps[:8] for column, _ in columns]
         return self._stacked(steps, result), self._stacked(steps, [*result, *between])
+
+    def points(self, score: Score) -> exp.Select:
+        """person_id and the whole points of one score."""
+        return self._stacked(self._scores(), [("person_id", sql.column("person_id")), ("points", sql.column(score))])
+
+    def _scores(self) -> list[list[_Column]]:
+        return [
+            *(self._items(), self._values(), self._joined(), self._capped(), self._weighted(), self._summed()),
+            *(self._limited(), self._floored(), self._chosen(), self._whole(), self._labels(), self._grades()),
+        ]
 
     def _stacked(self, steps: Sequence[Sequence[_Column]], result: Sequence[_Column]) -> exp.Select:
         """``result`` on top of the steps, each a query around the one before.
@@ -683,6 +699,28 @@ def compile_policy(policy: Policy, day: date) -> Compiled:
         people=names & set(people_schema(policy.custom).names),
         events=names & set(events_schema().names),
     )
+
+
+def compile_fresh(policy: Policy, day: date) -> Fresh:
+    """The query for engagement that came later than an instant of each person's; absence is not asked."""
+    models = tuple(replace(m, engagement=_without_absence(m.engagement)) for m in policy.models)
+    query = _Query(replace(policy, models=models), day, later=True)
+    points = query.sources.within(query.points(Score.ENGAGEMENT))
+    names = _names([points])
+    return Fresh(
+        query=points,
+        fades=query.fades.tables(),
+        people=names & set(people_schema(policy.custom).names),
+        events=names & set(events_schema().names),
+    )
+
+
+def _without_absence(dimension: Dimension) -> Dimension:
+    groups = (
+        replace(group, items=tuple(item for item in group.items if not isinstance(item, AbsentRule)))
+        for group in dimension.groups
+    )
+    return replace(dimension, groups=tuple(groups))
 
 
 def _joined(selects: Iterable[exp.Select]) -> exp.Query | None:

@@ -10,11 +10,12 @@ import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
@@ -22,16 +23,19 @@ from sqlglot import exp
 
 from scoring import compile as compiler
 from scoring.cards import Layout, schema, sections
-from scoring.compile import Compiled
+from scoring.compile import Compiled, Fresh
 from scoring.ledger import Ledger, build
 from scoring.policy import Policy
 from scoring.tables import Bucket, events_schema, people_schema
 
-__all__ = ["DuckDbEngine", "Engine", "EngineFailed", "ledgers_of", "refuse_lacking"]
+__all__ = ["DuckDbEngine", "Engine", "EngineFailed", "ledgers_of", "refuse_lacking", "since_table"]
 
 
 _FEW_VALUES = 1000
 """Written as a dictionary; a column with more different values is not searched for repeated ones."""
+
+
+_Queries = TypeVar("_Queries", Compiled, Fresh)
 
 
 class EngineFailed(Exception):
@@ -50,6 +54,17 @@ class Engine(Protocol):
 
     def ledgers(self, policy: Policy, bucket: Bucket, day: date, person_ids: Collection[str]) -> Mapping[str, Ledger]:
         """The full account of a few people, by person id. Ids that are not in the bucket are left out."""
+        ...
+
+    def fresh_points(
+        self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]
+    ) -> Mapping[str, int]:
+        """Whole points of engagement that events later than an instant give, by person id.
+
+        ``since``: person id -> the instant, with its zone. The same rules, caps, floor and rounding; ``absent_for``
+        is left out, and a date without a time of day is later when it is after the date of the instant in the policy's
+        timezone. Ids that are not in the bucket are left out.
+        """
         ...
 
 
@@ -73,7 +88,8 @@ class DuckDbEngine:
                 "preserve_insertion_order": False,
             },
         )
-        self._ready: _Ready | None = None
+        self._ready: _Ready[Compiled] | None = None
+        self._fresh: _Ready[Fresh] | None = None
 
     def __enter__(self) -> DuckDbEngine:
         return self
@@ -135,7 +151,18 @@ class DuckDbEngine:
         rows = self._connection.sql(ready.detail).to_arrow_table().to_pylist()
         return ledgers_of(policy, day, ready.compiled.layout, rows, picks, ignored)
 
-    def _prepare(self, policy: Policy, day: date) -> _Ready:
+    def fresh_points(
+        self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]
+    ) -> Mapping[str, int]:
+        """See `Engine.fresh_points`."""
+        if self._fresh is None or self._fresh.policy is not policy or self._fresh.day != day:
+            compiled = compiler.compile_fresh(policy, day)
+            self._fresh = _Ready(policy=policy, day=day, compiled=compiled, query=compiled.query.sql("duckdb"))
+        _Tables(self._connection).fill(self._fresh, bucket, frozenset(since))
+        self._connection.register("since", since_table(policy, since))
+        return dict(self._connection.sql(self._fresh.query).fetchall())
+
+    def _prepare(self, policy: Policy, day: date) -> _Ready[Compiled]:
         """The queries as texts, kept for the next bucket."""
         if self._ready is None or self._ready.policy is not policy or self._ready.day != day:
             compiled = compiler.compile_policy(policy, day)
@@ -152,16 +179,16 @@ class DuckDbEngine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ready:
-    """A policy compiled for a day, as DuckDB's SQL."""
+class _Ready(Generic[_Queries]):
+    """A policy compiled for a day, as DuckDB's SQL. The last three are for ledgers."""
 
     policy: Policy
     day: date
-    compiled: Compiled
+    compiled: _Queries
     query: str
-    detail: str
-    picks: str | None
-    ignored: str | None
+    detail: str = ""
+    picks: str | None = None
+    ignored: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +197,7 @@ class _Tables:
 
     connection: duckdb.DuckDBPyConnection
 
-    def fill(self, ready: _Ready, bucket: Bucket, only: frozenset[str] | None) -> None:
+    def fill(self, ready: _Ready[Compiled] | _Ready[Fresh], bucket: Bucket, only: frozenset[str] | None) -> None:
         """Makes them those of ``bucket``, or of some of its people."""
         policy, compiled = ready.policy, ready.compiled
         fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in compiled.fades.items()}
@@ -211,7 +238,7 @@ class _Tables:
         self.connection.execute(create.sql("duckdb"))
 
 
-def _write_scored(connection: duckdb.DuckDBPyConnection, ready: _Ready, bucket: Bucket, file: Path) -> int:
+def _write_scored(connection: duckdb.DuckDBPyConnection, ready: _Ready[Compiled], bucket: Bucket, file: Path) -> int:
     """One bucket's scorecards into its file. Returns how many."""
     _Tables(connection).fill(ready, bucket, None)
     beside = file.with_name(f"{file.name}.tmp")
@@ -247,6 +274,18 @@ def refuse_lacking(file: Path, lacking: Collection[str]) -> None:
             f"{file} has no column {min(lacking)}: it was written before the policy asked for it; "
             "nothing was scored, rebuild the snapshot"
         )
+
+
+def since_table(policy: Policy, since: Mapping[str, datetime]) -> pa.Table:
+    """The table ``since`` of `scoring.compile.Fresh`."""
+    zone = ZoneInfo(policy.timezone)
+    return pa.table(
+        {
+            "person_id": pa.array(since, pa.string()),
+            "at": pa.array(since.values(), pa.timestamp("us", tz="UTC")),
+            "day": pa.array([at.astimezone(zone).date() for at in since.values()], pa.date32()),
+        }
+    )
 
 
 def ledgers_of(
