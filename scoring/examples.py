@@ -42,7 +42,7 @@ from scoring.policy import Example, ExampleEvent, Model, Policy, Target, TargetK
 from scoring.qualify import reason_for
 from scoring.tables import MICRO, Bucket, event_row, events_schema, people_row, people_schema
 
-__all__ = ["Checked", "Difference", "check_examples", "problems"]
+__all__ = ["Checked", "Difference", "check_examples", "failures"]
 
 AS_OF = date(2026, 6, 15)
 """The day of an example that names none: examples do not age."""
@@ -94,7 +94,7 @@ def check_examples(policy: Policy, engine: Engine) -> tuple[Checked, ...]:
     return tuple(found[number] for number in sorted(found))
 
 
-def problems(checked: Iterable[Checked]) -> list[Problem]:
+def failures(checked: Iterable[Checked]) -> list[Problem]:
     """An error at its place for everything that differs."""
     found: list[Problem] = []
     for one in checked:

@@ -192,7 +192,8 @@ def _open(
     from sync.compose import load, open_parts
 
     with _clear_errors(as_json):
-        loaded = load(folder, online=online)
+        # Examples are for whoever decides; to look at the store, nobody waits for them.
+        loaded = load(folder, online=online, examples=online)
         with open_parts(loaded, online=online, level=level, fresh=fresh) as opened:
             yield opened
 

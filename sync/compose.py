@@ -23,9 +23,10 @@ from connectors.retry import Patience
 from scoring.document import PolicyInvalid, Problem, Source
 from scoring.engine import DuckDbEngine
 from scoring.engine_spark import SparkEngine
-from scoring.load import load_policy
+from scoring.examples import Checked, check_examples, failures
 from scoring.policy import Policy
-from sync import log, mapping
+from sync import log, mapping, versions
+from sync.rules import Rules, read_folder
 from sync.run import Parts, Progress, Runner, RunReport
 from sync.settings import HubSpotConnection, SalesforceConnection, Settings, load_settings
 from sync.store import runs
@@ -40,7 +41,17 @@ if TYPE_CHECKING:
     from connectors.hubspot.settings import HubSpotSettings
     from connectors.salesforce.settings import SalesforceSettings
 
-__all__ = ["Loaded", "Opened", "Rules", "load", "load_rules", "look_at_store", "open_parts"]
+__all__ = [
+    "Loaded",
+    "Opened",
+    "Rules",
+    "load",
+    "load_rules",
+    "look_at_store",
+    "open_parts",
+    "refuse_failing",
+    "try_examples",
+]
 
 SCHEMA_KEPT = timedelta(hours=24)
 """How long the CRMs' descriptions of their properties are trusted without asking again."""
@@ -51,27 +62,22 @@ CREDENTIALS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """The four files as types. Nobody has been contacted and nothing has been opened."""
+    """The four files as types. Nobody has been contacted and nothing has been opened.
+
+    ``files``: those that make the version, by their path inside the directory.
+    """
 
     folder: Path
     settings: Settings
     policy: Policy
     fields: mapping.Mapping
     warnings: tuple[Problem, ...]
+    files: Mapping[str, bytes]
 
     @property
     def home(self) -> Path:
         """What relative paths in mqlsync.yaml count from: the directory above the configuration."""
         return self.folder.absolute().parent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What policy.yaml, team.yaml, fields.yaml and the list files say."""
-
-    policy: Policy
-    fields: mapping.Mapping
-    warnings: tuple[Problem, ...]
 
 
 def load(
@@ -80,11 +86,13 @@ def load(
     environment: Mapping[str, str] | None = None,
     online: bool = True,
     complete: bool = False,
+    examples: bool = True,
 ) -> Loaded:
     """Read and check the four files. The directory: as given, else ``$MQLSYNC_CONFIG``, else ``./config``.
 
     ``online`` False forgives secrets that are not there: nobody will be contacted. ``complete`` accepts the whole
-    policy language, also what this version does not carry out: for whoever only looks at a policy.
+    policy language, also what this version does not carry out: for whoever only looks at a policy. ``examples`` False
+    does not try the policy's examples: for whoever decides nothing.
 
     Raises
     ------
@@ -96,48 +104,52 @@ def load(
     problems: list[Problem] = []
     warnings: list[Problem] = []
     settings = _collect(problems, warnings, lambda: _settings(folder, environment, online=online))
-    rules = _collect(problems, warnings, lambda: _with_warnings(load_rules(folder, complete=complete)))
+    rules = _collect(
+        problems, warnings, lambda: _with_warnings(load_rules(folder, complete=complete, examples=examples))
+    )
     if settings is not None:
         problems += _unusable_connections(settings)
     if problems or settings is None or rules is None:
         raise PolicyInvalid(problems)
-    return Loaded(folder=folder, settings=settings, policy=rules.policy, fields=rules.fields, warnings=tuple(warnings))
+    return Loaded(
+        folder=folder,
+        settings=settings,
+        policy=rules.policy,
+        fields=rules.fields,
+        warnings=tuple(warnings),
+        files=rules.files,
+    )
 
 
-def load_rules(folder: Path, *, complete: bool = False, today: date | None = None) -> Rules:
-    """The three files that may be edited while a worker runs. ``complete`` as in `load`.
+def load_rules(folder: Path, *, complete: bool = False, examples: bool = False, today: date | None = None) -> Rules:
+    """The files that may be edited while a worker runs. ``complete`` and ``examples`` as in `load`.
 
     ``today``: warn of absences long over as well.
 
     Raises
     ------
-    PolicyInvalid: all errors of all of them
+    PolicyInvalid: all errors of all of them; an example that fails is one
     StoreError: one is missing
     """
-    policy, team = _needed(folder, "policy.yaml"), _needed(folder, "team.yaml")
-    fields, found = mapping.read_mapping(_source(folder, "fields.yaml"), complete=complete)
-    problems = [p for p in found if not p.warning]
-    warnings = [p for p in found if p.warning]
-    made = _collect(
-        problems,
-        warnings,
-        lambda: load_policy(
-            policy,
-            team,
-            lists=lambda name: (folder / name).read_text(encoding="utf-8"),
-            custom=fields.custom,
-            all_custom=not problems,
-            seniority=fields.seniority,
-            fields_hash=fields.hash,
-            mapped=fields.facts_by_property(),
-            complete=complete,
-            arrivals=fields.arrivals(),
-            today=today,
-        ),
-    )
-    if problems or made is None:
-        raise PolicyInvalid(problems)
-    return Rules(policy=made, fields=fields, warnings=tuple(warnings))
+    rules = read_folder(folder, complete=complete, today=today)
+    if examples:
+        refuse_failing(rules.policy)
+    return rules
+
+
+def refuse_failing(policy: Policy) -> None:
+    """Raises PolicyInvalid for a policy of which an example fails."""
+    failing = failures(try_examples(policy))
+    if failing:
+        raise PolicyInvalid(failing)
+
+
+def try_examples(policy: Policy) -> tuple[Checked, ...]:
+    """What becomes of the policy's examples, in their order."""
+    if not policy.examples:
+        return ()
+    with DuckDbEngine() as engine:
+        return check_examples(policy, engine)
 
 
 def _with_warnings(rules: Rules) -> tuple[Rules, list[Problem]]:
@@ -420,6 +432,15 @@ class Opened:
         self.properties.begin(self.parts.store)
         with self.parts.store.write() as tx:
             runs.note(tx, row.run_id, as_of=as_of, policy_version=self.parts.policy.version)
+        if not dry_run:
+            versions.note_run(
+                self.parts.store,
+                self.loaded.files,
+                self.parts.policy,
+                run_id=row.run_id,
+                at=self.parts.now(),
+                new_id=self.parts.new_id,
+            )
         runner = Runner(
             parts=self.parts,
             run_id=row.run_id,
@@ -466,7 +487,7 @@ class Opened:
         """
         in_force = self.loaded.policy.version
         try:
-            rules = load_rules(self.loaded.folder)
+            rules = load_rules(self.loaded.folder, examples=True)
         except PolicyInvalid as invalid:
             log.get_logger().error("policy.refused", problems=list(map(str, invalid.problems)), in_force=in_force)
             return self
@@ -476,7 +497,9 @@ class Opened:
         if rules.policy.version == in_force:
             return self
         log.get_logger().info("policy.changed", in_force=rules.policy.version, before=in_force)
-        loaded = replace(self.loaded, policy=rules.policy, fields=rules.fields, warnings=rules.warnings)
+        loaded = replace(
+            self.loaded, policy=rules.policy, fields=rules.fields, warnings=rules.warnings, files=rules.files
+        )
         parts = replace(self.parts, policy=rules.policy, fields=rules.fields, connectors=self.connect(loaded))
         return replace(self, loaded=loaded, parts=parts)
 
@@ -520,6 +543,7 @@ def open_parts(
     with ExitStack() as open_things:
         store = Store.open(_store_url(loaded.settings, loaded.home))
         open_things.callback(store.close)
+        versions.settle(store, loaded.folder)
         log.configure(level=level, key=_log_key(store.folder), secrets=loaded.settings.secrets)
         properties = Properties()
         properties.begin(store, fresh=fresh)

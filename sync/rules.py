@@ -100,7 +100,7 @@ class RuleFiles:
     def _needed(self, name: str) -> Source:
         found = self._source(name)
         if found is None:
-            raise StoreError(f"{self.where} has no {name}; `mqlsync init DIR` writes one to start from")
+            raise StoreError(f"{Path(self.where) / name} is missing; `mqlsync init {self.where}` writes it")
         return found
 
     def _source(self, name: str) -> Source | None:
