@@ -21,13 +21,13 @@ from structlog.contextvars import bound_contextvars
 from connectors.errors import ConnectorError, RetryLater, RunCannotContinue
 from connectors.port import Connector
 from connectors.records import AccountInfo, Crm, RecordProblem, RecordRef
-from scoring.engine import Engine
+from scoring.engine import Engine, EngineFailed
 from scoring.policy import Policy, Result
 from scoring.version import content_hash
-from sync.assign import OwnerDirectory, takers
 from sync.decide import Decided, Decider
 from sync.log import get_logger
 from sync.mapping import Mapping as FieldsFile
+from sync.owners import OwnerDirectory, takers
 from sync.plan import Conflict
 from sync.pull import PullReport, pull
 from sync.quiet import QuietPeople
@@ -208,6 +208,8 @@ class Runner:
             report.state, report.error, report.exit_code = RunState.FAILED, str(held), 7
         except ConnectorError as error:
             report.state, report.error, report.exit_code = RunState.FAILED, str(error), exit_code(error)
+        except EngineFailed as broken:
+            report.state, report.error, report.exit_code = RunState.FAILED, str(broken), 1
         for crm, connector in self.parts.connectors.items():
             made = {kind: n - before[crm].get(kind, 0) for kind, n in connector.calls.items()}
             report.calls[crm] = {kind: n for kind, n in made.items() if n}
@@ -444,6 +446,7 @@ class Runner:
             facts=lambda ids: refreshed.facts(ids),
             ledger=lambda ids: self._ledgers(refreshed, day, ids),
             assigning=StageName.ASSIGN in self.stages,
+            matching=parts.settings.account_matching,
             listing=self.dry_run or self.only is not None,
         )
 

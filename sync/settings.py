@@ -26,8 +26,10 @@ from scoring.document import (
     Unreadable,
     did_you_mean,
     parse_clock,
+    parse_percent,
     read_document,
 )
+from sync.account_match import AccountMatching
 from sync.schedule import Cron, Every, Schedule
 
 __all__ = [
@@ -144,6 +146,7 @@ class Settings:
     hubspot: HubSpotConnection | None
     salesforce: SalesforceConnection | None
     owner_authority: OwnerAuthority
+    account_matching: AccountMatching
     pull: PullSettings
     jobs: Mapping[str, Job]
     readback_after: timedelta
@@ -169,8 +172,11 @@ MEMORY = re.compile(r"([1-9][0-9]*)([mg])")
 LEAST_MEMORY = 512
 """MB; with less Spark does not start."""
 
-KEYS = ("store", "engine", "connections", "owner_authority", "pull", "jobs", "recovery", "guard")
+KEYS = ("store", "engine", "connections", "owner_authority", "account_matching", "pull", "jobs", "recovery", "guard")
 LATER = ("workspace", "console", "alerts")
+
+LEAST_LIKENESS = 70
+"""Percent below which names are alike by chance."""
 
 DEFAULT_JOBS = {
     "sync": Job(
@@ -228,6 +234,7 @@ class _Reader:
             hubspot=hubspot,
             salesforce=salesforce,
             owner_authority=authority,
+            account_matching=_account_matching(found.get("account_matching")),
             pull=PullSettings(settle=pull["settle"], overlap=pull["overlap"]),
             jobs=_jobs(found["jobs"]) if "jobs" in found else DEFAULT_JOBS,
             readback_after=recovery["readback_after"],
@@ -366,17 +373,18 @@ class _Reader:
 
 def _spark(node: Node) -> Spark | None:
     """``duckdb``, ``spark``, or ``{spark: MASTER}``, or ``{spark: {master, memory}}``."""
+    default = Spark()
     if node.kind is not Kind.MAPPING:
-        return Spark() if node.choice(("duckdb", "spark"), "engine") == "spark" else None
+        return default if node.choice(("duckdb", "spark"), "engine") == "spark" else None
     found = node.fields("spark", required=("spark",), what="engine")
     if (spark := found.get("spark")) is None:
         return None
     if spark.kind is not Kind.MAPPING:
-        return Spark(master=spark.read(_master, Spark.master))
+        return Spark(master=spark.read(_master, default.master))
     of = spark.fields("master", "memory")
     return Spark(
-        master=of["master"].read(_master, Spark.master) if "master" in of else Spark.master,
-        memory=of["memory"].read(_memory, Spark.memory) if "memory" in of else Spark.memory,
+        master=of["master"].read(_master, default.master) if "master" in of else default.master,
+        memory=of["memory"].read(_memory, default.memory) if "memory" in of else default.memory,
     )
 
 
@@ -391,6 +399,27 @@ def _memory(text: str) -> str:
     if amount is None or int(amount[1]) * (1024 if amount[2] == "g" else 1) < LEAST_MEMORY:
         raise Unreadable(f"'{text}' is no memory for Spark: at least {LEAST_MEMORY}m, as in 2g")
     return text
+
+
+def _account_matching(node: Node | None) -> AccountMatching:
+    """``{domain: on, name: off}``; ``name`` may say how alike names must be: ``90%``."""
+    default = AccountMatching()
+    found = node.fields("domain", "name") if node is not None else {}
+    domain, name = found.get("domain"), found.get("name")
+    return AccountMatching(
+        domain=default.domain if domain is None else domain.choice(("on", "off")) == "on",
+        name_from=default.name_from if name is None else name.read(_likeness, None),
+    )
+
+
+def _likeness(text: str) -> int | None:
+    """In whole percent."""
+    if text == "off":
+        return None
+    hundredths = parse_percent(text)
+    if hundredths % 100 or not LEAST_LIKENESS <= hundredths // 100 <= 100:
+        raise Unreadable(f"'{text}': write off, or how alike names must be, from {LEAST_LIKENESS}% to 100%")
+    return hundredths // 100
 
 
 def _clocks(node: Node | None, **defaults: timedelta) -> dict[str, timedelta]:

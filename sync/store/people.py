@@ -19,6 +19,8 @@ from sync.store.refs import COMPANY_OBJECT, aliases_of, by_object, follow_aliase
 __all__ = [
     "ResolveCounts",
     "any_touched",
+    "last_assigned",
+    "last_owner_keys",
     "load_owner_names",
     "load_sources",
     "owner_name",
@@ -385,14 +387,14 @@ def load_sources(tx: Connection, ids: Sequence[str], owners: OwnerNames) -> dict
                 )
             )
     companies = _companies(tx, {s.company for of in records.values() for s in of if s.company is not None})
-    assigned = _last_assigned(tx, list(records))
-    last_owner = _last_owners(tx, list(records), owners)
+    assigned = last_assigned(tx, list(records))
+    last_owner = last_owner_keys(tx, list(records))
     return {
         id: PersonSources(
             person_id=id,
             records=tuple(sources),
             companies={s.company: companies[s.company] for s in sources if s.company in companies},
-            last_owner=last_owner.get(id),
+            last_owner=owner_name(last_owner[id], owners) if id in last_owner else None,
             last_assigned_at=assigned.get(id),
         )
         for id, sources in records.items()
@@ -414,7 +416,8 @@ def _companies(tx: Connection, refs: Iterable[RecordRef]) -> dict[RecordRef, Com
     return {ref: loaded[end] for ref, end in ends.items() if end in loaded}
 
 
-def _last_assigned(tx: Connection, ids: Sequence[str]) -> dict[str, datetime]:
+def last_assigned(tx: Connection, ids: Sequence[str]) -> dict[str, datetime]:
+    """When mqlsync gave each of these people to somebody for the last time."""
     a = schema.assignment.c
     out: dict[str, datetime] = {}
     for part in parts(ids):
@@ -424,8 +427,8 @@ def _last_assigned(tx: Connection, ids: Sequence[str]) -> dict[str, datetime]:
     return out
 
 
-def _last_owners(tx: Connection, ids: Sequence[str], owners: OwnerNames) -> dict[str, str]:
-    """Who had the newest closed episode in the end."""
+def last_owner_keys(tx: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The owner key of who had the newest closed episode in the end."""
     e, a = schema.episode.c, schema.assignment.c
     out: dict[str, str] = {}
     joined = schema.episode.join(schema.assignment, and_(a.person_id == e.person_id, a.n == e.n))
@@ -437,7 +440,7 @@ def _last_owners(tx: Connection, ids: Sequence[str], owners: OwnerNames) -> dict
             .order_by(e.person_id, e.n, a.step)
         )
         for row in tx.execute(closed):
-            out[row.person_id] = owner_name(row.owner_key, owners)
+            out[row.person_id] = row.owner_key
     return out
 
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from connectors.records import Crm, Owner, OwnerKind
 from scoring.policy import Route, Target, TargetKind
 from scoring.team import NobodyFree, Pool, PoolMethod, PoolRep, Queue, Rep, Team
-from sync.assign import Assigned, Candidate, Counter, OwnerDirectory, assign
+from sync.assign import Assigned, assign
+from sync.owners import OwnerDirectory
+from sync.pools import Candidate, Counter
 
 START = datetime(2026, 6, 15, 12, tzinfo=UTC)
 ROUTING = (Route(name="all", when=None, to=Target(kind=TargetKind.POOL, name="p")),)
@@ -76,8 +78,9 @@ def in_batches(
     while everybody:
         size = sizes[len(found) % len(sizes)]
         batch, everybody = everybody[:size], everybody[size:]
-        some, counters = assign(batch, of, ROUTING, who, counters, as_of=at)
-        found += some
+        routed = assign(batch, of, ROUTING, who, counters, as_of=at)
+        counters = routed.counters
+        found += routed.assigned
         at += timedelta(hours=1)
     return found, counters
 
@@ -116,9 +119,8 @@ def test_even_pools_differ_by_one_at_most(reps, count, sizes) -> None:
 @settings(max_examples=60, deadline=None)
 def test_who_left_or_is_inactive_gets_nobody(of, left, inactive, count) -> None:
     someone = team(of, left=frozenset(left))
-    found, counters = assign(
-        people(count), someone, ROUTING, directory(someone, inactive=frozenset(inactive)), {}, as_of=START
-    )
+    routed = assign(people(count), someone, ROUTING, directory(someone, inactive=frozenset(inactive)), {}, as_of=START)
+    found, counters = routed.assigned, routed.counters
     barred = {email(n) for n in left | inactive}
     given_to = {one.owner_key.removeprefix("rep:") for one in found}
     assert not given_to & barred
@@ -146,7 +148,7 @@ def test_a_new_rep_is_neither_flooded_nor_starved(of, weight, count) -> None:
     before = team(of)
     _, counters = in_batches(before, directory(before), people(count), [5])
     after = team([*of, weight])
-    _, levelled = assign(people(1), after, ROUTING, directory(after), counters, as_of=START + timedelta(days=1))
+    levelled = assign(people(1), after, ROUTING, directory(after), counters, as_of=START + timedelta(days=1)).counters
     new, least = levelled["p", email(len(of))].assigned, min(
         (2 * counters["p", email(n)].assigned + 1) / w for n, w in enumerate(of)
     )  # fmt: skip

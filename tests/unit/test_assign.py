@@ -13,7 +13,9 @@ from scoring.document import Source
 from scoring.load import load_policy
 from scoring.policy import Policy, Route, Target, TargetKind
 from scoring.tables import LIST_EDGE
-from sync.assign import Assigned, Candidate, Counter, OwnerDirectory, assign, takers
+from sync.assign import Assigned, assign
+from sync.owners import OwnerDirectory, takers
+from sync.pools import Candidate, Counter
 
 START = datetime(2026, 11, 23, 10, 1, tzinfo=UTC)
 BOTH = (Crm.HUBSPOT, Crm.SALESFORCE)
@@ -103,7 +105,7 @@ def person(id: str, *, crms: tuple[Crm, ...] = (Crm.HUBSPOT,), total: int = 50, 
 
 def route(one: Candidate, routing: str = "[{name: all, to: pool p}]", **more) -> Assigned:
     rules = policy(routing)
-    ((assigned,), _) = assign([one], rules.team, rules.routing, directory(rules), {}, as_of=START, **more)
+    [assigned] = assign([one], rules.team, rules.routing, directory(rules), {}, as_of=START, **more).assigned
     return assigned
 
 
@@ -114,7 +116,7 @@ def test_weight_two_receives_twice_as_many_in_the_documented_order() -> None:
     """Vector J1: persons p-1 ... p-8, one a minute."""
     rules, counters, drawn = policy(), {}, []
     for n in range(8):
-        found, counters = assign(
+        routed = assign(
             [person(f"p-{n + 1}")],
             rules.team,
             rules.routing,
@@ -122,7 +124,8 @@ def test_weight_two_receives_twice_as_many_in_the_documented_order() -> None:
             counters,
             as_of=START + timedelta(minutes=n),
         )
-        drawn.append(found[0].owner_key.removeprefix("rep:").partition("@")[0])
+        counters = routed.counters
+        drawn.append(routed.assigned[0].owner_key.removeprefix("rep:").partition("@")[0])
     assert " ".join(drawn) == "ana bo cy ana ana bo cy ana"
     assert {rep: c.assigned for (_, rep), c in counters.items()} == {
         "ana@acme.com": 4,
@@ -140,14 +143,15 @@ def test_people_are_routed_best_first_then_the_earlier_then_the_smaller_id() -> 
         person("z", total=90, minute=9),
     ]
     rules = policy()
-    found, _ = assign(people, rules.team, rules.routing, directory(rules), {}, as_of=START)
+    found = assign(people, rules.team, rules.routing, directory(rules), {}, as_of=START).assigned
     assert [one.person_id for one in found] == ["z", "a", "b", "c", "d"]
 
 
 def test_a_rep_new_in_the_pool_starts_at_the_level_of_the_others() -> None:
     rules = policy()
     had = {("p", "ana@acme.com"): Counter(assigned=20, last_at=START), ("p", "bo@acme.com"): Counter(assigned=10)}
-    (one,), after = assign([person("x")], rules.team, rules.routing, directory(rules), had, as_of=START)
+    routed = assign([person("x")], rules.team, rules.routing, directory(rules), had, as_of=START)
+    [one], after = routed.assigned, routed.counters
     assert one.trace["pool"]["levelled"] == [{"rep": "cy@acme.com", "before": 0, "after": 10}]
     assert after["p", "cy@acme.com"].assigned == 10 + (one.owner_key == "rep:cy@acme.com")
 
@@ -252,8 +256,8 @@ def test_spans_end_in_the_policys_zone() -> None:
     rules = policy("[{when: {person.last_assigned_at: within 1 day}, to: queue desk}, {to: queue inbound}]")
     one = person("x", person__last_assigned_at=date(2026, 11, 23))
     for zone, key in (("America/New_York", "queue:desk"), ("UTC", "queue:inbound")):
-        found, _ = assign([one], rules.team, rules.routing, directory(rules), {}, as_of=late, timezone=zone)
-        assert found[0].owner_key == key
+        routed = assign([one], rules.team, rules.routing, directory(rules), {}, as_of=late, timezone=zone)
+        assert routed.assigned[0].owner_key == key
 
 
 def test_the_trace_says_what_was_false_and_what_decided() -> None:
@@ -360,5 +364,5 @@ def test_an_item_of_a_list_fact_is_found_whole() -> None:
         person("a", person__custom__tags=f"{edge}new{edge}vip{edge}"),
         person("b", person__custom__tags=f"{edge}vip2{edge}"),
     ]
-    found, _ = assign(people, rules.team, routing, directory(rules), {}, as_of=START)
+    found = assign(people, rules.team, routing, directory(rules), {}, as_of=START).assigned
     assert [one.owner_key for one in found] == ["queue:desk", "queue:inbound"]
