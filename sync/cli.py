@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from sync import policy_versions_cli  # noqa: F401  # adds its commands to `mqlsync policy`
 from sync.policy_cli import policy_app
 
 if TYPE_CHECKING:

@@ -45,10 +45,12 @@ __all__ = [
     "Loaded",
     "Opened",
     "Rules",
+    "config_folder",
     "load",
     "load_rules",
     "look_at_store",
     "open_parts",
+    "open_store",
     "refuse_failing",
     "try_examples",
 ]
@@ -100,7 +102,7 @@ def load(
     StoreError: there is no such directory
     """
     environment = os.environ if environment is None else environment
-    folder = _directory(folder, environment)
+    folder = config_folder(folder, environment=environment)
     problems: list[Problem] = []
     warnings: list[Problem] = []
     settings = _collect(problems, warnings, lambda: _settings(folder, environment, online=online))
@@ -156,7 +158,9 @@ def _with_warnings(rules: Rules) -> tuple[Rules, list[Problem]]:
     return rules, list(rules.warnings)
 
 
-def _directory(folder: Path | None, environment: Mapping[str, str]) -> Path:
+def config_folder(folder: Path | None = None, *, environment: Mapping[str, str] | None = None) -> Path:
+    """The configuration's directory: as given, else ``$MQLSYNC_CONFIG``, else ``./config``. StoreError: no such one."""
+    environment = os.environ if environment is None else environment
     folder = folder or Path(environment.get("MQLSYNC_CONFIG") or "config")
     if not folder.is_dir():
         raise StoreError(
@@ -578,6 +582,28 @@ def open_parts(
 
 
 @contextmanager
+def open_store(folder: Path, *, environment: Mapping[str, str] | None = None, make: bool = False) -> Iterator[Store]:
+    """The store that mqlsync.yaml of a directory names, whatever the other files say.
+
+    Raises
+    ------
+    PolicyInvalid: all errors of mqlsync.yaml
+    StoreError: it cannot be opened, or there is none yet and ``make`` is False
+    """
+    settings, _ = _settings(folder, os.environ if environment is None else environment, online=False)
+    url = _store_url(settings, folder.absolute().parent)
+    file = Path(url.removeprefix("sqlite:///"))
+    if not make and url.startswith("sqlite:///") and not file.exists():
+        raise StoreError(f"there is no store yet: the first `mqlsync run` makes {file}")
+    store = Store.open(url)
+    try:
+        versions.settle(store, folder)
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
 def look_at_store(
     folder: Path | None = None, *, environment: Mapping[str, str] | None = None
 ) -> Iterator[tuple[Store, tuple[Problem, ...]]]:
@@ -589,7 +615,7 @@ def look_at_store(
     StoreError: there is no such directory, or no store to open
     """
     environment = os.environ if environment is None else environment
-    folder = _directory(folder, environment)
+    folder = config_folder(folder, environment=environment)
     settings, _ = _settings(folder, environment, online=False)
     problems: tuple[Problem, ...] = ()
     try:

@@ -30,6 +30,7 @@ class How(StrEnum):
     PUBLISHED = "published"
     ROLLED_BACK = "rolled back"
     EDITED = "edited in place"
+    FOUND = "found in use"
 
 
 class UnderWay(StoreError):

@@ -203,7 +203,7 @@ def keep_in_use(store: Store, in_use: InUse, *, note: str, who: str, at: datetim
             id=new_id(),
             version=in_use.policy.version if in_use.policy is not None else "",
             name=in_use.policy.name if in_use.policy is not None else "",
-            how=How.EDITED,
+            how=How.EDITED if last is not None else How.FOUND,
             note=note,
             who=who,
             at=at,
