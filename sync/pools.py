@@ -164,8 +164,8 @@ class Pools:
     def why_not(self, owner_key: str, state: str, person: Candidate) -> str | None:
         """Why an owner is not as wanted; None when they are.
 
-        ``active``: a rep who has not left and can own the person in the CRMs that take an owner; ``available``: also free
-        now; ``working``: active, and at work on the person's newest episode.
+        ``active``: a rep who has not left and can own the person in the CRMs that take an owner; ``available``: also
+        free now; ``working``: active, and at work on the person's newest episode.
         """
         kind, _, name = owner_key.partition(":")
         if kind != "rep":
