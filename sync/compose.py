@@ -29,6 +29,7 @@ from sync import log, mapping, versions
 from sync.rules import Rules, read_folder
 from sync.run import Parts, Progress, Runner, RunReport
 from sync.settings import HubSpotConnection, SalesforceConnection, Settings, load_settings
+from sync.shadow import Beside, beside
 from sync.store import runs
 from sync.store.db import Store, StoreError
 from sync.store.runs import RunRow, RunState
@@ -445,6 +446,7 @@ class Opened:
                 at=self.parts.now(),
                 new_id=self.parts.new_id,
             )
+        shadow = None if dry_run or only is not None else self._shadow()
         runner = Runner(
             parts=self.parts,
             run_id=row.run_id,
@@ -456,12 +458,18 @@ class Opened:
             only=only,
             stop=stop,
             progress=progress,
+            beside=shadow,
         )
         try:
             report = runner.run()
         except BaseException as error:
             self._broken(row.run_id, error)
             raise
+        finally:
+            if shadow is not None:
+                shadow.close()
+        warning = shadow.report(self.parts.store, run_id=row.run_id, as_of=as_of) if shadow is not None else None
+        report.warnings += [warning] if warning is not None else []
         # After an exit 4 somebody is about to grant a permission or make a field: the next run has to see it.
         self.properties.end(self.parts.store, keep=report.exit_code != CREDENTIALS)
         with self.parts.store.write() as tx:
@@ -477,6 +485,9 @@ class Opened:
                 error=report.error,
             )
         return report
+
+    def _shadow(self) -> Beside | None:
+        return beside(self.parts.store, self.parts.policy, self.parts.fields.hash, engine=DuckDbEngine)
 
     def _broken(self, run_id: str, error: BaseException) -> None:
         """No report to tell of: the run's row says what broke it, without the values in the message."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,9 @@ from structlog.contextvars import bound_contextvars
 from connectors.errors import ConnectorError, RetryLater, RunCannotContinue
 from connectors.port import Connector
 from connectors.records import AccountInfo, Crm, RecordProblem, RecordRef
+from scoring.cards import Scorecard
 from scoring.engine import Engine, EngineFailed
+from scoring.episodes import Decision
 from scoring.policy import Policy, Result
 from scoring.version import content_hash
 from sync.decide import Decided, Decider
@@ -33,9 +36,10 @@ from sync.pull import PullReport, pull
 from sync.quiet import QuietPeople
 from sync.settings import OwnerAuthority, Settings, StageName
 from sync.setup import unusable_fields
+from sync.shadow import Beside
 from sync.store import accounts, decisions, outbox, people, records, runs
 from sync.store.db import Store
-from sync.store.decisions import Asked
+from sync.store.decisions import Asked, PersonState
 from sync.store.problems import known_problems, note_problems
 from sync.store.runs import HeldElsewhere, Holder, LeaseLost, RunState
 from sync.store.scorecards import KEPT, Scorecards
@@ -170,6 +174,7 @@ class Runner:
     """Does one run. ``stop`` is asked between pages and batches.
 
     rehearsed  called once everything is decided in a dry run, in the transaction that is taken back after it
+    beside     a candidate that is scored beside the policy, without consequences
     """
 
     parts: Parts
@@ -183,6 +188,7 @@ class Runner:
     stop: Callable[[], bool] = lambda: False
     progress: Progress = lambda stage, done, of: None
     rehearsed: Callable[[Connection], None] = lambda tx: None
+    beside: Beside | None = None
     _fences: dict[str, int] = field(default_factory=dict)
     _accounts: dict[Crm, AccountInfo] = field(default_factory=dict)
     _lost: threading.Event = field(default_factory=threading.Event)
@@ -395,6 +401,8 @@ class Runner:
                     raise DryRun
         except DryRun:
             return
+        if self.beside is not None:
+            self.beside.finished = True
         parts.reached("decide:done")
 
     def _tell_unreadable(self, refreshed: SnapshotReport, report: RunReport) -> None:
@@ -432,12 +440,22 @@ class Runner:
                 for number, some in refreshed.apart(table, numbers):
                     scorecards.save(some, version=policy.scoring_hash, day=day, bucket=number, whole=whole)
             self.parts.reached("score:bucket")
+            if self.beside is not None:
+                bucket = refreshed.together(numbers)
+                self.beside.compare(table, bucket, day, only=only, judge=partial(self._judged, refreshed, day))
             yield table
 
-    def _decider(self, tx: Connection, refreshed: SnapshotReport, day: date) -> Decider:
+    def _judged(
+        self, refreshed: SnapshotReport, day: date, policy: Policy, cards: Sequence[Scorecard]
+    ) -> Iterator[tuple[PersonState, Decision]]:
+        """What a policy would decide of people as they were before this run."""
+        with self.parts.store.read() as tx:
+            yield from self._decider(tx, refreshed, day, policy).judged(tx, cards)
+
+    def _decider(self, tx: Connection, refreshed: SnapshotReport, day: date, policy: Policy | None = None) -> Decider:
         parts = self.parts
         return Decider(
-            policy=parts.policy,
+            policy=policy or parts.policy,
             directory=self._directory(tx),
             authority=parts.settings.owner_authority,
             as_of=self.as_of,
