@@ -58,6 +58,8 @@ _Column = tuple[str, exp.Expression]
 _ALL = 10_000
 """100 % in hundredths of a percent."""
 
+_SCORES = (Score.FIT, Score.ENGAGEMENT, Score.TOTAL)
+
 _FEW = 100
 """Up to so many people are named one by one in a query."""
 
@@ -514,7 +516,7 @@ class _Query:
             return sql.floor_divide(exp.Paren(this=half), MICRO)
 
         return [
-            *((str(score), points(score)) for score in (Score.FIT, Score.ENGAGEMENT, Score.TOTAL)),
+            *((str(score), points(score)) for score in _SCORES),
             ("fit.known_groups", exp.Mul(this=sql.column("known_groups"), expression=sql.num(MICRO))),
             ("fit.unknown_groups", exp.Mul(this=sql.column("unknown_groups"), expression=sql.num(MICRO))),
         ]
@@ -523,9 +525,7 @@ class _Query:
         def label(score: Score) -> Callable[[int], Expression]:
             return lambda index: _band(self._bands(index).get(score), sql.column(str(score)))
 
-        return [
-            (f"{score}#label", self._by_model(label(score))) for score in (Score.FIT, Score.ENGAGEMENT, Score.TOTAL)
-        ]
+        return [(f"{score}#label", self._by_model(label(score))) for score in _SCORES]
 
     def _bands(self, model: int) -> dict[Score, Bands]:
         grade = self.policy.models[model].grade
@@ -576,13 +576,13 @@ class _Query:
         return self._by_model(bits)
 
     def _gate(self, index: int) -> Conditions:
-        """Conditions on facts, events, scores and labels of a model's people."""
+        """Conditions on facts, events, scores and labels of a model's people. Without bands there is no label to be."""
         return Conditions(
             on=self.on,
             table=None,
             event_exists=self.exists(self.policy.models[index].engagement),
-            points={score: sql.column(str(score)) for score in (Score.FIT, Score.ENGAGEMENT, Score.TOTAL)},
-            labels={s: sql.column(f"{s}#label") for s in self._bands(index)} | {Score.GRADE: sql.column("grade#")},
+            points={score: sql.column(str(score)) for score in _SCORES},
+            labels={score: sql.column(f"{score}#label") for score in _SCORES} | {Score.GRADE: sql.column("grade#")},
         )
 
     def _lines(self, index: int) -> list[Condition]:
@@ -618,8 +618,8 @@ class _Query:
             ("model", self._by_model(lambda index: names[index])),
             ("suppressed", sql.column("suppressed#")),
             ("grade", sql.column("grade#")),
-            *((str(score), sql.column(str(score))) for score in (Score.FIT, Score.ENGAGEMENT, Score.TOTAL)),
-            *((f"{score}_micro", sql.column(f"{score}_micro")) for score in (Score.FIT, Score.ENGAGEMENT, Score.TOTAL)),
+            *((str(score), sql.column(str(score))) for score in _SCORES),
+            *((f"{score}_micro", sql.column(f"{score}_micro")) for score in _SCORES),
             ("lines", sql.column("lines#")),
             ("known_groups", sql.column("known_groups")),
             ("unknown_groups", sql.column("unknown_groups")),

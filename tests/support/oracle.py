@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import groupby
 from math import floor
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from scoring import conditions as c
 from scoring.policy import Bands, Model, Policy
@@ -22,7 +23,7 @@ Facts = dict[str, Any]
 """Fact -> text, bool, Decimal, date, or a tuple of texts; ``name!`` -> whether an e-mail or phone is valid."""
 
 Event = dict[str, Any]
-"""event_id, kind, day, at, count, attributes."""
+"""event_id, kind, day, at (00:00 UTC where there is no time of day), count, attributes."""
 
 
 # -- days --------------------------------------------------------------------------------------------------------
@@ -151,6 +152,64 @@ def matches(match: c.EventMatch, event: Event, today: date) -> bool:
     return any(matches(other, event, today) for other in match.any_of)
 
 
+# -- ignored events ----------------------------------------------------------------------------------------------
+
+
+def ignored(dimension: c.Dimension, events: list[Event], facts: Facts, today: date) -> dict[str, str]:
+    """Id of every event that counts for nothing -> the first line that says so. ``events``: all up to today."""
+    names: dict[str, str] = {}
+    for line in dimension.ignore:
+        if not holds(line.when, View(facts, today)):
+            continue
+        of_line = [e for e in events if matches(line.match, e, today)]
+        for event in passing(line.test, of_line, events):
+            names.setdefault(event["event_id"], line.name)
+    return names
+
+
+def passing(test: Any, of_line: list[Event], events: list[Event]) -> list[Event]:
+    if test is None:
+        return of_line
+    timed = [e for e in of_line if has_time(e)]
+    match test:
+        case c.SoonAfter(kind=kind, microseconds=span):
+            sent = [d for d in events if d["kind"] == kind and has_time(d)]
+            return [e for e in timed if any(soon(e, d, span) and one_mail(e, d) for d in sent)]
+        case c.BeforeFirst(kind=kind):
+            sent = [d for d in events if d["kind"] == kind and has_time(d) and mail(d) is not None]
+            first = {name: min(d["at"] for d in sent if mail(d) == name) for name in {mail(d) for d in sent}}
+            return [e for e in timed if mail(e) in first and e["at"] < first[mail(e)]]
+        case c.Burst(n=n, attribute=name, microseconds=span):
+            found = []
+            for start in timed:
+                held = [e for e in timed if soon(e, start, span)]
+                many = len(held) if name is None else len({value_of(e, name) for e in held})
+                found += held if many >= n else []
+            return found
+    raise AssertionError(test)
+
+
+def has_time(event: Event) -> bool:
+    return event["count"] == 1 and event["at"].time() != time.min
+
+
+def soon(event: Event, start: Event, microseconds: int) -> bool:
+    return timedelta() <= event["at"] - start["at"] < timedelta(microseconds=microseconds)
+
+
+def value_of(event: Event, name: str) -> Any:
+    value = event["attributes"].get(name)
+    return folded(value) if isinstance(value, str) else value
+
+
+def mail(event: Event) -> str | None:
+    return value_of(event, "email")
+
+
+def one_mail(one: Event, other: Event) -> bool:
+    return mail(one) is None or mail(other) is None or mail(one) == mail(other)
+
+
 # -- worth -------------------------------------------------------------------------------------------------------
 
 
@@ -232,8 +291,7 @@ def counted(count: c.Count, found: list[Event], view: View) -> list[Event]:
 
 
 def attribute(event: Event, count: c.Count) -> str | None:
-    value = event["attributes"].get(count.attribute)
-    return folded(value) if isinstance(value, str) else value
+    return value_of(event, str(count.attribute))
 
 
 def first_of_each(events: list[Event], key: Any) -> list[Event]:
@@ -358,7 +416,7 @@ def newest_of_group(
 def dimension(node: c.Dimension, view: View) -> Part:
     items: dict[tuple[str, str], Value] = {}
     groups = {group.name: group_value(group, view, items) for group in node.groups}
-    return Part(limited(limited(sum(groups.values()), None, node.max), node.floor, None), groups, items)
+    return Part(limited(limited(node.start + sum(groups.values()), None, node.max), node.floor, None), groups, items)
 
 
 # -- the person --------------------------------------------------------------------------------------------------
@@ -377,6 +435,12 @@ class Result:
     unknown_groups: int
     known_groups: int
     hand_raise: date | None
+    review: tuple[str, ...]
+    needs: tuple[str, ...]
+    drop: bool
+    unknown: tuple[str, ...]
+    reach: int
+    ignored: tuple[tuple[str, str], ...]
 
 
 def label(bands: Bands | None, points: int) -> str | None:
@@ -392,17 +456,24 @@ def half_up(micro: int) -> int:
     return floor(Fraction(micro, 10**6) + Fraction(1, 2))
 
 
+LADDER = ["F", "D-", "D", "D+", "C-", "C", "C+", "B-", "B", "B+", "A-", "A", "A+"]
+
+
+def model_of(policy: Policy, facts: Facts, today: date) -> Model:
+    return next(m for m in policy.models if m.when is None or holds(m.when, View(facts, today)))
+
+
 def score(policy: Policy, facts: Facts, events: list[Event], today: date) -> Result:
-    model = next(m for m in policy.models if m.when is None or holds(m.when, View(facts, today)))
-
-    def live(of: Model) -> list[Event]:
-        return [e for e in events if within(e["day"], today, of.engagement.not_before)]
-
-    view = View(facts, today, live(model))
-    default = View(facts, today, live(policy.models[-1]))
+    model = model_of(policy, facts, today)
+    there = [e for e in events if e["day"] <= today]
+    out = ignored(model.engagement, there, facts, today)
+    young = [e for e in there if within(e["day"], today, model.engagement.not_before)]
+    view = View(facts, today, [e for e in young if e["event_id"] not in out])
     fit, engagement = dimension(model.fit, view), dimension(model.engagement, view)
     shares = zip((fit.micro, engagement.micro), model.grade.total_weights, strict=True)
     total = limited(sum(half_away(Fraction(m * w, 10_000)) for m, w in shares), None, model.grade.total_max)
+    if model.fit.thirds:
+        total = engagement.micro
     whole = {
         c.Score.FIT: half_up(fit.micro),
         c.Score.ENGAGEMENT: half_up(engagement.micro),
@@ -413,23 +484,82 @@ def score(policy: Policy, facts: Facts, events: list[Event], today: date) -> Res
         c.Score.ENGAGEMENT: label(model.grade.engagement, whole[c.Score.ENGAGEMENT]),
         c.Score.TOTAL: label(model.grade.total, whole[c.Score.TOTAL]),
     }
+    if model.fit.thirds:
+        labels[c.Score.FIT] = LADDER[whole[c.Score.FIT]]
     grade = (labels[c.Score.FIT] or "") + (labels[c.Score.ENGAGEMENT] or "")
     fields = [i.field for g in model.fit.groups for i in g.items if isinstance(i, c.Table)]
-    unknown = sum(facts.get(f) is None for f in fields)
-    known = len(fields) - unknown
-    counts = {"fit.unknown_groups": Decimal(unknown), "fit.known_groups": Decimal(known)}
+    unknown = [f for f in fields if facts.get(f) is None]
+    counts = {"fit.unknown_groups": Decimal(len(unknown)), "fit.known_groups": Decimal(len(fields) - len(unknown))}
     gate = View(facts | counts, today, view.events, whole, labels | {c.Score.GRADE: grade})
-    raised = [e["day"] for e in default.events if matches(policy.hand_raise, e, today)]
+    ways = [
+        way for line in model.become_when for way in (line.test.of if isinstance(line.test, c.Any) else [line.test])
+    ]
+    reviews = policy.review.lines if policy.review else ()
+    raised = [e["day"] for e in view.events if matches(policy.hand_raise, e, today)]
     return Result(
         model=model.name,
-        suppressed=next((line.name for line in policy.suppress if holds(line.test, default)), None),
+        suppressed=next((line.name for line in policy.suppress if holds(line.test, view)), None),
         grade=grade,
         fit=fit,
         engagement=engagement,
         total_micro=total,
         whole=whole,
         lines=tuple(line.name for line in model.become_when if holds(line.test, gate)),
-        unknown_groups=unknown,
-        known_groups=known,
+        unknown_groups=len(unknown),
+        known_groups=len(fields) - len(unknown),
         hand_raise=max(raised, default=None),
+        review=tuple(line.name for line in reviews if holds(line.test, gate)),
+        needs=tuple(name for name in policy.needs if facts.get(name) is None),
+        drop=policy.stay is not None and holds(policy.stay.drop_when, gate),
+        unknown=tuple(dict.fromkeys(unknown)),
+        reach=sum(2**place for place, way in enumerate(ways) if holds(without_scores(way), gate)),
+        ignored=tuple((e["event_id"], out[e["event_id"]]) for e in newest_first(young) if e["event_id"] in out),
     )
+
+
+def ways_of(test: c.Condition) -> tuple[c.Condition, ...]:
+    return test.of if isinstance(test, c.Any) else (test,)
+
+
+def without_scores(node: c.Condition) -> c.Condition:
+    """What is left to ask when every score is as it should be."""
+    match node:
+        case c.All(of=nodes):
+            return c.All(tuple(map(without_scores, nodes)))
+        case c.Any(of=nodes):
+            return c.Any(tuple(map(without_scores, nodes)))
+        case c.Not(of=inner) if asks_scores(inner):
+            return c.All()
+        case _:
+            return c.All() if asks_scores(node) else node
+
+
+def asks_scores(node: c.Condition) -> bool:
+    match node:
+        case c.All(of=nodes) | c.Any(of=nodes):
+            return any(map(asks_scores, nodes))
+        case c.Not(of=inner):
+            return asks_scores(inner)
+        case _:
+            return isinstance(node, c.ScoreAtLeast | c.ScoreBelow | c.LabelIn)
+
+
+def fresh_points(policy: Policy, facts: Facts, events: list[Event], today: date, since: datetime) -> int:
+    """Whole points of engagement from what came later than an instant; absence is not asked."""
+    model = model_of(policy, facts, today)
+    there = [e for e in events if e["day"] <= today]
+    out = ignored(model.engagement, there, facts, today)
+    local = since.astimezone(ZoneInfo(policy.timezone)).date()
+    later = [
+        e
+        for e in there
+        if within(e["day"], today, model.engagement.not_before)
+        and e["event_id"] not in out
+        and (e["day"] > local if e["at"].time() == time.min else e["at"] > since)
+    ]
+    groups = tuple(
+        replace(group, items=tuple(i for i in group.items if not isinstance(i, c.AbsentRule)))
+        for group in model.engagement.groups
+    )
+    part = dimension(replace(model.engagement, groups=groups), View(facts, today, later))
+    return half_up(part.micro)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from scoring import conditions as c
 from scoring.facts import FactType, custom_fact
-from scoring.policy import Bands, GateLine, Grade, Model, Policy, SuppressLine, WritePlan
+from scoring.load_grade import STEPS
+from scoring.policy import Bands, GateLine, Grade, Model, Policy, Review, Stay, SuppressLine, WritePlan
 from scoring.tables import MICRO
 from scoring.team import Team
 
@@ -238,7 +239,7 @@ def _event_group(draw: st.DrawFn, name: str, weight: int | None) -> c.Group:
 
 
 @st.composite
-def _table(draw: st.DrawFn) -> c.Table:
+def _table(draw: st.DrawFn, least: int = 0) -> c.Table:
     field, tests = draw(
         st.sampled_from(
             (
@@ -248,7 +249,9 @@ def _table(draw: st.DrawFn) -> c.Table:
             )
         )
     )
-    lines = [c.TableLine(test=draw(tests), micro=draw(points), label="line") for _ in range(draw(st.integers(0, 3)))]
+    lines = [
+        c.TableLine(test=draw(tests), micro=draw(points), label="line") for _ in range(draw(st.integers(least, 3)))
+    ]
     return c.Table(field=field, lines=tuple(lines), unknown=draw(points), otherwise=draw(points))
 
 
@@ -275,7 +278,45 @@ def _fit_group(draw: st.DrawFn, name: str, weight: int | None) -> c.Group:
 
 
 @st.composite
+def _thirds(draw: st.DrawFn) -> c.Dimension:
+    groups = []
+    for index in range(draw(st.integers(1, 5))):
+        table, weight = draw(_table(least=1)), draw(st.integers(1, 3)) * MICRO
+        line = replace(table.lines[0], micro=weight)
+        groups.append(
+            c.Group(name=f"criterion {index}", items=(replace(table, lines=(line,), unknown=0, otherwise=-weight),))
+        )
+    return c.Dimension(
+        groups=tuple(groups), max=12 * MICRO, floor=0, thirds=True, start=draw(st.integers(0, 12)) * MICRO
+    )
+
+
+_clocks = st.sampled_from((1, 500_000, 2_000_000, 10_000_000, 3_600_000_000))
+_timed_tests = st.one_of(
+    st.builds(c.SoonAfter, st.sampled_from(sorted(KINDS)), _clocks),
+    st.builds(c.BeforeFirst, st.sampled_from(("email_click", "email_delivered"))),
+    st.builds(c.Burst, st.integers(1, 4), st.sampled_from((None, "email", "link", "path")), _clocks),
+)
+
+
+@st.composite
+def ignores(draw: st.DrawFn) -> tuple[c.Ignore, ...]:
+    """Lines of ``ignore``, some of which overlap."""
+    return tuple(
+        c.Ignore(
+            name=f"ignored {index}",
+            match=draw(matches),
+            when=draw(_rarely(fact_conditions, c.All())),
+            test=draw(st.none() | _timed_tests | _timed_tests),
+        )
+        for index in range(draw(st.integers(1, 3)))
+    )
+
+
+@st.composite
 def _dimension(draw: st.DrawFn, prefix: str) -> c.Dimension:
+    if prefix.startswith("fit") and draw(st.integers(0, 3)) == 0:
+        return draw(_thirds())
     weights = draw(st.sampled_from(((None,), (None, None), (10_000,), (3_300, 6_700), (1, 9_999), ())))
     group = _fit_group if prefix.startswith("fit") else _event_group
     return c.Dimension(
@@ -283,6 +324,7 @@ def _dimension(draw: st.DrawFn, prefix: str) -> c.Dimension:
         max=draw(st.none() | st.just(100 * MICRO)),
         floor=draw(st.none() | st.just(0)),
         not_before=draw(st.sampled_from((c.Span(730), c.Span(60), c.Span(3, c.Unit.MONTH)))),
+        ignore=() if prefix.startswith("fit") else draw(st.just(()) | ignores()),
     )
 
 
@@ -306,33 +348,35 @@ _event_tests = st.builds(c.EventExists, matches, st.none() | spans, st.integers(
 _whole_scores = st.sampled_from((c.Score.FIT, c.Score.ENGAGEMENT, c.Score.TOTAL))
 
 
-def _gate_conditions(grade: Grade) -> st.SearchStrategy[c.Condition]:
-    leaves: list[st.SearchStrategy[c.Condition]] = [
+_gate_conditions = _combined(
+    st.one_of(
         _fact_leaves,
         _event_tests,
         st.builds(c.ScoreAtLeast, _whole_scores, st.integers(-10, 80)),
         st.builds(c.ScoreBelow, _whole_scores, st.integers(-10, 80)),
-        st.builds(c.LabelIn, st.just(c.Score.GRADE), st.just(("A1", "B1", "1"))),
+        st.builds(c.LabelIn, st.just(c.Score.GRADE), st.just(("A1", "B1", "1", "D2", "C+1"))),
+        st.builds(c.LabelIn, st.just(c.Score.ENGAGEMENT), st.just(("1",))),
+        st.builds(c.LabelIn, st.just(c.Score.FIT), st.just(("A", "B+", "B"))),
         _numbers("fit.unknown_groups", (0, 1, 2)),
         _numbers("fit.known_groups", (0, 1, 2)),
-    ]
-    if grade.engagement is not None:
-        leaves.append(st.builds(c.LabelIn, st.just(c.Score.ENGAGEMENT), st.just(("1",))))
-    return _combined(st.one_of(leaves))
+    )
+)
 
 
 @st.composite
 def _model(draw: st.DrawFn, name: str, when: c.Condition | None, base: Model | None) -> Model:
-    grade = base.grade if base and draw(st.booleans()) else draw(_grades)
+    fit = base.fit if base and draw(st.booleans()) else draw(_dimension(f"fit of {name}"))
+    grade = base.grade if base and base.fit.thirds is fit.thirds and draw(st.booleans()) else draw(_grades)
+    if fit.thirds:
+        grade = replace(grade, fit=STEPS, total=None)
     return Model(
         name=name,
         when=when,
-        fit=base.fit if base and draw(st.booleans()) else draw(_dimension(f"fit of {name}")),
+        fit=fit,
         engagement=base.engagement if base and draw(st.booleans()) else draw(_dimension(f"engagement of {name}")),
         grade=grade,
         become_when=tuple(
-            GateLine(name=f"line {index}", test=draw(_gate_conditions(grade)))
-            for index in range(draw(st.integers(0, 3)))
+            GateLine(name=f"line {index}", test=draw(_gate_conditions)) for index in range(draw(st.integers(0, 3)))
         ),
     )
 
@@ -359,6 +403,9 @@ def policies(draw: st.DrawFn) -> Policy:
     number = draw(st.integers(0, 2))
     others = [draw(_model(f"model {index}", draw(fact_conditions), default)) for index in range(number)]
     suppress = st.one_of(fact_conditions, _event_tests)
+    reviews = [
+        GateLine(name=f"review {index}", test=draw(_gate_conditions)) for index in range(draw(st.integers(0, 2)))
+    ]
     return replace(
         PLAIN,
         suppress=tuple(
@@ -366,6 +413,11 @@ def policies(draw: st.DrawFn) -> Policy:
         ),
         models=(*others, default),
         hand_raise=draw(matches),
+        needs=tuple(draw(st.lists(st.sampled_from(_fact_names), max_size=3, unique=True))),
+        review=Review(lines=tuple(reviews)) if reviews else None,
+        stay=Stay(drop_when=draw(_gate_conditions), lasting=c.Span(7), at_least=c.Span(14))
+        if draw(st.booleans())
+        else None,
     )
 
 
@@ -436,13 +488,25 @@ def facts(draw: st.DrawFn, today: date) -> dict[str, Any]:
     return result
 
 
+_times = st.one_of(
+    st.just(timedelta()),
+    st.sampled_from((9, 17)).map(lambda hour: timedelta(hours=hour)),
+    st.builds(
+        lambda start, micros: timedelta(hours=9 if start else 0, microseconds=micros),
+        st.booleans(),
+        st.sampled_from((1, 500_000, 1_999_999, 2_000_000, 9_999_999, 10_000_000)),
+    ),
+)
+"""Midnight stands for no time of day; most of the others are seconds apart."""
+
+
 @st.composite
 def events(draw: st.DrawFn, today: date, person: str, kinds: tuple[str, ...]) -> list[dict[str, Any]]:
     result = []
     for index in range(draw(st.integers(0, 9))):
         kind = draw(st.sampled_from(kinds))
         day = today - timedelta(days=draw(st.one_of(st.integers(-1, 8), st.integers(-1, 100), st.integers(0, 30))))
-        at = datetime(day.year, day.month, day.day, draw(st.sampled_from((0, 0, 9, 17))), tzinfo=UTC)
+        at = datetime(day.year, day.month, day.day, tzinfo=UTC) + draw(_times)
         attributes: dict[str, Any] = {}
         for name in KINDS[kind]:
             if draw(st.integers(0, 3)):
@@ -468,3 +532,54 @@ def populations(
     """People and their events, by person id. ``kinds``: of the events."""
     people = {f"p{index}": draw(facts(today)) for index in range(size)}
     return people, {person: draw(events(today, person, kinds)) for person in people}
+
+
+@st.composite
+def histories(draw: st.DrawFn, today: date, size: int = 6) -> dict[str, list[dict[str, Any]]]:
+    """Mails and clicks, many of them seconds apart, by person id."""
+    links, mails = st.sampled_from((None, "a", "b", "c")), st.sampled_from((None, "m1", "M1", "m2"))
+    result: dict[str, list[dict[str, Any]]] = {}
+    for person in (f"p{index}" for index in range(size)):
+        result[person] = [
+            {
+                "event_id": f"hubspot:{person}-{index}",
+                "kind": draw(st.sampled_from(("email_click", "email_click", "email_delivered"))),
+                "day": (day := today - timedelta(days=draw(st.integers(-1, 1)))),
+                "at": datetime(day.year, day.month, day.day, tzinfo=UTC) + draw(_times),
+                "count": draw(st.sampled_from((1, 1, 1, 1, 2))),
+                "attributes": {},
+            }
+            for index in range(draw(st.integers(0, 12)))
+        ]
+        for event in result[person]:
+            given = {"email": draw(mails)} | ({"link": draw(links)} if event["kind"] == "email_click" else {})
+            event["attributes"] = {name: value for name, value in given.items() if value is not None}
+    return result
+
+
+@st.composite
+def stormy_policies(draw: st.DrawFn) -> Policy:
+    """Every click is a point; some clicks and mails are ignored."""
+    clicks, mails = c.EventMatch(("email_click",)), c.EventMatch(("email_delivered",))
+    lines = tuple(
+        c.Ignore(name=f"line {index}", match=draw(st.sampled_from((clicks, clicks, mails))), test=draw(_timed_tests))
+        for index in range(draw(st.integers(1, 3)))
+    )
+    rules = [
+        c.EventRule(name=name, reason=name, match=match, micro=MICRO, count=draw(_counts(match)))
+        for name, match in (("clicks", clicks), ("mails", mails))
+    ]
+    model = Model(
+        name="default",
+        when=None,
+        fit=c.Dimension(),
+        engagement=c.Dimension(
+            groups=(c.Group(name="mail", items=tuple(rules)),),
+            max=None,
+            not_before=draw(st.sampled_from((c.Span(1), c.Span(2), c.Span(60)))),
+            ignore=lines,
+        ),
+        grade=Grade(),
+        become_when=(),
+    )
+    return replace(PLAIN, models=(model,))
