@@ -22,6 +22,7 @@ from rich.console import Console
 
 from sync import policy_versions_cli  # noqa: F401  # adds its commands to `mqlsync policy`
 from sync.policy_cli import policy_app
+from sync.route_cli import route_app
 
 if TYPE_CHECKING:
     from scoring.document import Problem
@@ -49,6 +50,7 @@ app = typer.Typer(
 dead_app = typer.Typer(help="Records a CRM refused: list them, let them try again.", no_args_is_help=True)
 app.add_typer(dead_app, name="dead")
 app.add_typer(policy_app, name="policy")
+app.add_typer(route_app, name="route")
 
 ConfigDir = Annotated[
     Path | None,

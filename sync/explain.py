@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -26,8 +25,9 @@ from sync.store.outbox import acked_fields
 from sync.store.people import load_owner_names, owner_name
 from sync.store.scorecards import Scorecards
 from sync.store.snapshot import bucket_of
+from sync.trace import trace_lines
 
-__all__ = ["Explanation", "NobodyFound", "explanation"]
+__all__ = ["Explanation", "NobodyFound", "explanation", "find_person"]
 
 
 class NobodyFound(Exception):
@@ -119,7 +119,7 @@ class Explanation:
             yield "Owner: nobody was assigned"
             return
         yield f"Owner: {self.owner_name}, by {assignment.why!r}"
-        yield from _trace_lines(assignment.trace)
+        yield from trace_lines(assignment.trace)
 
     def _written_lines(self) -> Iterator[str]:
         for ref, fields in self.written.items():
@@ -143,47 +143,6 @@ def _conflict_line(conflict: Mapping[str, Any]) -> str:
             return f"Changed by hand: {record} has {theirs!r} as {conflict['field']}; {left}"
 
 
-DECIDED_BY = {
-    "share": "the smallest share, which is (assigned + 1/2) / weight",
-    "wait": "the longest wait, at equal shares",
-    "draw": "a draw by the person's id, at equal shares and waits",
-    "the only one free": "being the only one free",
-}
-
-
-def _trace_lines(trace: Mapping[str, Any]) -> Iterator[str]:
-    """Each rule, and each rep of the pool that was drawn from: what `sync.assign` and adoption wrote down."""
-    if "kept" in trace:
-        yield "  owned the record already; nobody was drawn"
-    if (adopted := trace.get("adopted")) is not None:
-        before = (adopted["before"] or "").partition(":")[2] or "nobody"
-        yield f"  set by hand in {adopted['from']}; before: {before}"
-    for rule in trace.get("rules", ()):
-        yield f"  rule {rule['rule']!r}: {_rule_said(rule)}"
-    if (drawn := trace.get("pool")) is None:
-        return
-    for rep in drawn["reps"]:
-        mark = ">" if rep["rep"] == drawn["pick"] else " "
-        state = "" if rep["state"] == "free" else f"skipped, {rep['state']}; "
-        last = f", last {rep['last'][:16].replace('T', ' ')} UTC" if rep["last"] else ""
-        share = f"{float(Fraction(rep['ratio'])):.3g}"
-        yield f"  {mark} {rep['rep']}: {state}{rep['assigned']} so far, weight {rep['weight']}, share {share}{last}"
-    for new in drawn.get("levelled", ()):
-        yield f"    {new['rep']} is new in the pool and began at {new['after']}, level with the others"
-    if drawn["pick"] is None:
-        yield f"  nobody of pool {drawn['pool']} was free: {drawn['nobody_free']}"
-    else:
-        yield f"  decided by {DECIDED_BY[drawn['decided_by']]}"
-
-
-def _rule_said(rule: Mapping[str, Any]) -> str:
-    if not rule["true"]:
-        return f"no, because not {rule['false']!r} (is {'blank' if rule['found'] is None else rule['found']})"
-    if "away" in rule:
-        return f"yes, but {rule['away']}" + (f"; instead {rule['to']}" if "to" in rule else "")
-    return f"yes, to {rule['to']}"
-
-
 def explanation(parts: Parts, who: str) -> Explanation:
     """Everything the store knows of why a person stands where they stand.
 
@@ -195,7 +154,7 @@ def explanation(parts: Parts, who: str) -> Explanation:
     NobodyFound: with what was looked for
     """
     with parts.store.read() as tx:
-        person_id = _find(tx, who)
+        person_id = find_person(tx, who)
         person = decisions.load_people(tx, [person_id])[person_id]
         links = tx.execute(select(schema.link).where(schema.link.c.person_id == person_id)).all()
         stored = tx.execute(select(schema.decision).where(schema.decision.c.person_id == person_id)).first()
@@ -236,7 +195,8 @@ def explanation(parts: Parts, who: str) -> Explanation:
     )
 
 
-def _find(tx: Connection, who: str) -> str:
+def find_person(tx: Connection, who: str) -> str:
+    """The id of the person with this e-mail address, person id, or record id in either CRM. Raises `NobodyFound`."""
     link, address, alias = schema.link, schema.record_email, schema.alias
     survivor = (alias.c.conn == link.c.conn) & (alias.c.new_object == link.c.object) & (alias.c.new_id == link.c.id)
     lookups = [

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from scoring.document import Problem
 from sync.run import RunReport
 from sync.store import outbox, runs, schema
+from sync.store import routing as routing_store
 from sync.store.db import Store
 from sync.store.outbox import DeadLetter
 from sync.store.people import load_owner_names, owner_name
@@ -143,6 +144,7 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
         rows = outbox.counts(tx)
         newest = runs.newest(tx, limit=NEWEST)
         letters = outbox.dead_letters(tx)
+        waits = routing_store.waiting(tx)
     reasons: dict[str, int] = {}
     for letter in letters:
         reasons[letter.code] = reasons.get(letter.code, 0) + 1
@@ -156,6 +158,7 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
         "ambiguous": ambiguous,
         "dirty": dirty,
         "outbox": {"pending": rows["pending"], "unanswered": rows["inflight"]},
+        "routing": {"waiting": len(waits), "since": waits[0].since if waits else None},
         "dead": {"rows": rows["dead"], "by_code": reasons},
         "conflicts": {kind: n for kind, n in conflicts},  # noqa: C416  # rows are not pairs to the type checker
         "streams": {
@@ -182,6 +185,9 @@ def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"waiting: {document['dirty']} to score, {document['outbox']['pending']} to send, " + (
         f"{document['outbox']['unanswered']} without an answer"
     )
+    routing = document["routing"]
+    if routing["waiting"]:
+        yield f"waiting for a rep: {routing['waiting']}, the longest since {routing['since']:%Y-%m-%d %H:%M} UTC"
     dead = document["dead"]
     parked = ", ".join(f"{code} {n}" for code, n in sorted(dead["by_code"].items()))
     yield f"parked: {dead['rows']}" + (f" ({parked}); mqlsync dead list" if parked else "")

@@ -109,11 +109,12 @@ def _rep(owner_key: str | None) -> str | None:
 
 def open_of(tx: Connection, owner_key: str) -> list[str]:
     """People whose open episode was last assigned to this owner."""
-    e, a = schema.episode.c, schema.assignment.c
-    newest = select(func.max(a.step)).where(a.person_id == e.person_id, a.n == e.n).scalar_subquery()
+    e, a, own = schema.episode.c, schema.assignment.c, schema.assignment.alias()
+    newest = select(func.max(own.c.step)).where(own.c.person_id == e.person_id, own.c.n == e.n)
     found = (
         select(e.person_id)
-        .join(schema.assignment, and_(a.person_id == e.person_id, a.n == e.n, a.step == newest))
+        .join(schema.assignment, and_(a.person_id == e.person_id, a.n == e.n))
+        .where(a.step == newest.correlate(schema.episode).scalar_subquery())
         .where(e.closed_at.is_(None), a.owner_key == owner_key)
         .order_by(e.person_id)
     )

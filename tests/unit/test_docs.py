@@ -82,7 +82,7 @@ def documented_options() -> dict[str, set[str]]:
     """Command -> the options its row in operations.md names."""
     found: dict[str, set[str]] = {}
     for what, options, *_ in table(OPERATIONS, "## Commands"):
-        name = re.match(r"`mqlsync ((?:[a-z]+ ?)+|--version)", what)
+        name = re.match(r"`mqlsync ((?:[a-z][a-z-]* ?)+|--version)", what)
         assert name is not None, what
         found[name[1].strip()] = set(re.findall(r"--[a-z-]+", options))
     return found
@@ -102,7 +102,8 @@ def test_every_command_line_on_a_page_is_one(path: Path) -> None:
     """`mqlsync plan -o FILE` and the like, in text and in blocks."""
     text = path.read_text(encoding="utf-8")
     known = {name.split()[0] for name in COMMANDS}
-    blocks = "".join(re.findall(r"^```$.*?^```$", text, re.DOTALL | re.MULTILINE))
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    blocks = "".join(block for language, block in fenced if not language)
     said = re.findall(r"`mqlsync ([a-z]+)", text) + re.findall(r"^(?:\S*/)?mqlsync ([a-z]+)", blocks, re.MULTILINE)
     assert set(said) <= known
 
