@@ -14,6 +14,8 @@ from connectors.port import Connector
 from connectors.records import AccountInfo, Crm, Owner, OwnerKind, StreamKind, Window
 from scoring.engine import EngineFailed
 from scoring.engine_spark import SparkEngine
+from scoring.policy import Policy
+from sync.check_team import empty_pools, overlapping_leave, shut_hours
 from sync.owners import OwnerDirectory
 from sync.run import Parts, exit_code
 from sync.schedule import Cron, next_slots
@@ -21,7 +23,7 @@ from sync.settings import OwnerAuthority, Settings
 from sync.setup import unusable_fields, wanted_fields
 from sync.store import accounts, schema
 
-__all__ = ["Finding", "check_engine", "check_online", "check_schedules"]
+__all__ = ["Finding", "check_engine", "check_online", "check_schedules", "check_team"]
 
 CHANGING_HOURS = range(1, 4)
 """Local hours that are skipped or repeated where clocks change."""
@@ -58,6 +60,12 @@ def check_schedules(settings: Settings, *, now: datetime) -> list[Finding]:
             message = f"runs in an hour that {zone.key} skips or repeats when its clocks change; it still runs once"
             found.append(Finding(where=where, message=message))
     return found
+
+
+def check_team(policy: Policy, *, now: datetime) -> list[Finding]:
+    """Hours that stay closed, and leave that leaves a pool without anybody."""
+    told = (*shut_hours(policy, now=now), *overlapping_leave(policy, now=now))
+    return [Finding(where=where, message=message) for where, message in told]
 
 
 def _falls_into_a_clock_change(times: list[datetime], zone: ZoneInfo) -> bool:
@@ -101,6 +109,7 @@ def check_online(parts: Parts) -> list[Finding]:
     )
     for crm, listed in owners.items():
         found += _reps(parts, crm, directory)
+        found += [Finding(where=where, message=said) for where, said in empty_pools(parts.policy, crm, directory)]
         found += _outsiders(parts, crm, listed, directory)
         found += _queues(parts, crm, listed)
     found += _native_sync(parts)
@@ -209,13 +218,20 @@ def _outsiders(parts: Parts, crm: Crm, owners: tuple[Owner, ...], directory: Own
         Finding(
             where=crm,
             message=f"{owner.name or owner.id} ({owner.email or owner.id}) is active and not in team.yaml; "
-            f"what they own stays theirs ({owned.get(owner.id, 0)} people read so far)",
+            f"what they own stays theirs ({owned.get(owner.id, 0)} people read so far)"
+            + "".join(f", but nobody has their address in {other}" for other in _without_twin(owner, directory)),
         )
         for owner in outside[:MOST_LISTED]
     ]
     if (more := len(outside) - MOST_LISTED) > 0:
         found.append(Finding(where=crm, message=f"{more} more active users are not in team.yaml"))
     return found
+
+
+def _without_twin(owner: Owner, directory: OwnerDirectory) -> list[Crm]:
+    """The other CRMs that know no active user by this owner's e-mail address: there their people keep their owner."""
+    key = f"user:{owner.crm}:{owner.id}"
+    return [crm for crm in directory.crms if crm is not owner.crm and directory.owner_id_for(key, crm, "lead") is None]
 
 
 def _queues(parts: Parts, crm: Crm, owners: tuple[Owner, ...]) -> list[Finding]:

@@ -329,12 +329,14 @@ def check(
     log: Log = LogLevel.WARNING,
 ) -> None:
     """Read the four files as a run would, and with --online prove the connections. Changes nothing."""
-    from sync.check import check_engine, check_online, check_schedules
+    from sync.check import check_engine, check_online, check_schedules, check_team
     from sync.compose import load, open_parts
 
     with _clear_errors(as_json):
         loaded = load(config, online=online)
-        found = check_schedules(loaded.settings, now=datetime.now(UTC)) + check_engine(loaded.settings)
+        now = datetime.now(UTC)
+        found = check_schedules(loaded.settings, now=now) + check_engine(loaded.settings)
+        found += check_team(loaded.policy, now=now)
         if online:
             with open_parts(loaded, level=log, fresh=True) as opened:
                 found += check_online(opened.parts)
