@@ -387,6 +387,90 @@ def versions(config: Config = None, as_json: AsJson = False) -> None:
 _COUNTED = ("runs", "people", "episodes", "assignments")
 
 
+# -- shadow ------------------------------------------------------------------------------------------------------
+
+
+@policy_app.command()
+def shadow(
+    new: Annotated[
+        str | None, typer.Argument(metavar="DIR|FILE", help="The candidate. Without one: what was found so far.")
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Stop comparing; what was found stays.")] = False,
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is to show.")] = "",
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a candidate beside the policy in use with every run, writing nothing of it, and say what would differ."""
+    if off and new is not None:
+        raise typer.BadParameter("either a candidate, or --off", param_hint="--off")
+    with _clear_errors(as_json):
+        if new is not None:
+            _begin_shadow(new, note, config, as_json)
+        elif off:
+            _end_shadow(config, as_json)
+        else:
+            _show_shadow(config, as_json)
+
+
+def _begin_shadow(new: str, note: str, config: Path | None, as_json: bool) -> None:
+    from sync.compose import config_folder, load_rules, open_store
+    from sync.shadow import cannot_shadow
+    from sync.store.versions import ShadowRow, start_shadow
+
+    folder = config_folder(config)
+    in_use = load_rules(folder)
+    rules = _usable(_files(new, config).rules())
+    why = cannot_shadow(rules, in_use.policy, in_use.fields.hash)
+    if why is not None:
+        raise _fail(f"{new} cannot be scored in the shadow: {why}", as_json)
+    row = ShadowRow(
+        id=_new_id(),
+        version=rules.policy.version,
+        name=rules.policy.name,
+        note=note,
+        who=_who(),
+        at=_now(),
+        files={name: content.decode("utf-8") for name, content in rules.files.items()},
+    )
+    with open_store(folder, make=True) as store, store.write() as tx:
+        start_shadow(tx, row)
+    if as_json:
+        _print_json({"shadow": _named(rules.policy), "live": _named(in_use.policy), "note": note})
+        return
+    typer.echo(
+        f"{rules.policy.name} {rules.policy.version} is scored beside {in_use.policy.version} from the next run on. "
+        "`mqlsync policy shadow` says what would differ."
+    )
+
+
+def _end_shadow(config: Path | None, as_json: bool) -> None:
+    from sync.compose import config_folder, open_store
+    from sync.store.versions import end_shadow
+
+    with open_store(config_folder(config)) as store, store.write() as tx:
+        ended = end_shadow(tx, at=_now())
+    if as_json:
+        _print_json({"ended": ended})
+    else:
+        typer.echo("The shadow ended." if ended else "There was no shadow.")
+
+
+def _show_shadow(config: Path | None, as_json: bool) -> None:
+    from sync.compose import config_folder, open_store
+    from sync.shadow_report import shadow_document, shadow_lines
+
+    with open_store(config_folder(config)) as store, store.read() as tx:
+        document = shadow_document(tx)
+    if as_json:
+        _print_json(document or {"candidate": None, "everybody": None, "since": [], "trend": []})
+        return
+    if document is None:
+        typer.echo("There is no shadow; `mqlsync policy shadow FILE` begins one.")
+        return
+    for line in shadow_lines(document):
+        typer.echo(line)
+
+
 # -- input and output --------------------------------------------------------------------------------------------
 
 

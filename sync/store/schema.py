@@ -567,7 +567,7 @@ policy_version = Table(  # one row each time files were put into use, or found i
     Column("id", String, nullable=False, unique=True),
     Column("version", String, nullable=False),  # the content hash; empty for files that did not load
     Column("name", String, nullable=False),
-    Column("how", String, nullable=False),  # published, rolled back, edited in place
+    Column("how", String, nullable=False),  # `sync.publication.How`
     Column("note", Text, nullable=False),
     Column("who", String, nullable=False),
     Column("at", Instant, nullable=False),
