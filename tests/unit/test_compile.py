@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 from sqlglot import ErrorLevel, exp
 
 from scoring import conditions as c
 from scoring import sql
-from scoring.compile import Compiled, compile_policy
+from scoring.compile import Compiled, compile_fresh, compile_policy
 from scoring.engine import DuckDbEngine
-from scoring.policy import Grade, Model, Policy, WritePlan
+from scoring.policy import GateLine, Grade, Model, Policy, Review, WritePlan
 from scoring.tables import MICRO
 from scoring.team import Team
 
@@ -36,17 +37,23 @@ def rule(name: str, count: c.Count = MODES[0], match: c.EventMatch = VIEW) -> c.
     return c.EventRule(name=name, reason=name, match=match, micro=8 * MICRO, fade=HALF, count=count)
 
 
-def compiled(*rules: c.EventRule | c.AbsentRule, newest: bool = False) -> Compiled:
+def compiled(*rules: c.EventRule | c.AbsentRule, newest: bool = False, ignore: tuple[c.Ignore, ...] = ()) -> Compiled:
+    return compile_policy(shaped(*rules, newest=newest, ignore=ignore), TODAY)
+
+
+def shaped(
+    *rules: c.EventRule | c.AbsentRule, newest: bool = False, ignore: tuple[c.Ignore, ...] = (), **more: Any
+) -> Policy:
     group = c.Group(name="g", items=rules, max=40 * MICRO, newest_first=newest)
     model = Model(
         name="default",
         when=None,
         fit=c.Dimension(),
-        engagement=c.Dimension(groups=(group,)),
+        engagement=c.Dimension(groups=(group,), ignore=ignore),
         grade=Grade(total_weights=(4_000, 6_000)),
         become_when=(),
     )
-    policy = Policy(
+    return Policy(
         name="shape",
         version="0" * 12,
         scoring_hash="0" * 12,
@@ -57,8 +64,8 @@ def compiled(*rules: c.EventRule | c.AbsentRule, newest: bool = False) -> Compil
         routing=(),
         write=WritePlan(),
         team=Team(),
+        **more,
     )
-    return compile_policy(policy, TODAY)
 
 
 def scans(query: exp.Expression) -> int:
@@ -81,18 +88,68 @@ def test_rules_with_one_kind_of_key_share_one_grouping() -> None:
     assert scans(compiled(*rules).query) == 1 + 4
 
 
+CLICKS = c.EventMatch(("email_click",))
+LINES = (
+    c.Ignore(name="opens", match=c.EventMatch(("email_open",))),
+    c.Ignore(name="mine", match=CLICKS, when=c.DomainIn("person.email_domain", ("acme.com",))),
+    c.Ignore(name="scanner", match=CLICKS, test=c.SoonAfter("email_delivered", 10_000_000)),
+    c.Ignore(name="early", match=CLICKS, test=c.BeforeFirst("email_delivered")),
+    c.Ignore(name="storm", match=CLICKS, test=c.Burst(3, "link", 2_000_000)),
+    c.Ignore(name="hail", match=CLICKS, test=c.Burst(9, None, 1)),
+)
+
+
+def test_what_a_policy_does_not_ignore_costs_nothing() -> None:
+    """Lines about other kinds change no query that scores; a line without a test is a filter of the one scan."""
+    plain = compiled(rule("views"))
+    assert compiled(rule("views"), ignore=LINES).query.sql() == plain.query.sql()
+    careers = c.Ignore(name="careers", match=c.EventMatch(("page_view",), c.OneOf("path", ("/careers",))))
+    assert scans(compiled(rule("views"), ignore=(careers,)).query) == 1
+
+
+def test_ids_are_looked_up_only_for_the_kinds_a_timed_line_is_about() -> None:
+    query = compiled(rule("views"), rule("clicks", match=CLICKS), ignore=LINES).query
+    (ids,) = query.ctes
+    looked_up = [
+        select
+        for select in query.find_all(exp.Select)
+        if any(join.this.name == ids.alias for join in select.args.get("joins") or ())
+    ]
+    assert len(looked_up) == 1
+    kinds = [test for test in looked_up[0].find_all(exp.In) if test.this.name == "kind"]
+    assert {value.this.this for test in kinds for value in test.expressions} == {"email_click"}
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"needs": tuple(f"person.custom.f{n}" for n in range(63))}, "needs has more than 62 lines"),
+        (
+            {"review": Review(lines=tuple(GateLine(name=str(n), test=c.All()) for n in range(63)))},
+            "review has more than 62",
+        ),
+    ],
+)
+def test_what_does_not_fit_into_the_bits_of_a_number_is_said(part: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compile_policy(shaped(rule("views"), **part), TODAY)
+
+
 @pytest.mark.parametrize("newest", [False, True])
 def test_every_query_is_one_that_spark_can_read(newest: bool) -> None:
     """Nothing unsupported, no pattern, no power, no floating point; places in a list are counted from 0 there."""
     per_day = replace(rule("per day"), max_per_day=20 * MICRO)
     rules = [rule(str(n), mode) for n, mode in enumerate(MODES)] + ([] if newest else [per_day])
-    of = compiled(*rules, newest=newest)
-    for query in (of.query, of.detail, of.picks):
+    rules.append(rule("clicks", match=CLICKS))
+    of = compiled(*rules, newest=newest, ignore=LINES)
+    fresh = compile_fresh(shaped(*rules, newest=newest, ignore=LINES), TODAY)
+    for query in (of.query, of.detail, of.picks, fresh.query, of.ignored):
         assert query is not None
         text = query.sql("spark", unsupported_level=ErrorLevel.RAISE)
         assert not re.search(r"regexp|rlike|pow|double|float", text, re.IGNORECASE)
+        assert not [window for window in query.find_all(exp.Window) if window.find(exp.Distinct)]
         places = re.findall(r"`fades`\.`f\d+`\[(.*?)\]", text)
-        assert places
+        assert places or query is of.ignored
         assert all(place.endswith("+ -1") for place in places)
         assert "NULLS LAST" in text or "ORDER BY" not in text
 

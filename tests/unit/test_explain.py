@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +24,7 @@ from scoring.policy import Bands, GateLine, Grade, Model, Policy, SuppressLine, 
 from scoring.qualify import History, Seen, qualify
 from scoring.tables import MICRO
 from scoring.team import Team
+from tests.support.rules import instant, policy
 from tests.support.snapshots import event, write_bucket
 
 TODAY = date(2026, 6, 15)
@@ -135,6 +138,74 @@ def test_a_scorecard_is_explained_without_events(scored: tuple[pa.Table, Ledger]
     ]
 
 
+def ledger_of(of: Policy, facts: dict[str, Any], events: list[dict[str, Any]]) -> tuple[Ledger, Scorecard]:
+    with tempfile.TemporaryDirectory() as folder, DuckDbEngine(threads=1) as engine:
+        bucket = write_bucket(Path(folder), {"p": facts}, {"p": events})
+        (card,) = cards(engine.score(of, bucket, TODAY))
+        return engine.ledgers(of, bucket, TODAY, ["p"])["p"], card
+
+
+def test_a_ledger_says_what_was_ignored_and_why() -> None:
+    of = policy(
+        engagement="{ignore: [{name: scanner click, event: email_click, within: 10 seconds of email_delivered}, "
+        "{name: mail opens, event: email_open}], groups: {g: {rules: [{event: email_click, points: 2, name: click}]}}}"
+    )
+    at = instant("2026-06-14T14:00:00")
+    events = [
+        event("hubspot:d", "email_delivered", date(2026, 6, 14), at=at, email="m"),
+        event("hubspot:c", "email_click", date(2026, 6, 14), at=at + timedelta(seconds=3), email="m"),
+        event("hubspot:real", "email_click", TODAY, email="m"),
+        *(event(f"hubspot:o{n:02}", "email_open", TODAY, email="m") for n in range(12)),
+    ]
+    ledger, _ = ledger_of(of, {}, events)
+    lines = explain(ledger)
+    start = lines.index("Ignored: 13 events")
+    assert lines[start - 3 : start + 4] == [
+        "  g: +2",
+        "    click: +2 (1 time)",
+        "      2026-06-15 (today): +2  hubspot:real",
+        "Ignored: 13 events",
+        "  mail opens: 12",
+        "    2026-06-15 (today): email_open  hubspot:o00",
+        "    2026-06-15 (today): email_open  hubspot:o01",
+    ]
+    assert lines[start + 12 : start + 15] == [
+        "    2 older events",
+        "  scanner click: 1",
+        "    2026-06-14 (1 day ago): email_click  hubspot:c",
+    ]
+
+
+def test_a_fit_in_thirds_is_explained_by_its_criteria() -> None:
+    of = policy(
+        fit="{style: thirds, start: D, criteria: {"
+        "company_size: {field: company.employees, match: from 200, weight: 2}, "
+        "title: {field: person.seniority, match: from manager, weight: 2}, "
+        "industry: {field: company.industry, match: Software, weight: 3}}}",
+        grade="{engagement: {1: 50, 2: 0}}",
+    )
+    ledger, card = ledger_of(of, {"company.employees": 800, "person.seniority": "lead"}, [])
+    expected = ["Fit: D, in thirds of a letter from D", "  company_size: +2", "  title: -2", "  industry: 0"]
+    assert explain(ledger)[1:6] == [*expected, "Engagement: 0"]
+    assert explain(card)[1:6] == [*expected, "Engagement: 0"]
+    assert "Grade: D2" in explain(card)
+    assert not [line for line in explain(card) if line.startswith("Total")]
+    assert ledger.fit.step == "D"
+    assert card.unknown == ("company.industry",)
+
+
+def test_what_the_ends_of_the_ladder_take_away_is_told() -> None:
+    of = policy(
+        fit="{style: thirds, start: A, criteria: {size: {field: company.employees, match: from 2, weight: 3}}}",
+        grade="{engagement: {1: 0}}",
+    )
+    for facts, expected in (
+        ({"company.employees": 2}, ["Fit: A+, in thirds of a letter from A", "  size: +3", "  over the limit: -2"]),
+        ({"company.employees": 1}, ["Fit: B, in thirds of a letter from A", "  size: -3", "Engagement: 0"]),
+    ):
+        assert explain(ledger_of(of, facts, [])[0])[1:4] == expected
+
+
 def test_long_lists_of_events_end_in_one_line_with_their_sum(tmp_path: Path) -> None:
     given = [event(f"e{n:02}", "email_click", TODAY, email=str(n)) for n in range(13)]
     every = replace(CLICKS, max=None, newest_first=False)
@@ -191,6 +262,26 @@ def test_a_stored_table_explains_itself(scored: tuple[pa.Table, Ledger], tmp_pat
     read = pq.read_table(path)
     assert list(cards(read)) == [the_card(scored)]
     assert layout_of(read) == layout(POLICY, TODAY)
+
+
+def test_a_table_of_an_earlier_version_is_read(scored: tuple[pa.Table, Ledger]) -> None:
+    """It has neither the columns nor the names of what is true of a person beside the gate: nothing is."""
+    table = scored[0]
+    place = json.loads(table.schema.metadata[b"mqlsync.layout"])
+    for name in ("unknown", "review", "needs"):
+        del place[name]
+    for dimension in place["dimensions"]:
+        del dimension["thirds"], dimension["start"]
+    old = table.drop_columns(["review", "needs", "unknown", "reach", "drop"]).replace_schema_metadata(
+        {b"mqlsync.layout": json.dumps(place).encode()}
+    )
+    (card,) = cards(old)
+    new = the_card(scored)
+    assert (card.review, card.needs, card.unknown, card.reach, card.drop) == ((), (), (), 0, False)
+    assert (card.fit, card.lines, card.values, card.points(c.Score.FIT)) == (
+        *(new.fit, new.lines, new.values),
+        new.points(c.Score.FIT),
+    )
 
 
 def test_another_table_is_refused() -> None:

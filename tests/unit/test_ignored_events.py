@@ -40,8 +40,10 @@ def clicked(*times: str, email: str | None = None, links: str = "") -> list[dict
 
 SCANNER = "{name: scanner, event: email_click, within: 10 seconds of email_delivered}"
 EARLY = "{name: early, event: email_click, before: email_delivered}"
+PAIR = "{name: pair, event: email_click, at_least: 2 times in 2 seconds}"
 STORM = "{name: storm, event: email_click, at_least: 3 links in 2 seconds}"
 BARE = event("bare", "email_click", TODAY, at=instant(f"{TODAY}T10:00:01.5"))
+TWICE = event("twice", "email_click", TODAY, at=instant(f"{TODAY}T10:00:04"), count=2, email="m1")
 UNTIMED = [event("many", "email_click", TODAY, count=9)]
 BY_DOMAIN = "{name: scan.io, event: email_click, when: {person.email_domain: scan.io}}"
 
@@ -83,6 +85,35 @@ IGNORED: list[tuple[str, list[str], list[dict[str, Any]], int, dict[str, str]]] 
     ),
     ("a click without an id is any click", [SCANNER], [sent(), *clicked("10:00:03")], 0, {"click 0": "scanner"}),
     ("no id is no mail that could be first", [EARLY], [sent(email=None), *clicked("09:59:59")], 1, {}),
+    ("a click with the mail is not before it", [EARLY], [sent(), *clicked("10:00:00", email="m1")], 1, {}),
+    (
+        "before the first mail, not before the second",
+        [EARLY],
+        [sent("09:00:00"), sent("11:00:00") | {"event_id": "again"}, *clicked("08:59:59", "10:00:00", email="m1")],
+        1,
+        {"click 0": "early"},
+    ),
+    (
+        "several deliveries in one have no time",
+        [SCANNER, EARLY],
+        [sent() | {"count": 2}, *clicked("09:59:59", "10:00:03", email="m1")],
+        2,
+        {},
+    ),
+    (
+        "a delivery of a day has no time",
+        [SCANNER, EARLY],
+        [event("sent", "email_delivered", TODAY, email="m1"), *clicked("00:00:03", email="m1")],
+        1,
+        {},
+    ),
+    (
+        "several clicks in one have no time",
+        [SCANNER, EARLY, "{name: hail, event: email_click, at_least: 2 times in 1 minute}"],
+        [sent(), *clicked("09:59:59", "10:00:03", email="m1"), TWICE],
+        2,
+        {"click 0": "early", "click 1": "scanner"},
+    ),
     (
         "an ignored event is still part of a storm, and the first line names it",
         ["{name: link a, event: email_click, where: {link: a}}", STORM],
@@ -132,7 +163,7 @@ def test_ignored_events_count_for_nothing_and_are_told(
 def test_lines_see_what_is_too_old_to_count_but_not_what_comes_after_the_day(scorer: Scorer) -> None:
     """The delivery just before ``not_before`` unmasks the click just inside; tomorrow's makes nothing early today."""
     of = policy(
-        engagement=f"{{max: none, not_before: 2 days, ignore: [{SCANNER}, {EARLY}], "
+        engagement=f"{{max: none, not_before: 2 days, ignore: [{SCANNER}, {EARLY}, {PAIR}], "
         "groups: {g: {rules: [{event: email_click, points: 1}]}}}"
     )
     edge = [
@@ -143,10 +174,16 @@ def test_lines_see_what_is_too_old_to_count_but_not_what_comes_after_the_day(sco
         event("c", "email_click", TODAY, at=instant("2026-06-15T22:00:00"), email="m"),
         event("d", "email_delivered", date(2026, 6, 16), at=instant("2026-06-16T14:00:00"), email="m"),
     ]
-    found = scorer.score(of, {"edge": person({}), "later": person({})}, {"edge": edge, "later": later}, TODAY)
+    midnight = [
+        event("last", "email_click", TODAY, at=instant("2026-06-16T03:59:59")),
+        event("next", "email_click", date(2026, 6, 16), at=instant("2026-06-16T04:00:00")),
+    ]
+    events = {"edge": edge, "later": later, "midnight": midnight}
+    found = scorer.score(of, {name: person({}) for name in events}, events, TODAY)
     assert {p: (one.engagement.micro, one.ignored) for p, one in found.items()} == {
         "edge": (0, (("c", "scanner"),)),
         "later": (MICRO, ()),
+        "midnight": (MICRO, ()),
     }
 
 
