@@ -15,35 +15,36 @@ __all__ = ["COUNTRIES", "LANGUAGES", "country_code", "language_code"]
 
 _TABLE = """
 AD AND Andorra
-AE ARE United Arab Emirates|UAE|U.A.E.|Emirates|Vereinigte Arabische Emirate|Dubai|Abu Dhabi
+AE ARE United Arab Emirates|UAE|U.A.E.|Emirates|Vereinigte Arabische Emirate|Dubai|Abu Dhabi|الإمارات
+  |الإمارات العربية المتحدة
 AF AFG Afghanistan
 AG ATG Antigua and Barbuda|Antigua
 AI AIA Anguilla
 AL ALB Albania|Shqipëria|Albanien
-AM ARM Armenia|Armenien
+AM ARM Armenia|Armenien|Հայաստան
 AO AGO Angola
 AQ ATA Antarctica
 AR ARG Argentina|Argentinien|Argentine
-AS ASM American Samoa
+AS ASM American Samoa|Samoa (American)
 AT AUT Austria|Österreich|Oesterreich|Autriche|Republic of Austria|Republik Österreich
 AU AUS Australia|Australien|Australie|Commonwealth of Australia
 AW ABW Aruba
 AX ALA Åland Islands|Aland Islands|Åland|Aland
-AZ AZE Azerbaijan|Aserbaidschan
+AZ AZE Azerbaijan|Aserbaidschan|Azərbaycan
 BA BIH Bosnia and Herzegovina|Bosnia|Bosna i Hercegovina|Bosnien und Herzegowina|Bosnia-Herzegovina
 BB BRB Barbados
-BD BGD Bangladesh|Bangladesch
+BD BGD Bangladesh|Bangladesch|বাংলাদেশ
 BE BEL Belgium|België|Belgie|Belgique|Belgien|Bélgica|Belgio
 BF BFA Burkina Faso
 BG BGR Bulgaria|България|Bulgarien
-BH BHR Bahrain|Kingdom of Bahrain
+BH BHR Bahrain|Kingdom of Bahrain|البحرين
 BI BDI Burundi
 BJ BEN Benin|Bénin
-BL BLM Saint Barthélemy|St. Barts
+BL BLM Saint Barthélemy|St. Barts|St Barthelemy|St. Barthelemy
 BM BMU Bermuda
 BN BRN Brunei|Brunei Darussalam
 BO BOL Bolivia|Bolivien|Plurinational State of Bolivia|Bolivia, Plurinational State of
-BQ BES Bonaire, Sint Eustatius and Saba|Bonaire|Caribbean Netherlands
+BQ BES Bonaire, Sint Eustatius and Saba|Bonaire|Caribbean Netherlands|Caribbean NL
 BR BRA Brazil|Brasil|Brasilien|Brésil|Federative Republic of Brazil
 BS BHS Bahamas|The Bahamas
 BT BTN Bhutan
@@ -54,9 +55,9 @@ BZ BLZ Belize
 CA CAN Canada|Kanada
 CC CCK Cocos (Keeling) Islands|Cocos Islands|Keeling Islands
 CD COD Democratic Republic of the Congo|DR Congo|DRC|Congo (DRC)|Congo, Democratic Republic of the
-  |Congo, the Democratic Republic of the|Congo-Kinshasa|Zaire
-CF CAF Central African Republic
-CG COG Congo|Republic of the Congo|Congo-Brazzaville|Congo, Republic of the
+  |Congo, the Democratic Republic of the|Congo-Kinshasa|Zaire|Congo (Dem. Rep.)
+CF CAF Central African Republic|Central African Rep.
+CG COG Congo|Republic of the Congo|Congo-Brazzaville|Congo, Republic of the|Congo (Rep.)
 CH CHE Switzerland|Schweiz|Die Schweiz|Suisse|La Suisse|Svizzera|Svizra|Swiss|Suiza|Swiss Confederation|Zwitserland
 CI CIV Ivory Coast|Côte d'Ivoire|Cote d'Ivoire|Côte d’Ivoire|Elfenbeinküste
 CK COK Cook Islands
@@ -79,14 +80,14 @@ DJ DJI Djibouti|Dschibuti
 DK DNK Denmark|Danmark|Dänemark|Daenemark|Danemark|Dinamarca
 DM DMA Dominica
 DO DOM Dominican Republic|República Dominicana|Dominikanische Republik
-DZ DZA Algeria|Algérie|Algerien
+DZ DZA Algeria|Algérie|Algerien|الجزائر
 EC ECU Ecuador
 EE EST Estonia|Eesti|Estland|Estonie
 EG EGY Egypt|Ägypten|Aegypten|Egypte|Égypte|مصر|Arab Republic of Egypt
 EH ESH Western Sahara
 ER ERI Eritrea
 ES ESP Spain|España|Espana|Spanien|Espagne|Spanje|Spagna|Espanha|Kingdom of Spain
-ET ETH Ethiopia|Äthiopien
+ET ETH Ethiopia|Äthiopien|ኢትዮጵያ
 FI FIN Finland|Suomi|Finnland|Finlande
 FJ FJI Fiji
 FK FLK Falkland Islands|Falkland Islands (Malvinas)|Islas Malvinas
@@ -96,7 +97,7 @@ FR FRA France|Frankreich|Francia|Frankrijk|França|Frankrig|French Republic|Rép
 GA GAB Gabon|Gabun
 GB GBR United Kingdom|UK|U.K.|Great Britain|Britain|England|Scotland|Wales|Northern Ireland
   |Vereinigtes Königreich|Großbritannien|Grossbritannien|Royaume-Uni|Reino Unido|Verenigd Koninkrijk|Regno Unito
-  |United Kingdom of Great Britain and Northern Ireland|The United Kingdom|G.B.
+  |United Kingdom of Great Britain and Northern Ireland|The United Kingdom|G.B.|Britain (UK)
 GD GRD Grenada
 GE GEO Georgia|Georgien|საქართველო
 GF GUF French Guiana|Guyane
@@ -126,47 +127,49 @@ IL ISR Israel|ישראל
 IM IMN Isle of Man
 IN IND India|Bharat|Indien|Inde|भारत|Republic of India
 IO IOT British Indian Ocean Territory
-IQ IRQ Iraq|Irak
-IR IRN Iran|Islamic Republic of Iran|Iran, Islamic Republic of
+IQ IRQ Iraq|Irak|العراق
+IR IRN Iran|Islamic Republic of Iran|Iran, Islamic Republic of|ایران
 IS ISL Iceland|Ísland|Island|Islande
 IT ITA Italy|Italia|Italien|Italie|Italië|Itália|Italian Republic
 JE JEY Jersey
 JM JAM Jamaica|Jamaika
-JO JOR Jordan|Jordanien
+JO JOR Jordan|Jordanien|الأردن
 JP JPN Japan|日本|Nippon|Nihon|Japon|Giappone|日本国
 KE KEN Kenya|Kenia
-KG KGZ Kyrgyzstan|Kirgisistan
-KH KHM Cambodia|Kambodscha
+KG KGZ Kyrgyzstan|Kirgisistan|Кыргызстан
+KH KHM Cambodia|Kambodscha|កម្ពុជា
 KI KIR Kiribati
 KM COM Comoros
 KN KNA Saint Kitts and Nevis|St. Kitts and Nevis
 KP PRK North Korea|Democratic People's Republic of Korea|Korea, Democratic People's Republic of|DPRK|Nordkorea
+  |Korea (North)
 KR KOR South Korea|Korea|Republic of Korea|Korea, Republic of|Korea, South|대한민국|한국|Südkorea|Suedkorea|Corée du Sud
-KW KWT Kuwait
+  |Korea (South)
+KW KWT Kuwait|الكويت
 KY CYM Cayman Islands
 KZ KAZ Kazakhstan|Kasachstan|Қазақстан
-LA LAO Laos|Lao People's Democratic Republic|Lao PDR
-LB LBN Lebanon|Libanon|Liban
+LA LAO Laos|Lao People's Democratic Republic|Lao PDR|ລາວ
+LB LBN Lebanon|Libanon|Liban|لبنان
 LC LCA Saint Lucia|St. Lucia
 LI LIE Liechtenstein|Fürstentum Liechtenstein
-LK LKA Sri Lanka
+LK LKA Sri Lanka|ශ්‍රී ලංකාව
 LR LBR Liberia
 LS LSO Lesotho
 LT LTU Lithuania|Lietuva|Litauen|Lituanie
 LU LUX Luxembourg|Luxemburg|Lëtzebuerg|Letzebuerg|Grand Duchy of Luxembourg
 LV LVA Latvia|Latvija|Lettland|Lettonie
-LY LBY Libya|Libyen
+LY LBY Libya|Libyen|ليبيا
 MA MAR Morocco|Maroc|Marokko|Marruecos|المغرب
 MC MCO Monaco
 MD MDA Moldova|Republic of Moldova|Moldova, Republic of|Moldau|Moldawien
 ME MNE Montenegro|Crna Gora
-MF MAF Saint Martin|Saint-Martin|Saint Martin (French part)
+MF MAF Saint Martin|Saint-Martin|Saint Martin (French part)|St Martin (French)
 MG MDG Madagascar|Madagaskar
 MH MHL Marshall Islands
 MK MKD North Macedonia|Macedonia|Северна Македонија|Nordmazedonien|Mazedonien|Republic of North Macedonia|FYROM
 ML MLI Mali
-MM MMR Myanmar|Burma
-MN MNG Mongolia|Mongolei
+MM MMR Myanmar|Burma|Myanmar (Burma)|မြန်မာ
+MN MNG Mongolia|Mongolei|Монгол|Монгол Улс
 MO MAC Macao|Macau|Macao SAR|澳門
 MP MNP Northern Mariana Islands
 MQ MTQ Martinique
@@ -188,11 +191,11 @@ NI NIC Nicaragua
 NL NLD Netherlands|The Netherlands|Nederland|Holland|Niederlande|Die Niederlande|Pays-Bas|Países Bajos
   |Paesi Bassi|Kingdom of the Netherlands|Holanda|Netherlands, The
 NO NOR Norway|Norge|Noreg|Norwegen|Norvège|Noruega
-NP NPL Nepal
+NP NPL Nepal|नेपाल
 NR NRU Nauru
 NU NIU Niue
 NZ NZL New Zealand|Aotearoa|Neuseeland|Nouvelle-Zélande
-OM OMN Oman
+OM OMN Oman|عمان
 PA PAN Panama|Panamá
 PE PER Peru|Perú
 PF PYF French Polynesia|Polynésie française
@@ -200,14 +203,14 @@ PG PNG Papua New Guinea
 PH PHL Philippines|Pilipinas|Philippinen|The Philippines
 PK PAK Pakistan|پاکستان
 PL POL Poland|Polska|Polen|Pologne|Polonia|Republic of Poland
-PM SPM Saint Pierre and Miquelon
+PM SPM Saint Pierre and Miquelon|St Pierre and Miquelon
 PN PCN Pitcairn|Pitcairn Islands
 PR PRI Puerto Rico
 PS PSE Palestine|State of Palestine|Palestinian Territories|Palestine, State of|Palestinian Territory
 PT PRT Portugal|Portuguese Republic
 PW PLW Palau
 PY PRY Paraguay
-QA QAT Qatar|Katar
+QA QAT Qatar|Katar|قطر
 RE REU Réunion|Reunion|La Réunion
 RO ROU Romania|România|Rumänien|Rumaenien|Roumanie
 RS SRB Serbia|Srbija|Србија|Serbien
@@ -231,15 +234,15 @@ SR SUR Suriname|Surinam
 SS SSD South Sudan|Südsudan
 ST STP São Tomé and Príncipe|Sao Tome and Principe
 SV SLV El Salvador
-SX SXM Sint Maarten|St. Maarten|Sint Maarten (Dutch part)
-SY SYR Syria|Syrian Arab Republic|Syrien
-SZ SWZ Eswatini|Swaziland
-TC TCA Turks and Caicos Islands
+SX SXM Sint Maarten|St. Maarten|Sint Maarten (Dutch part)|St Maarten (Dutch)
+SY SYR Syria|Syrian Arab Republic|Syrien|سوريا
+SZ SWZ Eswatini|Swaziland|Eswatini (Swaziland)
+TC TCA Turks and Caicos Islands|Turks and Caicos Is
 TD TCD Chad|Tchad|Tschad
-TF ATF French Southern Territories
+TF ATF French Southern Territories|French S. Terr.
 TG TGO Togo
 TH THA Thailand|ประเทศไทย|ไทย|Thaïlande
-TJ TJK Tajikistan|Tadschikistan
+TJ TJK Tajikistan|Tadschikistan|Тоҷикистон
 TK TKL Tokelau
 TL TLS Timor-Leste|East Timor
 TM TKM Turkmenistan
@@ -257,18 +260,18 @@ US USA United States|United States of America|U.S.|U.S.A.|America|The United Sta
   |Vereinigte Staaten von Amerika|États-Unis|Etats-Unis|Estados Unidos|Stati Uniti|Verenigde Staten|EE. UU.|EEUU
   |US of A|United States (USA)
 UY URY Uruguay
-UZ UZB Uzbekistan|Usbekistan
+UZ UZB Uzbekistan|Usbekistan|Oʻzbekiston|O'zbekiston|Ўзбекистон
 VA VAT Vatican City|Holy See|Vatican|Holy See (Vatican City State)
-VC VCT Saint Vincent and the Grenadines|St. Vincent and the Grenadines
+VC VCT Saint Vincent and the Grenadines|St. Vincent and the Grenadines|St Vincent
 VE VEN Venezuela|Bolivarian Republic of Venezuela|Venezuela, Bolivarian Republic of
-VG VGB British Virgin Islands|Virgin Islands, British|Virgin Islands (British)
+VG VGB British Virgin Islands|Virgin Islands, British|Virgin Islands (British)|Virgin Islands (UK)
 VI VIR U.S. Virgin Islands|US Virgin Islands|Virgin Islands, U.S.|Virgin Islands (U.S.)
 VN VNM Vietnam|Viet Nam|Việt Nam
 VU VUT Vanuatu
 WF WLF Wallis and Futuna
-WS WSM Samoa
+WS WSM Samoa|Samoa (western)
 XK XKX Kosovo|Kosova
-YE YEM Yemen|Jemen
+YE YEM Yemen|Jemen|اليمن
 YT MYT Mayotte
 ZA ZAF South Africa|Südafrika|Suedafrika|Suid-Afrika|RSA|Afrique du Sud|Republic of South Africa
 ZM ZMB Zambia|Sambia
@@ -338,7 +341,8 @@ _SPACES = re.compile(r"[\s.]+")
 def _key(text: str) -> str:
     """Spelling apart from case, accents, dots and spaces: ``U. K.``, ``uk`` and ``UK`` are one."""
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-    return _SPACES.sub("", "".join(c for c in folded if unicodedata.category(c) != "Mn").replace("’", "'"))
+    bare = "".join(c for c in folded if unicodedata.category(c) != "Mn").replace("’", "'").replace("&", "and")
+    return _SPACES.sub("", bare)
 
 
 def _lines(table: str) -> list[str]:

@@ -1,10 +1,11 @@
-"""Facts that follow from other facts: seniority from a title, a domain from an address, what can be valid."""
+"""Facts that follow from others: seniority and department from a title, a domain from an address, what can be valid."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, MutableMapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -16,6 +17,7 @@ __all__ = [
     "SENIORITY",
     "SeniorityTable",
     "add_derived",
+    "department",
     "email_domain",
     "email_is_valid",
     "is_free_mail",
@@ -56,6 +58,20 @@ def seniority(title: str, table: SeniorityTable = ()) -> str:
     text = words(title)
     lines = _lines(tuple((rank, tuple(phrases)) for rank, phrases in table)) if table else _lines(SENIORITY)
     return next((rank for rank, phrases in lines if any(phrase in text for phrase in phrases)), "individual")
+
+
+@lru_cache(maxsize=65_536)
+def department(title: str) -> str | None:
+    """The department whose words (``departments.txt``) the title has; None when it has none of any."""
+    text = words(title)
+    return next((name for name, phrases in _departments() if any(phrase in text for phrase in phrases)), None)
+
+
+@cache
+def _departments() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    text = (files("scoring") / "departments.txt").read_text(encoding="utf-8")
+    lines = (line.partition(":") for line in text.splitlines() if line and not line.startswith("#"))
+    return _lines(tuple((name, tuple(phrases.split(" or "))) for name, _, phrases in lines))
 
 
 @lru_cache(maxsize=16)
@@ -122,6 +138,8 @@ def add_derived(
         facts["person.email_domain"] = of_email
     if title is not None:
         facts["person.seniority"] = seniority(title, seniority_table)
+        if "person.department" not in facts and (of_title := department(title)) is not None:
+            facts["person.department"] = of_title
     if domain is not None and is_free_mail(domain, free_mail):
         del facts["company.domain"]
 

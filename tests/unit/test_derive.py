@@ -8,7 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring import derive
-from scoring.derive import email_domain, email_is_valid, is_free_mail, phone_is_valid, seniority
+from scoring.derive import (
+    SENIORITY,
+    add_derived,
+    department,
+    email_domain,
+    email_is_valid,
+    is_free_mail,
+    phone_is_valid,
+    seniority,
+)
+from scoring.document import Source
+from scoring.tables import FactValue
+from sync.mapping import load_mapping
+from tests.support.rules import COMPLETE
 
 
 @pytest.mark.parametrize(
@@ -43,6 +56,56 @@ def test_an_own_table_replaces_the_built_in_one_as_a_whole() -> None:
     assert seniority("Geschäftsführer", table) == "director"
     assert seniority("vice president", table) == "director"
     assert seniority("CEO", table) == "individual"
+
+
+def test_the_words_of_the_complete_example_are_the_built_in_ones() -> None:
+    found, _ = load_mapping(Source("fields.yaml", (COMPLETE / "fields.yaml").read_bytes()), complete=True)
+    assert tuple((rank, tuple(phrases)) for rank, phrases in found.seniority) == SENIORITY
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("VP Sales", "sales"),
+        ("Account Executive, EMEA", "sales"),
+        ("Sales Operations Manager", "sales"),
+        ("Product Marketing Manager", "marketing"),
+        ("Head of Demand-Generation", "marketing"),
+        ("CFO", "finance"),
+        ("Internal Audit Director", "finance"),
+        ("Chief Human Resources Officer", "human resources"),
+        ("Customer Success Engineer", "customer success"),
+        ("Technical Product Owner", "product"),
+        ("Head of IT", "information technology"),
+        ("Digital Transformation", None),
+        ("Senior Software Engineer", "engineering"),
+        ("QA lead", "engineering"),
+        ("Data Engineer", "data"),
+        ("Leiter Einkauf", "procurement"),
+        ("Founder & CEO", "general management"),
+        ("Co-Founder", "general management"),
+        ("Vice President", None),
+        ("Visitor", None),
+        ("", None),
+    ],
+)
+def test_department_by_the_words_of_a_title(title: str, name: str | None) -> None:
+    assert department(title) == name
+
+
+def test_a_department_that_a_crm_names_is_kept() -> None:
+    facts: dict[str, FactValue] = {"person.title": "VP Sales", "person.department": "Field"}
+    add_derived(facts)
+    assert facts["person.department"] == "Field"
+    del facts["person.department"]
+    add_derived(facts)
+    assert facts["person.department"] == "sales"
+
+
+def test_no_department_is_out_of_reach_of_its_words() -> None:
+    """Every phrase leads to its own line: none is taken by a line above."""
+    listed = [(name, phrase.strip()) for name, phrases in derive._departments() for phrase in phrases]
+    assert {phrase: department(phrase) for _, phrase in listed} == {phrase: name for name, phrase in listed}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from connectors.countries import COUNTRIES, country_code, language_code
 from connectors.fields import Convert, FactField
 from connectors.normalise import converter
 from connectors.records import FieldKind, Scalar
+from scoring.countries import codes
 
 
 @pytest.mark.parametrize(
@@ -37,10 +38,19 @@ from connectors.records import FieldKind, Scalar
         ("日本", "JP"),
         ("Holland", "NL"),
         ("ČESKO", "CZ"),
+        ("Trinidad & Tobago", "TT"),
+        ("الإمارات", "AE"),
+        ("বাংলাদেশ", "BD"),
+        ("Kıbrıs", "CY"),
     ],
 )
 def test_countries_in_any_spelling(text: str, code: str) -> None:
     assert country_code(text) == code
+
+
+def test_every_name_of_the_time_zone_database_is_known() -> None:
+    """Countries have other English names there: ``Korea (South)``, ``Turks & Caicos Is``."""
+    assert {name: country_code(name) for name in codes().values()} == {name: code for code, name in codes().items()}
 
 
 @pytest.mark.parametrize("text", ["Atlantis", "Bavaria", "", "D", "unknown"])
@@ -50,9 +60,9 @@ def test_what_is_no_country_is_refused(text: str) -> None:
 
 
 def test_every_code_names_itself() -> None:
-    codes = set(COUNTRIES.values())
-    assert len(codes) == 250  # ISO 3166-1 and Kosovo
-    assert all(country_code(code) == code for code in codes)
+    found = set(COUNTRIES.values())
+    assert len(found) == 250  # ISO 3166-1 and Kosovo
+    assert all(country_code(code) == code for code in found)
 
 
 @pytest.mark.parametrize(
