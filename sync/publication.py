@@ -127,6 +127,8 @@ def finish(folder: Path, *, reached: Callable[[str], None] = lambda place: None)
                 left.append(name)
             reached(f"publish:{name}")
         os.replace(journal, folder / f".published-{publication.id}.json")
+        for path in (journal, *((folder / name).resolve() for name in publication.files)):
+            _sweep(path)
         _sync(folder)
     except FileNotFoundError:
         if journal.exists():
@@ -176,6 +178,12 @@ def _replace(path: Path, text: str | None, before: str | None) -> bool:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name.lstrip('.')}.{os.getpid()}.tmp")
+
+
+def _sweep(path: Path) -> None:
+    """What a process that was killed had begun to write beside ``path``."""
+    for begun in path.parent.glob(f".{path.name.lstrip('.')}.*.tmp"):
+        begun.unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes, *, mode: int | None = None) -> None:
