@@ -14,10 +14,10 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,8 +25,8 @@ from sqlglot import ErrorLevel, exp
 
 from scoring import compile as compiler
 from scoring.cards import schema
-from scoring.compile import Compiled
-from scoring.engine import EngineFailed, ledgers_of, refuse_lacking
+from scoring.compile import Compiled, Fresh
+from scoring.engine import EngineFailed, ledgers_of, refuse_lacking, since_table
 from scoring.ledger import Ledger
 from scoring.policy import Policy
 from scoring.tables import KNOWN_FROM, KNOWN_UNTIL, Bucket, events_schema, people_schema
@@ -81,6 +81,9 @@ _ENDING = 30
 """Seconds Java is given to end by itself."""
 
 
+_Queries = TypeVar("_Queries", Compiled, Fresh)
+
+
 class SparkEngine:
     """`scoring.engine.Engine` on Spark. Close it, or use it in a ``with`` statement; not for several threads at once.
 
@@ -97,7 +100,8 @@ class SparkEngine:
         self._master = master
         self._memory = memory
         self._spark: _Spark | None = None
-        self._ready: _Ready | None = None
+        self._ready: _Ready[Compiled] | None = None
+        self._fresh: _Ready[Fresh] | None = None
 
     def __enter__(self) -> SparkEngine:
         return self
@@ -130,15 +134,29 @@ class SparkEngine:
         with self._session().asked() as spark:
             _load(spark, ready, bucket, frozenset(person_ids))
             picks = spark.answer(ready.picks).to_pylist() if ready.picks is not None else []
+            ignored = spark.answer(ready.ignored).to_pylist() if ready.ignored is not None else []
             rows = spark.answer(ready.detail).to_pylist()
-        return ledgers_of(policy, day, ready.compiled.layout, rows, picks)
+        return ledgers_of(policy, day, ready.compiled.layout, rows, picks, ignored)
+
+    def fresh_points(
+        self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]
+    ) -> Mapping[str, int]:
+        """See `scoring.engine.Engine.fresh_points`."""
+        if self._fresh is None or self._fresh.policy is not policy or self._fresh.day != day:
+            compiled = compiler.compile_fresh(policy, day)
+            self._fresh = _Ready(policy=policy, day=day, compiled=compiled, query=spark_sql(compiled.query))
+        with self._session().asked() as spark:
+            _load(spark, self._fresh, bucket, frozenset(since))
+            spark.show_table("since", since_table(policy, since))
+            found = spark.answer(self._fresh.query)
+        return dict(zip(found["person_id"].to_pylist(), found["points"].to_pylist(), strict=True))
 
     def _session(self) -> _Spark:
         if self._spark is None:
             self._spark = _Spark(self._master, self._memory)
         return self._spark
 
-    def _prepare(self, policy: Policy, day: date) -> _Ready:
+    def _prepare(self, policy: Policy, day: date) -> _Ready[Compiled]:
         """The queries as texts, kept for the next bucket."""
         if self._ready is None or self._ready.policy is not policy or self._ready.day != day:
             compiled = compiler.compile_policy(policy, day)
@@ -149,23 +167,25 @@ class SparkEngine:
                 query=spark_sql(compiled.query),
                 detail=spark_sql(compiled.detail),
                 picks=spark_sql(compiled.picks) if compiled.picks is not None else None,
+                ignored=spark_sql(compiled.ignored) if compiled.ignored is not None else None,
             )
         return self._ready
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ready:
-    """A policy compiled for a day, as Spark's SQL."""
+class _Ready(Generic[_Queries]):
+    """A policy compiled for a day, as Spark's SQL. The last three are for ledgers."""
 
     policy: Policy
     day: date
-    compiled: Compiled
+    compiled: _Queries
     query: str
-    detail: str
-    picks: str | None
+    detail: str = ""
+    picks: str | None = None
+    ignored: str | None = None
 
 
-def _load(spark: _Spark, ready: _Ready, bucket: Bucket, only: frozenset[str] | None) -> None:
+def _load(spark: _Spark, ready: _Ready[Compiled] | _Ready[Fresh], bucket: Bucket, only: frozenset[str] | None) -> None:
     """Makes the tables people, events and fades of the session those of ``bucket``, or of some of its people."""
     policy, compiled = ready.policy, ready.compiled
     fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in compiled.fades.items()}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from scoring.cards import fields_of
 from scoring.conditions import LADDER, All, Condition, Dimension, FitRule, Group, Missing, Table, TableLine
 from scoring.conditions import Any as AnyOf
 from scoring.document import Entry, Kind, Node, Unreadable, did_you_mean
@@ -24,6 +25,7 @@ from scoring.tables import MICRO
 
 __all__ = ["FitReader"]
 
+MAX_FIELDS = 60
 _IN_POINTS = ("groups", "max", "floor")
 _IN_THIRDS = ("start", "criteria")
 
@@ -44,7 +46,10 @@ class FitReader:
         for key in _IN_POINTS if thirds else _IN_THIRDS:
             if key in found:
                 found[key].error(f"'{key}' belongs to style: {'points' if thirds else 'thirds'}", code="E04")
-        return self._thirds(found) if thirds else read_dimension(found, self._group)
+        made = self._thirds(found) if thirds else read_dimension(found, self._group)
+        if len(fields_of(made)) > MAX_FIELDS:
+            node.error(f"at most {MAX_FIELDS} different facts in tables")
+        return made
 
     # -- points
 

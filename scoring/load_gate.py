@@ -16,6 +16,7 @@ from scoring.conditions import (
     ScoreAtLeast,
     ScoreBelow,
     Span,
+    alternatives,
 )
 from scoring.document import Kind, Node, did_you_mean, parse_percent, parse_working_time
 from scoring.load_grade import NO_NUMBER, STEPS, Scale
@@ -51,9 +52,10 @@ class Gate:
         entries = node.pairs()
         if node.kind is Kind.MAPPING and not entries:
             node.error("there are no lines: nobody could become an MQL")
-        if len(entries) > MAX_GATE_LINES:
-            node.error(f"at most {MAX_GATE_LINES} lines")
-        return tuple(GateLine(name=e.key, test=self.condition(e.node)) for e in entries)
+        lines = tuple(GateLine(name=e.key, test=self.condition(e.node)) for e in entries)
+        if sum(len(alternatives(line.test)) for line in lines) > MAX_GATE_LINES:
+            node.error(f"at most {MAX_GATE_LINES} lines; of a line that is a list, every condition of it is one")
+        return lines
 
     def condition(self, node: Node) -> Condition:
         keys: Mapping[str, Callable[[Node, Node], Condition | None]] = {
@@ -181,6 +183,8 @@ def read_needs(node: Node, names: Names) -> tuple[str, ...]:
         if name in needs:
             item.error(f"'{name}' is already needed on line {needs[name].line}")
         needs.setdefault(name, item)
+    if len(needs) > MAX_GATE_LINES:
+        node.error(f"at most {MAX_GATE_LINES} facts")
     return tuple(name for name in needs if name)
 
 
@@ -219,6 +223,8 @@ def read_review(node: Node, gate: Gate, *, hours: Collection[str] | None, reason
             entry.name.error(f"unknown key{near}")
         else:
             lines.append(GateLine(name=entry.key, test=gate.condition(entry.node)))
+    if len(lines) > MAX_GATE_LINES:
+        node.error(f"at most {MAX_GATE_LINES} lines")
     if "auto_approve_after" in found and "hours" not in found:
         node.under(f"{node.path}.hours").error("this key is missing: auto_approve_after is counted in it")
     none: Delay | None = None

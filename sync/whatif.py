@@ -251,6 +251,11 @@ class _Watched:
     def ledgers(self, policy: Policy, bucket: Bucket, day: date, person_ids: Collection[str]) -> Mapping[str, Ledger]:
         return self.engine.ledgers(policy, bucket, day, person_ids)
 
+    def fresh_points(
+        self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]
+    ) -> Mapping[str, int]:
+        return self.engine.fresh_points(policy, bucket, day, since)
+
 
 # -- what differs ------------------------------------------------------------------------------------------------
 

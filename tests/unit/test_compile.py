@@ -13,10 +13,13 @@ from sqlglot import ErrorLevel, exp
 from scoring import conditions as c
 from scoring import sql
 from scoring.compile import Compiled, compile_fresh, compile_policy
+from scoring.document import PolicyInvalid
 from scoring.engine import DuckDbEngine
+from scoring.facts import custom_fact
 from scoring.policy import GateLine, Grade, Model, Policy, Review, WritePlan
 from scoring.tables import MICRO
 from scoring.team import Team
+from tests.support.rules import policy
 
 TODAY = date(2026, 6, 15)
 VIEW = c.EventMatch(("page_view",))
@@ -133,6 +136,37 @@ def test_ids_are_looked_up_only_for_the_kinds_a_timed_line_is_about() -> None:
 def test_what_does_not_fit_into_the_bits_of_a_number_is_said(part: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         compile_policy(shaped(rule("views"), **part), TODAY)
+
+
+CUSTOM = {name: custom_fact(name) for name in (f"person.custom.f{n}" for n in range(61))}
+SECTIONS = {
+    "at most 60 lines; of a line that is a list": lambda n: {
+        "mql": "{become_when: {a: ["
+        + ", ".join(f"{{person.custom.f{i}: known}}" for i in range(n - 1))
+        + "], z: {person.email: known}}}"
+    },
+    "at most 60 facts": lambda n: {
+        "mql": f"{{become_when: {{a: {{person.email: known}}}}, needs: [{', '.join(list(CUSTOM)[:n])}]}}"
+    },
+    "review: at most 60 lines": lambda n: {
+        "mql": "{become_when: {a: {person.email: known}}, review: {"
+        + ", ".join(f"r{i}: {{person.custom.f{i}: known}}" for i in range(n))
+        + "}}"
+    },
+    "fit: at most 60 different facts in tables": lambda n: {
+        "fit": "{groups: {"
+        + ", ".join(f"g{i}: {{field: person.custom.f{i}, points: {{known: 1}}}}" for i in range(n))
+        + "}}"
+    },
+}
+
+
+@pytest.mark.parametrize("said", SECTIONS)
+def test_what_loads_fits_and_one_more_is_an_error_of_the_file(said: str) -> None:
+    made = policy(custom=CUSTOM, **SECTIONS[said](60))
+    assert compile_policy(made, TODAY).query
+    with pytest.raises(PolicyInvalid, match=said):
+        policy(custom=CUSTOM, **SECTIONS[said](61))
 
 
 @pytest.mark.parametrize("newest", [False, True])
