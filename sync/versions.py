@@ -64,6 +64,7 @@ def find(what: str, folder: Path, store: Callable[[], AbstractContextManager[Sto
     VersionUnknown: none of these
     StoreError: there is no store yet
     """
+    publication.finish(folder)
     live = in_folder(folder)
     if what == LIVE:
         return RuleFiles((live,), str(folder))
