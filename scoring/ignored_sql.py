@@ -96,9 +96,10 @@ class Live:
 
     def ids(self) -> exp.Select:
         """person_id and event_id of what the timed lines ignore, each once."""
-        found = _union(self._ignored(line) for line in self.timed)
-        columns = [sql.column(name, "f") for name in ("person_id", "event_id")]
-        return exp.Select(expressions=columns).distinct(copy=False).from_(found.subquery("f", copy=False), copy=False)
+        found = _union(
+            _every("l").from_(self._ignored(line).subquery("l", copy=False), copy=False) for line in self.timed
+        )
+        return _every("f").distinct(copy=False).from_(found.subquery("f", copy=False), copy=False)
 
     def account(self, dimension: Dimension) -> exp.Select:
         """Every ignored event that would count by its age: person_id, event_id, kind, day, at, line (from 0).
@@ -190,7 +191,7 @@ class Live:
     def _burst(self, line: Ignore, test: Burst) -> exp.Select:
         """Spans that begin with an event and hold enough; then the events in them."""
         extra = [test.attribute] if test.attribute is not None else []
-        candidates = self._candidates(line, extra)
+        candidates = exp.Select(expressions=[exp.Star()]).from_(sql.table("of_line"), copy=False)
         keys = [sql.column(name, "m") for name in ("person_id", "micros", *extra)]
         moments = (
             sql.select([*((key.name, key) for key in keys), ("times", exp.Count(this=exp.Star()))])
@@ -218,7 +219,8 @@ class Live:
             .group_by(*(key.copy() for key in start), copy=False)
             .having(exp.GTE(this=size, expression=sql.num(test.n)), copy=False)
         )
-        return _follow(candidates.copy(), bursts, test.microseconds, ("person_id", "event_id"))
+        found = _follow(candidates.copy(), bursts, test.microseconds, ("person_id", "event_id"))
+        return found.with_("of_line", as_=self._candidates(line, extra), copy=False)
 
 
 class Sources:

@@ -429,7 +429,7 @@ def test_conditions_hold_as_published(scorer: Scorer) -> None:
     ],
 )
 def test_the_seniority_of_a_title(scorer: Scorer, title: str, rank: str | None) -> None:
-    """F18: by the built-in table, and by the same written out in fields.yaml."""
+    """F18."""
     names = dict.fromkeys(SENIORITIES, 0) | ({rank: 1} if rank is not None else {})
     lines = ", ".join(f"{name}: {points}" for name, points in names.items())
     of = table("person.seniority", f"{lines}, unknown: {int(rank is None)}")
