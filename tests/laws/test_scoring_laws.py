@@ -158,7 +158,7 @@ def test_fresh_points_are_what_a_naive_evaluator_finds(
 def test_order_and_files_change_nothing_and_some_are_scored_as_all_are(
     engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date
 ) -> None:
-    """Rows in another order, in several files with older versions between them, or of some people alone."""
+    """Rows in another order, in several files with older versions between them, in two buckets, or some people alone."""
     people, events = draw.draw(populations(today, size=4))
     rows = [(person, event) for person in events for event in events[person]]
     shuffled = draw.draw(st.permutations(rows))
@@ -170,7 +170,12 @@ def test_order_and_files_change_nothing_and_some_are_scored_as_all_are(
         only = {card.person_id: card for card in cards(engine.score(policy, plain, today, only=some))}
         split = split_bucket(Path(folder), people, shuffled, cut)
         parted = {card.person_id: card for card in cards(engine.score(policy, split, today))}
+        apart: dict[str, Scorecard] = {}
+        for part in (some, people.keys() - some):
+            bucket = write_bucket(Path(folder), {p: people[p] for p in part}, {p: events[p] for p in part}, CUSTOM)
+            apart |= {card.person_id: card for card in cards(engine.score(policy, bucket, today))}
     assert parted == whole
+    assert apart == whole
     assert only == {person: card for person, card in whole.items() if person in some}
 
 
