@@ -158,7 +158,7 @@ def test_fresh_points_are_what_a_naive_evaluator_finds(
 def test_order_and_files_change_nothing_and_some_are_scored_as_all_are(
     engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date
 ) -> None:
-    """Rows in another order, in several files with older versions between them, in two buckets, or some people alone."""
+    """Rows in another order, in files with older versions between them, in two buckets, or some people alone."""
     people, events = draw.draw(populations(today, size=4))
     rows = [(person, event) for person in events for event in events[person]]
     shuffled = draw.draw(st.permutations(rows))
