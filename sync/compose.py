@@ -502,14 +502,15 @@ class Opened:
         """
         in_force = self.loaded.policy.version
         try:
-            rules = load_rules(self.loaded.folder, examples=True)
+            rules = load_rules(self.loaded.folder)
+            if rules.policy.version == in_force:
+                return self
+            refuse_failing(rules.policy)
         except PolicyInvalid as invalid:
             log.get_logger().error("policy.refused", problems=list(map(str, invalid.problems)), in_force=in_force)
             return self
         except (StoreError, OSError) as wrong:
             log.get_logger().error("policy.refused", problems=[str(wrong)], in_force=in_force)
-            return self
-        if rules.policy.version == in_force:
             return self
         log.get_logger().info("policy.changed", in_force=rules.policy.version, before=in_force)
         loaded = replace(

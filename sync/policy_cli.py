@@ -34,7 +34,10 @@ class How(StrEnum):
     BAYES = "bayes"
 
 
-policy_app = typer.Typer(help="Points learned from known outcomes; tables scored with them.", no_args_is_help=True)
+policy_app = typer.Typer(
+    help="A policy on its way: checked, tried, compared, put into use, brought back; points learned from outcomes.",
+    no_args_is_help=True,
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Against = Annotated[

@@ -22,7 +22,7 @@ from sync.store import versions
 from sync.store.db import Store, StoreError
 from sync.store.versions import VersionRow
 
-__all__ = ["LIVE", "InUse", "VersionUnknown", "find", "keep_in_use", "previous", "put_into_use", "settle"]
+__all__ = ["LIVE", "InUse", "VersionUnknown", "at_path", "find", "keep_in_use", "previous", "put_into_use", "settle"]
 
 LIVE = "live"
 """How the files in use are named on the command line."""
@@ -65,21 +65,26 @@ def find(what: str, folder: Path, store: Callable[[], AbstractContextManager[Sto
     StoreError: there is no store yet
     """
     publication.finish(folder)
-    live = in_folder(folder)
     if what == LIVE:
-        return RuleFiles((live,), str(folder))
-    path = Path(what)
-    if path.is_dir():
-        return RuleFiles((in_folder(path), live), str(path))
-    if path.exists():
-        return RuleFiles((_alone(path), live), str(path))
+        return RuleFiles((in_folder(folder),), str(folder))
+    found = at_path(Path(what), folder)
+    if found is not None:
+        return found
     if not (_NUMBER.fullmatch(what) or _HASH.fullmatch(what)):
-        raise VersionUnknown(
-            f"{what} is no file or directory, and neither 'live' nor the name of a version"
-        )
+        raise VersionUnknown(f"{what} is no file or directory, and neither 'live' nor the name of a version")
     with store() as opened, opened.read() as tx:
         row = versions.entry(tx, _named(what, versions.entries(tx)).seq)
     return RuleFiles((in_memory(row.contents),), f"version {row.version or what}")
+
+
+def at_path(path: Path, folder: Path) -> RuleFiles | None:
+    """The files at a path, and for those it lacks the ones of ``folder``; None where nothing is.
+
+    A directory gives whichever it has, a file stands for the one of its name, or for policy.yaml.
+    """
+    if path.is_dir():
+        return RuleFiles((in_folder(path), in_folder(folder)), str(path))
+    return RuleFiles((_alone(path), in_folder(folder)), str(path)) if path.exists() else None
 
 
 def _alone(path: Path) -> Place:
@@ -198,11 +203,13 @@ def keep_in_use(store: Store, in_use: InUse, *, note: str, who: str, at: datetim
     """Files in use that are not the newest version in the store were edited in place: they become one."""
     with store.write() as tx:
         last = versions.newest(tx)
-        if not in_use.files or (last is not None and last.digest == digest(in_use.files)):
+        version = in_use.policy.version if in_use.policy is not None else ""
+        known = last is not None and (last.digest, last.version) == (digest(in_use.files), version)
+        if known or not in_use.files:
             return
         one = Publication(
             id=new_id(),
-            version=in_use.policy.version if in_use.policy is not None else "",
+            version=version,
             name=in_use.policy.name if in_use.policy is not None else "",
             how=How.EDITED if last is not None else How.FOUND,
             note=note,
