@@ -6,9 +6,9 @@ none does, so a crash or a repeat draws no rep twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,14 +18,20 @@ from sqlalchemy import Connection
 
 from connectors.records import Crm, RecordRef
 from scoring.cards import Scorecard, cards
+from scoring.episodes import Decision, History, Seen, Status
 from scoring.facts import LIFECYCLE_STAGES
 from scoring.policy import Policy, Result, TaskIn
-from scoring.qualify import Decision, History, OpenEpisode, Seen, Status, qualify
-from sync.assign import Assigned, Candidate, Counter, OwnerDirectory, assign
+from scoring.qualify import qualify
+from sync.account_match import AccountMatching
+from sync.assign import Assigned
+from sync.life import episodes_after, history_of, missed_days, rejected_at
+from sync.owners import OwnerDirectory
 from sync.plan import Conflict, PlannedTask, PlannedWrite, RecordPlan, due_date, plan_record
 from sync.quiet import QuietPeople, note_scored
+from sync.routing import Routing
 from sync.settings import OwnerAuthority
 from sync.store import decisions, outbox
+from sync.store import routing as routing_store
 from sync.store.decisions import AssignmentRow, EpisodeRow, PersonState, Target
 
 __all__ = ["Decided", "Decider"]
@@ -52,12 +58,23 @@ class Decided:
     planned_tasks: list[tuple[str, PlannedTask]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beside:
+    """By person: days without a run, each with whether `Stay.drop_when` was true; what came after the newest no."""
+
+    missed: Mapping[str, tuple[tuple[date, bool], ...]]
+    fresh: Mapping[str, int]
+
+
 @dataclass(slots=True, kw_only=True)
 class Decider:
     """What decisions depend on, and nothing else: no clock but ``as_of``, no chance.
 
     ledger  (person ids) -> the ledger of each as JSON, for people whose decision is stored in full
     facts   (person ids) -> the facts of each in stored form, for routing
+    dropping (day, person ids) -> for whom of them `Stay.drop_when` was true on that day
+    fresh   person id -> instant: the engagement points of each person's later events alone
+    matching how the account of a person is found whom no CRM has linked to one
     listing keep every planned write in `Decided.changes`; a run that shows nobody what it queues need not hold them all
     quiet   finds who stays as they are; None: everybody is decided in full
     """
@@ -70,7 +87,10 @@ class Decider:
     release: str
     facts: Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
     ledger: Callable[[Sequence[str]], Mapping[str, Any]]
+    dropping: Callable[[date, Sequence[str]], Collection[str]] = lambda day, ids: ()
+    fresh: Callable[[Mapping[str, datetime]], Mapping[str, int]] = lambda since: {}
     assigning: bool = True
+    matching: AccountMatching = field(default_factory=AccountMatching)
     listing: bool = True
     quiet: QuietPeople | None = None
     decided: Decided = field(default_factory=Decided)
@@ -112,30 +132,16 @@ class Decider:
 
     def _qualify(self, tx: Connection, cards: Sequence[Scorecard]) -> list[str]:
         """Qualify a part and plan for whoever needs no rep. Returns the others, to be planned after `_assign`."""
-        people = decisions.load_people(tx, [card.person_id for card in cards])
         episodes: list[EpisodeRow] = []
         rows: list[dict[str, Any]] = []
         told: list[tuple[PersonState, Scorecard, Decision]] = []
         complete: list[PersonState] = []
         waiting: list[str] = []
-        for card in cards:
-            person = people[card.person_id]
-            decision = qualify(
-                card,
-                self._history(person),
-                Seen(
-                    crm_status=self._status_in_crms(person),
-                    lifecycle_stage=_lifecycle(person),
-                    converted=any(t.facts.get("person.converted") is True for t in person.targets),
-                    owner_known=self._owner_there(person) is not None,
-                ),
-                policy=self.policy,
-                as_of=self.as_of,
-            )
-            if person.ambiguous and decision.opens is not None:
-                # Nobody knows yet which records this person is: an episode has to wait until that is settled.
-                decision = replace(decision, status=Status(person.status or Status.NOT_YET), reason=None, opens=None)
-            episodes += self._episodes(person, card, decision)
+        for card, (person, decision) in zip(cards, self.judged(tx, cards), strict=True):
+            changed = episodes_after(person, card, decision, policy=self.policy, as_of=self.as_of, run_id=self.run_id)
+            episodes += changed
+            if decision.opens is not None:
+                self.decided.opened.append(changed[-1])
             row = self._person_row(person, card, decision)
             if row is not None:
                 rows.append(row)
@@ -159,53 +165,67 @@ class Decider:
         self._plan(tx, complete)
         return waiting
 
+    def judged(self, tx: Connection, cards: Sequence[Scorecard]) -> Iterator[tuple[PersonState, Decision]]:
+        """What the policy makes of each of these people, as the store has them. Nothing is stored."""
+        people = decisions.load_people(tx, [card.person_id for card in cards])
+        beside = self._look_beside(people.values())
+        for card in cards:
+            person = people[card.person_id]
+            seen = self._seen(person, card, beside)
+            decision = qualify(card, self._history(person), seen, policy=self.policy, as_of=self.as_of)
+            if person.ambiguous and decision.opens is not None:
+                # Nobody knows yet which records this person is: an episode has to wait until that is settled.
+                decision = replace(decision, status=Status(person.status or Status.NOT_YET), reason=None, opens=None)
+            yield person, decision
+
     def _count(self, status: Status, n: int) -> None:
         self.decided.statuses[status] = self.decided.statuses.get(status, 0) + n
         if not self.decided.statuses[status]:
             del self.decided.statuses[status]
 
     def _history(self, person: PersonState) -> History:
-        episode = person.open_episode
-        status = Status(person.status) if person.status else None
-        if episode is None:
-            return History(status=status, episodes=person.episodes, reason=person.reason)
         # An adopted episode has no assignment of ours: whoever the CRMs name is its owner.
+        adopted = person.open_episode is not None and person.open_episode.adopted
         owner = person.assignment.owner_key if person.assignment else None
-        return History(
-            status=status,
-            open_episode=OpenEpisode(
-                n=episode.n,
-                line=episode.line,
-                adopted=episode.adopted,
-                opened_at=episode.opened_at,
-                owner_key=self._owner_there(person) if episode.adopted else owner,
-            ),
-            episodes=person.episodes,
-            reason=person.reason,
+        return history_of(person, self._owner_there(person) if adopted else owner)
+
+    def _seen(self, person: PersonState, card: Scorecard, beside: _Beside) -> Seen:
+        return Seen(
+            crm_status=self._status_in_crms(person),
+            lifecycle_stage=_lifecycle(person),
+            converted=any(t.facts.get("person.converted") is True for t in person.targets),
+            owner_known=self._owner_there(person) is not None,
+            sales=person.sales,
+            verdict=person.verdict,
+            fresh_points=beside.fresh.get(person.person_id, 0),
+            fresh_hand_raise=self._raised_since(person, card),
+            missed=beside.missed.get(person.person_id, ()),
         )
 
-    def _episodes(self, person: PersonState, card: Scorecard, decision: Decision) -> list[EpisodeRow]:
-        changed: list[EpisodeRow] = []
-        if decision.closes is not None and person.open_episode is not None:
-            changed.append(replace(person.open_episode, closed_at=self.as_of, outcome=decision.closes))
-        if decision.opens is not None:
-            opened = EpisodeRow(
-                person_id=person.person_id,
-                n=decision.opens.n,
-                opened_at=self.as_of,
-                line=decision.opens.line,
-                lines=decision.opens.lines,
-                grade=card.grade,
-                fit=card.fit,
-                engagement=card.engagement,
-                total=card.total,
-                policy_version=self.policy.version,
-                adopted=decision.opens.adopted,
-                run_id=self.run_id,
-            )
-            changed.append(opened)
-            self.decided.opened.append(opened)
-        return changed
+    def _raised_since(self, person: PersonState, card: Scorecard) -> bool:
+        """Whether a hand raise is of a later day than the newest episode's end."""
+        closed = person.closed_episode
+        if closed is None or closed.closed_at is None or card.hand_raise is None:
+            return False
+        return card.hand_raise > closed.closed_at.astimezone(ZoneInfo(self.policy.timezone)).date()
+
+    def _look_beside(self, people: Iterable[PersonState]) -> _Beside:
+        """Further scores that some people's decisions ask for: of days without a run, of what came after a no."""
+        today = date.fromisoformat(self._day())
+        since: dict[str, datetime] = {}
+        asked: dict[date, list[str]] = {}
+        for person in people:
+            if person.open_episode is not None:
+                for day in missed_days(person, today) if self.policy.stay is not None else ():
+                    asked.setdefault(day, []).append(person.person_id)
+            elif self.policy.recycle is not None and (rejected := rejected_at(person)) is not None:
+                since[person.person_id] = rejected
+        missed: dict[str, tuple[tuple[date, bool], ...]] = {}
+        for day, ids in sorted(asked.items()):
+            true = self.dropping(day, ids)
+            for person_id in ids:
+                missed[person_id] = (*missed.get(person_id, ()), (day, person_id in true))
+        return _Beside(missed=missed, fresh=self.fresh(since) if since else {})
 
     def _person_row(self, person: PersonState, card: Scorecard, decision: Decision) -> dict[str, Any] | None:
         row = {
@@ -273,6 +293,7 @@ class Decider:
                 for_routing.append(person)
         rows += self._route(tx, for_routing)
         decisions.save_assignments(tx, rows)
+        routing_store.forget_waits(tx)
         assigned = {row.person_id: row for row in rows}
         decisions.save_episodes(
             tx,
@@ -309,40 +330,36 @@ class Decider:
                 return (Crm.SALESFORCE, Crm.HUBSPOT)
 
     def _route(self, tx: Connection, people: Sequence[PersonState]) -> list[AssignmentRow]:
-        counters = {
-            key: Counter(assigned=n, last_at=last_at) for key, (n, last_at) in decisions.load_counters(tx).items()
-        }
-        facts = self.facts([p.person_id for p in people])
-        candidates = [self._candidate(person, facts[person.person_id]) for person in people]
-        assigned, after = assign(
-            candidates,
-            self.policy.team,
-            self.policy.routing,
-            self.directory,
-            counters,
-            as_of=self.as_of,
-            timezone=self.policy.timezone,
-        )
-        decisions.save_counters(tx, {key: (c.assigned, c.last_at) for key, c in after.items()})
+        """Whoever has to wait for a rep stays an MQL without one and is routed again by the next run."""
+        routed = self.routing().route(tx, people)
+        routing_store.save_waits(tx, routed.waiting)
         by_id = {person.person_id: person for person in people}
-        return [self._routed(by_id[one.person_id], one) for one in assigned]
+        return [self.row_of(by_id[one.person_id], one) for one in routed.assigned]
 
-    def _candidate(self, person: PersonState, facts: Mapping[str, Any]) -> Candidate:
-        assert person.open_episode is not None
-        company_owner = next(
-            (k for t in person.targets if (k := self.directory.owner_key(t.state.ref.crm, t.company_owner))), None
-        )
-        return Candidate(
-            person_id=person.person_id,
-            episode=person.open_episode.n,
-            facts={**facts, "person.owner": self._owner_there(person), "company.owner": company_owner},
-            crms=tuple(t.state.ref.crm for t in person.targets),
-            total=person.open_episode.total,
-            qualified_at=person.open_episode.opened_at,
+    def routing(self) -> Routing:
+        """Who gets a person, as this run decides it."""
+        return Routing(
+            policy=self.policy,
+            directory=self.directory,
+            order=self._owner_order(),
+            as_of=self.as_of,
+            owner_there=self._owner_there,
+            facts=self.facts,
+            matching=self.matching,
         )
 
-    def _routed(self, person: PersonState, assigned: Assigned) -> AssignmentRow:
-        return self._row(person, assigned.owner_key, why=assigned.why, pool=assigned.pool, trace=assigned.trace)
+    def reassign(self, tx: Connection, rows: Sequence[AssignmentRow]) -> None:
+        """Give people who have an owner to another one: store it, and queue what the CRMs must be told."""
+        decisions.save_assignments(tx, rows)
+        self.decided.assigned += rows
+        self._plan(tx, decisions.load_people(tx, [row.person_id for row in rows]).values())
+
+    def row_of(self, person: PersonState, one: Assigned, *, again: str | None = None) -> AssignmentRow:
+        """``again``: why somebody who has an owner is given to another one."""
+        trace = one.trace
+        if again is not None and person.assignment is not None:
+            trace = {**trace, "again": {"why": again, "before": person.assignment.owner_key}}
+        return self._row(person, one.owner_key, why=one.why, pool=one.pool, trace=trace)
 
     def _row(
         self, person: PersonState, owner_key: str, *, why: str, trace: Mapping[str, Any], pool: str | None = None
@@ -351,7 +368,7 @@ class Decider:
         return AssignmentRow(
             person_id=person.person_id,
             n=person.open_episode.n,
-            step=1,
+            step=person.assignment.step + 1 if person.assignment is not None else 1,
             owner_key=owner_key,
             why=why,
             pool=pool,
@@ -446,7 +463,7 @@ class Decider:
             Result.MODEL: person.model,
             Result.VERSION: person.policy_version,
         }
-        if episode is None or episode.adopted:
+        if episode is None or episode.adopted or episode.waiting:
             return wanted
         wanted[Result.QUALIFIED_AT] = episode.opened_at.strftime("%Y-%m-%dT%H:%M:%SZ")
         wanted[Result.EPISODE] = str(episode.n)

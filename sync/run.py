@@ -365,6 +365,7 @@ class Runner:
         self._note("score")
         with self._deciding() as tx:
             found = people.resolve_touched(tx, at=parts.now())
+            decisions.mark_due(tx, self.as_of)
         get_logger().info("resolve.people_found", **asdict(found))
         parts.reached("resolve:done")
         snapshot = Snapshot.of(parts.store)
@@ -454,8 +455,9 @@ class Runner:
 
     def _decider(self, tx: Connection, refreshed: SnapshotReport, day: date, policy: Policy | None = None) -> Decider:
         parts = self.parts
+        policy = policy or parts.policy
         return Decider(
-            policy=policy or parts.policy,
+            policy=policy,
             directory=self._directory(tx),
             authority=parts.settings.owner_authority,
             as_of=self.as_of,
@@ -463,6 +465,8 @@ class Runner:
             release=self.release(),
             facts=lambda ids: refreshed.facts(ids),
             ledger=lambda ids: self._ledgers(refreshed, day, ids),
+            dropping=lambda on, ids: self._dropping(refreshed, policy, on, ids),
+            fresh=lambda since: self._fresh(refreshed, policy, day, since),
             assigning=StageName.ASSIGN in self.stages,
             matching=parts.settings.account_matching,
             listing=self.dry_run or self.only is not None,
@@ -478,6 +482,18 @@ class Runner:
         bucket = refreshed.together(refreshed.by_bucket(ids))
         ledgers = self.parts.engine.ledgers(self.parts.policy, bucket, day, ids)
         return {person_id: ledger.to_json() for person_id, ledger in ledgers.items()}
+
+    def _dropping(self, refreshed: SnapshotReport, policy: Policy, day: date, ids: Sequence[str]) -> frozenset[str]:
+        """For whom of these people `Stay.drop_when` was true on a day without a run, by the facts of now."""
+        bucket = refreshed.together(refreshed.by_bucket(ids))
+        table = self.parts.engine.score(policy, bucket, day, only=frozenset(ids))
+        return frozenset(table["person_id"].filter(table["drop"]).to_pylist())
+
+    def _fresh(
+        self, refreshed: SnapshotReport, policy: Policy, day: date, since: Mapping[str, datetime]
+    ) -> Mapping[str, int]:
+        bucket = refreshed.together(refreshed.by_bucket(since))
+        return self.parts.engine.fresh_points(policy, bucket, day, since)
 
     # -- write -----------------------------------------------------------------------------------------------
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from connectors.records import Crm, RecordRef
+from scoring.episodes import Sales, Verdict
 from sync.plan import RecordState
+from sync.sales import latest, read_stored
 from sync.store import schema
 from sync.store.outbox import acked_fields, upsert
 from sync.store.refs import COMPANY_OBJECT, by_object, here
@@ -41,6 +43,13 @@ class EpisodeRow:
     run_id: str
     assigned_at: datetime | None = None
     task_key: str | None = None
+    waiting: tuple[str, ...] = ()
+    approves_at: datetime | None = None
+    approved_at: datetime | None = None
+    approved_by: str | None = None
+    drop_since: str | None = None
+    touched_at: datetime | None = None
+    accepted_at: datetime | None = None
     closed_at: datetime | None = None
     outcome: str | None = None
 
@@ -62,10 +71,11 @@ class AssignmentRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A record that may be written, with what `plan` compares and what `assign` asks of it."""
+    """A record that may be written, with what `plan` compares and what `routing` asks of it."""
 
     state: RecordState
     owner: str | None
+    company_id: str | None
     company_owner: str | None
     facts: Mapping[str, Any]
     modified_at: datetime
@@ -73,7 +83,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonState:
-    """A person as the next decision finds them. ``targets`` is empty for an ambiguous person: nothing is written."""
+    """A person as the next decision finds them. ``targets`` is empty for an ambiguous person: nothing is written.
+
+    closed_episode  the newest one that is over
+    opened          when each episode of ours began that was not suppressed
+    sales, verdict  the latest word of sales in any record, and of a marketer
+    """
 
     person_id: str
     email: str | None
@@ -94,13 +109,17 @@ class PersonState:
     open_episode: EpisodeRow | None
     assignment: AssignmentRow | None
     targets: tuple[Target, ...]
+    closed_episode: EpisodeRow | None = None
+    opened: tuple[datetime, ...] = ()
+    sales: Sales | None = None
+    verdict: Verdict | None = None
 
     def target(self, crm: Crm) -> Target | None:
         return next((t for t in self.targets if t.state.ref.crm is crm), None)
 
 
 def _episode(row: Any) -> EpisodeRow:
-    return EpisodeRow(**{**row._mapping, "lines": tuple(row.lines)})
+    return EpisodeRow(**{**row._mapping, "lines": tuple(row.lines), "waiting": tuple(row.waiting)})
 
 
 def load_people(tx: Connection, person_ids: Sequence[str]) -> dict[str, PersonState]:
@@ -116,28 +135,64 @@ _PERSON = tuple(schema.person.c[name] for name in PersonState.__slots__ if name 
 
 def _load_part(tx: Connection, ids: Sequence[str]) -> dict[str, PersonState]:
     people = tx.execute(select(*_PERSON).where(schema.person.c.person_id.in_(ids))).all()
-    counted = tx.execute(
-        select(schema.episode.c.person_id, func.max(schema.episode.c.n))
-        .where(schema.episode.c.person_id.in_(ids))
-        .group_by(schema.episode.c.person_id)
-    ).all()
-    episodes: dict[str, int] = {row[0]: row[1] for row in counted}
-    opened = tx.execute(
-        select(schema.episode).where(schema.episode.c.person_id.in_(ids), schema.episode.c.closed_at.is_(None))
-    )
-    open_episodes = {row.person_id: _episode(row) for row in opened}
+    episodes = _episodes(tx, ids)
+    open_episodes = {person_id: own[-1] for person_id, own in episodes.items() if own[-1].closed_at is None}
     assignments = _newest_assignments(tx, open_episodes)
     targets = _targets(tx, ids)
+    sales = _sales(tx, ids)
+    verdicts = _verdicts(tx, ids)
     return {
         row.person_id: PersonState(
             **row._mapping,
-            episodes=episodes.get(row.person_id, 0),
+            **_past(episodes.get(row.person_id, [])),
             open_episode=open_episodes.get(row.person_id),
             assignment=assignments.get(row.person_id),
             targets=() if row.ambiguous else tuple(targets.get(row.person_id, ())),
+            sales=sales.get(row.person_id),
+            verdict=verdicts.get(row.person_id),
         )
         for row in people
     }
+
+
+def _episodes(tx: Connection, ids: Sequence[str]) -> dict[str, list[EpisodeRow]]:
+    """By person, in the order they began."""
+    found = select(schema.episode).where(schema.episode.c.person_id.in_(ids)).order_by(schema.episode.c.n)
+    episodes: dict[str, list[EpisodeRow]] = {}
+    for row in tx.execute(found):
+        episodes.setdefault(row.person_id, []).append(_episode(row))
+    return episodes
+
+
+def _past(episodes: Sequence[EpisodeRow]) -> dict[str, Any]:
+    closed = [episode for episode in episodes if episode.closed_at is not None]
+    return {
+        "episodes": episodes[-1].n if episodes else 0,
+        "closed_episode": closed[-1] if closed else None,
+        "opened": tuple(e.opened_at for e in episodes if not e.adopted and e.outcome != "suppressed"),
+    }
+
+
+def _sales(tx: Connection, ids: Sequence[str]) -> dict[str, Sales]:
+    """The latest word of sales in any record of a person, one that is not written to included."""
+    link, record = schema.link, schema.record
+    found = tx.execute(
+        select(link.c.person_id, record.c.sales)
+        .join(record, (record.c.conn == link.c.conn) & (record.c.object == link.c.object) & (record.c.id == link.c.id))
+        .where(link.c.person_id.in_(ids), record.c.gone.is_(False), record.c.sales.is_not(None))
+    )
+    said: dict[str, Sales] = {}
+    for row in found:
+        sales = latest([said.get(row.person_id), read_stored(row.sales)])
+        if sales is not None:
+            said[row.person_id] = sales
+    return said
+
+
+def _verdicts(tx: Connection, ids: Sequence[str]) -> dict[str, Verdict]:
+    """The newest verdict on each person."""
+    found = select(schema.verdict).where(schema.verdict.c.person_id.in_(ids)).order_by(schema.verdict.c.seq)
+    return {row.person_id: Verdict(approve=row.approve, at=row.at, by=row.by, why=row.why) for row in tx.execute(found)}
 
 
 def _newest_assignments(tx: Connection, open_episodes: Mapping[str, EpisodeRow]) -> dict[str, AssignmentRow]:
@@ -184,6 +239,7 @@ def _targets(tx: Connection, ids: Sequence[str]) -> dict[str, list[Target]]:
             Target(
                 state=state,
                 owner=row.owner,
+                company_id=row.company_id,
                 company_owner=owners.get((row.conn, row.company_id)),
                 facts=row.facts,
                 modified_at=row.modified_at,
@@ -229,7 +285,10 @@ def _company_owners(tx: Connection, keys: Sequence[tuple[str, str]]) -> dict[tup
 
 def save_episodes(tx: Connection, episodes: Iterable[EpisodeRow]) -> None:
     """New or changed episodes, by (person, n)."""
-    rows = [{name: getattr(e, name) for name in EpisodeRow.__slots__} | {"lines": list(e.lines)} for e in episodes]
+    rows = [
+        {name: getattr(e, name) for name in EpisodeRow.__slots__} | {"lines": list(e.lines), "waiting": list(e.waiting)}
+        for e in episodes
+    ]
     upsert(tx, schema.episode, rows, ("person_id", "n"))
 
 
@@ -240,20 +299,6 @@ def save_assignments(tx: Connection, assignments: Iterable[AssignmentRow]) -> No
     ]
     if rows:
         tx.execute(schema.assignment.insert(), rows)
-
-
-def load_counters(tx: Connection) -> dict[tuple[str, str], tuple[int, datetime | None]]:
-    """(pool, rep) -> (assigned so far, last assignment)."""
-    found = tx.execute(select(schema.pool_counter))
-    return {(row.pool, row.rep): (row.assigned, row.last_at) for row in found}
-
-
-def save_counters(tx: Connection, counters: Mapping[tuple[str, str], tuple[int, datetime | None]]) -> None:
-    rows = [
-        {"pool": pool, "rep": rep, "assigned": assigned, "last_at": last_at}
-        for (pool, rep), (assigned, last_at) in counters.items()
-    ]
-    upsert(tx, schema.pool_counter, rows, ("pool", "rep"))
 
 
 def save_people(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -283,15 +328,22 @@ def save_desired(tx: Connection, rows: Sequence[tuple[str, RecordRef, Mapping[st
 
 
 def unassigned(tx: Connection) -> list[str]:
-    """People with an open episode of ours that nobody has yet."""
+    """People with an open episode of ours that nobody has yet and that waits for no marketer."""
     episode, assignment = schema.episode, schema.assignment
     drawn = select(assignment.c.person_id).where(
         assignment.c.person_id == episode.c.person_id, assignment.c.n == episode.c.n
     )
-    open_ones = select(episode.c.person_id).where(
+    open_ones = select(episode.c.person_id, episode.c.waiting).where(
         episode.c.closed_at.is_(None), episode.c.adopted.is_(False), ~drawn.exists()
     )
-    return sorted(tx.execute(open_ones).scalars())
+    return sorted(row.person_id for row in tx.execute(open_ones) if not row.waiting)
+
+
+def mark_due(tx: Connection, as_of: datetime) -> None:
+    """Whom time approves now is decided in this run, whether or not anything else moved."""
+    episode = schema.episode.c
+    due = select(episode.person_id).where(episode.closed_at.is_(None), episode.approves_at <= as_of)
+    tx.execute(update(schema.person).where(schema.person.c.person_id.in_(due)).values(dirty="review"))
 
 
 def adopt_owner(

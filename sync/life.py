@@ -1,0 +1,139 @@
+"""The life of an MQL between store and decision: rows become a history, a decision becomes rows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from scoring.cards import Scorecard
+from scoring.episodes import (
+    ACCEPTED_BY_SALES,
+    MOST_MADE_UP,
+    ClosedEpisode,
+    Decision,
+    History,
+    OpenEpisode,
+    Status,
+)
+from scoring.hours import after
+from scoring.policy import Policy
+from sync.store.decisions import EpisodeRow, PersonState
+
+__all__ = ["episodes_after", "history_of", "missed_days", "rejected_at"]
+
+
+def history_of(person: PersonState, owner_key: str | None) -> History:
+    """``owner_key``: who has the open episode, None while nobody has it."""
+    episode, closed = person.open_episode, person.closed_episode
+    return History(
+        status=Status(person.status) if person.status else None,
+        open_episode=None if episode is None else _open(episode, owner_key),
+        episodes=person.episodes,
+        reason=person.reason,
+        closed=None if closed is None else _closed(closed),
+        opened=person.opened,
+    )
+
+
+def _open(episode: EpisodeRow, owner_key: str | None) -> OpenEpisode:
+    return OpenEpisode(
+        n=episode.n,
+        line=episode.line,
+        adopted=episode.adopted,
+        opened_at=episode.opened_at,
+        owner_key=owner_key,
+        waiting=episode.waiting,
+        approves_at=episode.approves_at,
+        drop_since=date.fromisoformat(episode.drop_since) if episode.drop_since else None,
+    )
+
+
+def _closed(episode: EpisodeRow) -> ClosedEpisode:
+    assert episode.closed_at is not None
+    return ClosedEpisode(n=episode.n, outcome=episode.outcome or "", closed_at=episode.closed_at)
+
+
+def rejected_at(person: PersonState) -> datetime | None:
+    """When sales or a reviewer said no to the newest closed episode; None: it ended otherwise, or there is none."""
+    closed = person.closed_episode
+    return closed.closed_at if closed is not None and _closed(closed).rejected is not None else None
+
+
+def missed_days(person: PersonState, today: date) -> tuple[date, ...]:
+    """Days after the last decision and before today, oldest first: the newest few of them."""
+    if person.open_episode is None or person.scored_day is None:
+        return ()
+    last = date.fromisoformat(person.scored_day)
+    first = max(last + timedelta(days=1), today - timedelta(days=MOST_MADE_UP))
+    return tuple(first + timedelta(days=n) for n in range((today - first).days))
+
+
+def episodes_after(
+    person: PersonState, card: Scorecard, decision: Decision, *, policy: Policy, as_of: datetime, run_id: str
+) -> list[EpisodeRow]:
+    """The episodes that are new or no longer what they were."""
+    rows: list[EpisodeRow] = []
+    before = person.open_episode
+    if before is not None:
+        now = _closes(before, decision, as_of) if decision.closes else _goes_on(before, decision, policy, as_of)
+        rows += [now] if now != before else []
+    elif decision.amends is not None and person.closed_episode is not None:
+        rows.append(replace(person.closed_episode, outcome=decision.amends))
+    if decision.opens is not None:
+        rows.append(
+            EpisodeRow(
+                person_id=person.person_id,
+                n=decision.opens.n,
+                opened_at=as_of,
+                line=decision.opens.line,
+                lines=decision.opens.lines,
+                grade=card.grade,
+                fit=card.fit,
+                engagement=card.engagement,
+                total=card.total,
+                policy_version=policy.version,
+                adopted=decision.opens.adopted,
+                run_id=run_id,
+                waiting=decision.waiting,
+                approves_at=approves_at(decision.waiting, policy, as_of),
+                approved_at=as_of if decision.approved is not None else None,
+                approved_by=decision.approved,
+                accepted_at=as_of if decision.status in ACCEPTED_BY_SALES else None,
+            )
+        )
+    return rows
+
+
+def _closes(episode: EpisodeRow, decision: Decision, as_of: datetime) -> EpisodeRow:
+    return replace(
+        episode,
+        closed_at=decision.closed_at or as_of,
+        outcome=decision.closes,
+        waiting=(),
+        approves_at=None,
+        drop_since=None,
+    )
+
+
+def _goes_on(episode: EpisodeRow, decision: Decision, policy: Policy, as_of: datetime) -> EpisodeRow:
+    accepted = decision.status in ACCEPTED_BY_SALES
+    now = replace(
+        episode,
+        drop_since=decision.drop_since.isoformat() if decision.drop_since is not None else None,
+        accepted_at=episode.accepted_at or (as_of if accepted else None),
+    )
+    if decision.waiting != episode.waiting:
+        now = replace(now, waiting=decision.waiting, approves_at=approves_at(decision.waiting, policy, as_of))
+    if decision.approved is not None:
+        now = replace(now, approved_at=as_of, approved_by=decision.approved)
+    return now
+
+
+def approves_at(waiting: tuple[str, ...], policy: Policy, since: datetime) -> datetime | None:
+    """When time approves somebody who began to wait then. Needed facts are waited for without end."""
+    review = policy.review
+    if not waiting or review is None or review.auto_approve_after is None or review.hours is None:
+        return None
+    if any(why.startswith("needs ") for why in waiting):
+        return None
+    return after(policy.team.hours[review.hours], since, review.auto_approve_after)
