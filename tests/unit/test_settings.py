@@ -284,7 +284,7 @@ MISTAKES = [
     (HUBSPOT + "engine: {}\n", ["3:9: engine.spark: this key is missing"]),
     (
         HUBSPOT + "engine: {duckdb: {}}\n",
-        ["3:10: engine.duckdb: unknown engine", "3:9: engine.spark: this key is missing"],
+        ["3:9: engine.spark: this key is missing", "3:10: engine.duckdb: unknown engine"],
     ),
     (
         HUBSPOT + "engine: {spark: host}\n",
