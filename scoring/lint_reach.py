@@ -43,7 +43,7 @@ from scoring.phrases import kinds_of, say_span
 from scoring.policy import Bands, GateLine, Model, Policy
 from scoring.tables import MICRO
 
-__all__ = ["ONE_OCCURRENCE", "WHOLE", "lint_reach", "most_of_group"]
+__all__ = ["ONE_OCCURRENCE", "WHOLE", "greatest", "lint_reach", "most_of_group"]
 
 WHOLE = 10_000
 """Hundredths of a percent in all of it."""
@@ -160,7 +160,7 @@ def most_of_group(group: Group, horizon: Span, *, capped: bool = True) -> int | 
     return most
 
 
-def _most(dimension: Dimension) -> int | None:
+def greatest(dimension: Dimension) -> int | None:
     """The greatest micro-points (thirds: micro-steps) of a dimension; None without limit."""
     total = dimension.start
     for group in dimension.groups:
@@ -200,7 +200,7 @@ class _View:
     def of(cls, model: Model, policy: Policy, root: Node) -> _View:
         default = policy.models[-1]
         top = root.find("mql", "become_when")
-        fit, engagement = _most(model.fit), _most(model.engagement)
+        fit, engagement = greatest(model.fit), greatest(model.engagement)
         most = {Score.FIT: fit, Score.ENGAGEMENT: engagement, Score.TOTAL: _most_total(model, fit, engagement)}
         if model is default:
             return cls(model=model, own=root, name=None, lines=top, most=most)

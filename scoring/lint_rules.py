@@ -90,8 +90,9 @@ def _capped(group: Group, place: Node, dimension: Dimension) -> Iterator[Problem
     positive = any(rule.micro > 0 for rule in rules)
     most = most_of_group(group, dimension.not_before, capped=False)
     capped = group.max is not None and (most is None or most > group.max)
-    swallowed = capped or group.combine is Combine.BEST
-    for index, rule in enumerate(rules if positive and swallowed else ()):
+    # an event rule with nothing to count is worth 0, and beats a penalty; a line of fit that is not true is not there
+    beaten = group.combine is Combine.BEST and not any(isinstance(rule, FitRule) for rule in rules)
+    for index, rule in enumerate(rules if positive and (capped or beaten) else ()):
         node = place.find("rules", index)
         if rule.micro < 0 and node is not None:
             why = "the cap can swallow it" if capped else "'take: best' takes the others"
