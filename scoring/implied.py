@@ -40,7 +40,7 @@ from scoring.conditions import Any as AnyOf
 from scoring.finding import days, fewest_days
 from scoring.tables import MICRO, words
 
-__all__ = ["alternatives", "implies", "meet", "subject"]
+__all__ = ["apart", "implies", "meet", "subject"]
 
 MOST_WITNESSES = 200
 """How many made-up events are tried before two matchers count as not known to meet."""
@@ -67,12 +67,12 @@ def subject(condition: Condition) -> str | None:
             return condition.field
 
 
-def alternatives(condition: Condition) -> Iterator[Condition]:
-    """The conditions of which any suffices; values of one test are taken apart."""
+def apart(condition: Condition) -> Iterator[Condition]:
+    """The tests of which any suffices, down to a single value each."""
     match condition:
         case AnyOf(of):
             for one in of:
-                yield from alternatives(one)
+                yield from apart(one)
         case OneOf(name, values, listed):
             yield from (OneOf(name, (value,), listed) for value in values)
         case DomainIn(name, values):

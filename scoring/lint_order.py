@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from scoring.conditions import All, Condition, DomainIn, OneOf
-from scoring.conditions import Any as AnyOf
+from scoring.conditions import All, Condition, DomainIn, OneOf, alternatives
 from scoring.document import Node, Problem
 from scoring.finding import warning
 from scoring.implied import implies, subject
@@ -87,7 +86,7 @@ class _Earlier:
     always: list[_Line] = field(default_factory=list)
 
     def add(self, line: _Line) -> None:
-        for way in _ways(line.test):
+        for way in alternatives(line.test):
             tests = _tests(way)
             if not tests:
                 self.always.append(line)
@@ -102,7 +101,7 @@ class _Earlier:
     def forestalling(self, test: Condition) -> _Line | None:
         """A line above that is certainly true whenever ``test`` is."""
         # every way must be forestalled by the same line: the candidates of one way are enough
-        way = next(iter(_ways(test)), None)
+        way = next(iter(alternatives(test)), None)
         if way is None:
             return None
         return next((c for c in islice(self._near(way), MOST_COMPARED) if implies(test, c.test)), None)
@@ -126,10 +125,6 @@ def _wider(test: OneOf | DomainIn) -> Sequence[str]:
         return (first,)
     labels = first.split(".")
     return [".".join(labels[at:]) for at in range(len(labels))]
-
-
-def _ways(test: Condition) -> Sequence[Condition]:
-    return test.of if isinstance(test, AnyOf) else (test,)
 
 
 def _tests(way: Condition) -> Sequence[Condition]:

@@ -32,6 +32,7 @@ from scoring.conditions import (
     ScoreBelow,
     Span,
     Table,
+    alternatives,
 )
 from scoring.conditions import Any as AnyOf
 from scoring.document import Kind, Node, Problem
@@ -418,7 +419,7 @@ def _no_hysteresis(policy: Policy, root: Node) -> Iterator[Problem]:
         bound
         for model in policy.models
         for line in model.become_when
-        for way in (line.test.of if isinstance(line.test, AnyOf) else (line.test,))
+        for way in alternatives(line.test)
         for test in _flat(way)
         for bound in _bounds(test, model.grade.engagement)
     ]

@@ -23,7 +23,7 @@ from scoring.conditions import (
 from scoring.document import Node, Problem
 from scoring.facts import FACTS
 from scoring.finding import key_places, points, warning
-from scoring.implied import alternatives
+from scoring.implied import apart
 from scoring.tables import words
 
 __all__ = ["lint_table", "reachable_lines"]
@@ -69,10 +69,10 @@ def _hidden(table: Table) -> Iterator[tuple[TableLine, tuple[str, ...]]]:
     """The lines that can never be reached, each with the labels of those that take its values."""
     taken = _Taken()
     for line in table.lines:
-        hiders = [taken.by(test) for test in alternatives(line.test)]
+        hiders = [taken.by(test) for test in apart(line.test)]
         if hiders and None not in hiders:
             yield line, tuple(dict.fromkeys(hider for hider in hiders if hider is not None))
-        for test in alternatives(line.test):
+        for test in apart(line.test):
             taken.add(test, line.label)
 
 
@@ -119,7 +119,7 @@ class _Taken:
                 self.others.setdefault(test, label)
 
     def by(self, test: Condition) -> str | None:
-        """The label of the line that takes all that passes ``test``, one of `alternatives`."""
+        """The label of the line that takes all that passes ``test``, one of `apart`."""
         if self.known is not None and not isinstance(test, Missing):
             return self.known
         match test:
