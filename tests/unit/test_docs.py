@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +211,12 @@ BASES: dict[str, Any] = {
     },
     "team.yaml": {
         "version": 1,
+        "hours": {"office": {"zone": "UTC", "mon-fri": "09:00-17:00"}},
         "reps": {"ines@acme.example": {}},
-        "pools": {"sales": {"method": "even", "nobody_free": "queue inbound", "reps": {"ines@acme.example": {}}}},
+        "pools": {
+            name: {"method": "even", "nobody_free": "queue inbound", "reps": {"ines@acme.example": {}}}
+            for name in ("sales", "enterprise")
+        },
         "queues": {"inbound": {"hubspot": "none"}},
     },
     "fields.yaml": {"version": 1, "hubspot": {"contact": {"person.email": "email"}}},
@@ -257,6 +262,8 @@ def as_text(value: Any) -> Any:
             return str(value).lower()
         case None:
             return None
+        case datetime():
+            return value.isoformat()
         case _:
             return str(value)
 
