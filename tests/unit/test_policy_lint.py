@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from scoring.document import Source
 from scoring.load import load_policy
+from sync.rules import read_folder
+from tests.support.rules import COMPLETE
 
 TEAM = """\
 version: 1
@@ -188,3 +192,8 @@ queues: {inbound: {}, quiet: {}}
         "pools.spare: W05: this pool is used nowhere: name it where it applies, or take it out",
         "queues.quiet: W05: this queue is used nowhere: name it where it applies, or take it out",
     ]
+
+
+def test_the_complete_policy_caps_sums_that_fade_on_purpose_and_nothing_else() -> None:
+    found = read_folder(COMPLETE, complete=True, today=date(2026, 11, 25)).warnings
+    assert {w.code for w in found} == {"W07"}
