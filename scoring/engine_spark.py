@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlglot import ErrorLevel, exp
+from sqlglot.errors import UnsupportedError
 
 from scoring import compile as compiler
 from scoring.cards import schema
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql.types import StructType
 
-__all__ = ["SparkEngine", "spark_sql"]
+__all__ = ["SparkEngine", "spark_settings", "spark_sql"]
 
 INSTALL = (
     "install what it needs: pip install 'mqlsync[spark]', and a Java 17 runtime "
@@ -131,12 +132,14 @@ class SparkEngine:
     def ledgers(self, policy: Policy, bucket: Bucket, day: date, person_ids: Collection[str]) -> Mapping[str, Ledger]:
         """See `scoring.engine.Engine.ledgers`."""
         ready = self._prepare(policy, day)
+        compiled = ready.compiled
         with self._session().asked() as spark:
             _load(spark, ready, bucket, frozenset(person_ids))
-            picks = spark.answer(ready.picks).to_pylist() if ready.picks is not None else []
-            ignored = spark.answer(ready.ignored).to_pylist() if ready.ignored is not None else []
-            rows = spark.answer(ready.detail).to_pylist()
-        return ledgers_of(policy, day, ready.compiled.layout, rows, picks, ignored)
+            rows, picks, ignored = (
+                spark.answer(spark_sql(query)).to_pylist() if query is not None else []
+                for query in (compiled.detail, compiled.picks, compiled.ignored)
+            )
+        return ledgers_of(policy, day, compiled.layout, rows, picks, ignored)
 
     def fresh_points(
         self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]
@@ -157,32 +160,21 @@ class SparkEngine:
         return self._spark
 
     def _prepare(self, policy: Policy, day: date) -> _Ready[Compiled]:
-        """The queries as texts, kept for the next bucket."""
+        """Kept for the next bucket."""
         if self._ready is None or self._ready.policy is not policy or self._ready.day != day:
             compiled = compiler.compile_policy(policy, day)
-            self._ready = _Ready(
-                policy=policy,
-                day=day,
-                compiled=compiled,
-                query=spark_sql(compiled.query),
-                detail=spark_sql(compiled.detail),
-                picks=spark_sql(compiled.picks) if compiled.picks is not None else None,
-                ignored=spark_sql(compiled.ignored) if compiled.ignored is not None else None,
-            )
+            self._ready = _Ready(policy=policy, day=day, compiled=compiled, query=spark_sql(compiled.query))
         return self._ready
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ready(Generic[_Queries]):
-    """A policy compiled for a day, as Spark's SQL. The last three are for ledgers."""
+    """A policy compiled for a day. ``query``: as Spark's SQL."""
 
     policy: Policy
     day: date
     compiled: _Queries
     query: str
-    detail: str = ""
-    picks: str | None = None
-    ignored: str | None = None
 
 
 def _load(spark: _Spark, ready: _Ready[Compiled] | _Ready[Fresh], bucket: Bucket, only: frozenset[str] | None) -> None:
@@ -222,12 +214,15 @@ def spark_sql(tree: exp.Expr) -> str:
 
 
 def _in_spark(node: exp.Expr) -> exp.Expr:
-    """The few nodes that sqlglot prints as something else than DuckDB means."""
+    """The few nodes that sqlglot prints, without a word, as something else than DuckDB means."""
     match node:
         case exp.Bracket(this=values, expressions=[place]) if node.args.get("offset") == 1:
             # beyond the end of a list DuckDB finds NULL, where Spark's [] is an error; get() counts from 0
             before = exp.Paren(this=exp.Sub(this=place, expression=exp.Literal.number(1)))
             return exp.Anonymous(this="GET", expressions=[values, exp.cast(before, "INT")])
+        case exp.RegexpLike() | exp.RegexpFullMatch() | exp.Pow() | exp.Div():
+            # flags are dropped; there is no full match; fractions become decimals of few digits
+            raise UnsupportedError(f"{node.key} is not the same on Spark: {node.sql('duckdb')}")
         case _:
             return node
 
@@ -249,7 +244,7 @@ class _Spark:
             folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="mqlsync-spark-")))
             self._log = folder / LOG
             try:
-                self._session = undo.enter_context(_session(folder, _conf(folder, master, memory)))
+                self._session = undo.enter_context(_session(folder, spark_settings(folder, master, memory)))
             except (*self._breaks, ValueError) as error:
                 raise EngineFailed(
                     f"engine: spark: Spark did not start on {master} ({_cause(error, self._log)}); nothing was scored"
@@ -296,7 +291,8 @@ _PATTERN, _LITERAL = re.compile(r"[\\*?\[\]{}]"), r"\\\g<0>"
 """Spark takes a path for a pattern."""
 
 
-def _conf(folder: Path, master: str, memory: str) -> dict[str, str]:
+def spark_settings(folder: Path, master: str, memory: str) -> dict[str, str]:
+    """Everything a session is started with. ``folder``: for its temporary files."""
     place = LOCAL if master.startswith("local") else {}
     return {
         "spark.app.name": "mqlsync",

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from scoring.engine_spark import SparkEngine
+
 
 class NotLoopbackError(Exception):
     """A test tried to reach another machine."""
@@ -35,6 +37,21 @@ def loopback_only() -> Iterator[None]:
         patch.setattr(socket.socket, "connect", _guarded(socket.socket.connect))
         patch.setattr(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex))
         yield
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkEngine]:
+    """One Spark for all tests marked so. Where it cannot start they fail, and say what to install."""
+    with SparkEngine("local[2]") as engine:
+        engine.start()
+        yield engine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """pyspark leaves the sockets of its answers to the garbage collector."""
+    for item in items:
+        if item.get_closest_marker("spark"):
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
