@@ -52,8 +52,6 @@ DIALECT = {
     "spark.sql.session.timeZone": "UTC",
     # days before 1582 are those of the file, not those of the Julian calendar
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
-    # two rules may differ in case alone
-    "spark.sql.caseSensitive": "true",
     # a text of the policy stays one, also if it reads ${env:HOME}
     "spark.sql.variable.substitute": "false",
 }
@@ -210,7 +208,22 @@ def spark_sql(tree: exp.Expr) -> str:
 
     Raises sqlglot's UnsupportedError for a node that would lose its meaning there.
     """
-    return tree.transform(_in_spark).sql("spark", unsupported_level=ErrorLevel.RAISE)
+    printed = tree.transform(_in_spark)
+    _name_apart(printed)
+    return printed.sql("spark", copy=False, unsupported_level=ErrorLevel.RAISE)
+
+
+def _name_apart(tree: exp.Expr) -> None:
+    """sqlglot lifts every WITH to the top for Spark: names that are the same in two places are made different."""
+    places = [(each, each.parent) for each in tree.find_all(exp.With)]
+    nested = [(names, query) for names, query in places if query is not None and query is not tree]
+    for number, (names, query) in reversed(list(enumerate(nested))):  # the innermost first: it hides the others
+        for cte in names.expressions:
+            name, own = cte.alias, exp.to_identifier(f"{cte.alias}#{number}", quoted=True)
+            for table in [table for table in query.find_all(exp.Table) if table.name == name]:
+                table.set("alias", table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(name)))
+                table.set("this", own.copy())
+            cte.set("alias", exp.TableAlias(this=own))
 
 
 def _in_spark(node: exp.Expr) -> exp.Expr:
@@ -313,8 +326,11 @@ def _session(folder: Path, conf: Mapping[str, str]) -> Iterator[SparkSession]:
     from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkRuntimeError
     from pyspark.java_gateway import launch_gateway
+    from pyspark.logger import PySparkLogger
     from pyspark.sql import SparkSession
 
+    # it would print every error of a query, past our own log, which knows what must not be in it
+    PySparkLogger.getLogger("SQLQueryContextLogger").disabled = True
     settings = SparkConf(loadDefaults=False).setAll(list(conf.items()))
     with ExitStack() as undo:
         log = undo.enter_context((folder / LOG).open("wb"))
@@ -374,7 +390,7 @@ def _said(log: Path) -> str:
 def _cause(error: Exception, log: Path) -> str:
     """What went wrong, in a line; what Spark says below it are Java's frames."""
     try:
-        first, *more = str(error).splitlines()
+        first, *more = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     except Exception as gone:  # noqa: BLE001  # the text is asked of Java, and whatever asking the dead raises is news
         return f"{type(gone).__name__}: {_said(log)}"
     return more[0].lstrip(": ") if more and first.startswith("An error occurred while calling") else first

@@ -20,8 +20,8 @@ from scoring.engine import DuckDbEngine, EngineFailed
 from scoring.engine_spark import SparkEngine
 from scoring.policy import Policy
 from scoring.tables import KNOWN_FROM, KNOWN_UNTIL, MICRO, Bucket, events_schema, people_schema
-from tests.support.rules import TODAY, policy, viewed
-from tests.support.snapshots import event_row, person_row, write_bucket, write_rows
+from tests.support.rules import TODAY, instant, policy, viewed
+from tests.support.snapshots import event, event_row, person_row, write_bucket, write_rows
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -110,6 +110,23 @@ def test_a_long_policy_is_read(spark: SparkEngine, duckdb: DuckDbEngine, tmp_pat
     ours, theirs = (e.score(fit_of(("many", many), *rules), bucket, TODAY) for e in (spark, duckdb))
     assert ours.sort_by("person_id").to_pylist() == theirs.sort_by("person_id").to_pylist()
     assert points(ours)["1"] == ((1 + 76) * MICRO, 0)
+
+
+def test_two_storms_are_told_apart(spark: SparkEngine, duckdb: DuckDbEngine, tmp_path: Path) -> None:
+    """Each line of ``ignore`` that looks for a storm has a table of its own, of the same name."""
+    of = policy(
+        engagement="{max: none, ignore: [{name: clicks, event: email_click, at_least: 3 links in 2 seconds}, "
+        "{name: pages, event: page_view, at_least: 2 times in 2 seconds}], "
+        "groups: {g: {rules: [{event: [email_click, page_view], points: 1}]}}}"
+    )
+    at = instant("2026-06-14T10:00:00")
+    clicks = [event(f"c{n}", "email_click", at.date(), at=at + timedelta(seconds=n), link=str(n)) for n in range(2)]
+    views = [event(f"v{n}", "page_view", at.date(), at=at + timedelta(seconds=n), path="/a") for n in range(2)]
+    bucket = write_bucket(tmp_path, {"p": {}}, {"p": [*clicks, *views]})
+    ours, theirs = (engine.ledgers(of, bucket, TODAY, ["p"]) for engine in (spark, duckdb))
+    assert ours == theirs
+    assert [(one.event_id, one.name) for one in ours["p"].ignored] == [("v1", "pages"), ("v0", "pages")]
+    assert points(spark.score(of, bucket, TODAY)) == {"p": (0, 2 * MICRO)}
 
 
 # -- files -------------------------------------------------------------------------------------------------------

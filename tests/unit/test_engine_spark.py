@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import date
 from pathlib import Path
@@ -59,6 +60,21 @@ def test_smallest_ids_come_before_missing_ones() -> None:
 def test_what_would_silently_mean_something_else_is_refused(node: exp.Expression) -> None:
     with pytest.raises(UnsupportedError, match="is not the same on Spark"):
         spark_sql(sql.select([("x", sql.case([(sql.truth(True), node)]))]))
+
+
+def test_tables_of_one_name_in_two_places_stay_two() -> None:
+    """Spark knows no WITH inside a UNION, so they are all written at the top."""
+
+    def numbers(n: int, query: exp.Select) -> exp.Select:
+        return query.with_("numbers", as_=sql.select([("n", sql.num(n))]))
+
+    within = exp.select("*").from_(numbers(1, exp.select("numbers.n").from_("numbers")).subquery("inside"))
+    tree = exp.select("*").from_(exp.union(numbers(2, within), numbers(3, exp.select("*").from_("numbers"))).subquery())
+    printed = spark_sql(tree)
+    names = {value: name for name, value in re.findall(r"(`\S+`) AS \(SELECT CAST\(([123])", printed)}
+    assert len(set(names.values())) == 3
+    assert f"SELECT numbers.n FROM {names['1']} AS numbers) AS inside" in printed
+    assert printed.endswith(f"UNION SELECT * FROM {names['3']} AS numbers)")
 
 
 def test_printing_leaves_the_tree_alone() -> None:
