@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PEOPLE ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proofs lint bench lock clean
+.PHONY: help demo test proofs spark lint bench lock clean
 
 help: ## what there is to type
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -27,14 +27,23 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(VENV)/.spark: requirements-spark.lock $(VENV)/.dev
+	$(BIN)/pip install --disable-pip-version-check -q --require-hashes -r requirements-spark.lock
+	@touch $@
+
 demo: $(VENV)/.core ## both CRMs on this machine, 2,000 people, the whole job twice
 	$(BIN)/mqlsync demo --people $(PEOPLE)
 
 test: $(VENV)/.dev ## the test suite
 	$(BIN)/pytest -q -n 2 --dist worksteal
+	@echo "left out: the slow proofs, which take minutes (make proofs); scoring on Spark, which needs pyspark and Java (make spark)"
 
 proofs: $(VENV)/.dev ## the slow proofs: kill -9 at every boundary, faults of every kind
 	$(BIN)/pytest -q -n 2 --dist worksteal -m slow
+
+spark: $(VENV)/.spark ## scoring on Spark, held against DuckDB; needs a Java runtime
+	@test -x "$$JAVA_HOME/bin/java" || command -v java >/dev/null || { echo "Spark needs a Java 17 runtime; on Debian and Ubuntu: apt-get install openjdk-17-jre-headless"; exit 1; }
+	$(BIN)/pytest -q -m spark
 
 lint: $(VENV)/.dev ## style, types, and who may import whom
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
 from types import MappingProxyType
 
-from tests.benchmarks import bench_connectors, bench_engine, bench_runs, bench_store
+from tests.benchmarks import bench_connectors, bench_engine, bench_runs, bench_spark, bench_store
 from tests.benchmarks.figures import FULL, QUICK, Figure, Rows, Sizes, table, timed
 
 Task = Callable[[Sizes], Iterator[Figure]]
@@ -37,6 +37,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         "scoring-1m": bench_engine.scoring_many,
         "rescoring": bench_engine.rescoring,
         "scoring-10m": bench_engine.most,
+        "spark": bench_spark.on_spark,
         "help": bench_runs.command_line,
     }
 )
