@@ -40,7 +40,9 @@ def on_spark(sizes: Sizes) -> Iterator[Figure]:
     yield Figure(what=f"Spark {MASTER}: start", of="1 process", unit="wall s", value=started)
     for name, times, other in (("first", spark[0], duckdb[0]), ("again", spark[1], duckdb[1])):
         yield Figure(what=f"scoring: Spark {MASTER}, {name}", of=of, unit="people/s", value=people / times, more=True)
-        yield Figure(what=f"scoring: DuckDB, the same question, {name}", of=of, unit="people/s", value=people / other, more=True)
+        yield Figure(
+            what=f"scoring: DuckDB, the same question, {name}", of=of, unit="people/s", value=people / other, more=True
+        )
         yield Figure(what=f"scoring: Spark {MASTER} against DuckDB, {name}", of=of, unit="x wall", value=times / other)
     yield Figure(what=f"scoring: Spark {MASTER}, peak memory of Java", of=of, unit="MB", value=memory)
 
