@@ -42,7 +42,7 @@ proofs: $(VENV)/.dev ## the slow proofs: kill -9 at every boundary, faults of ev
 	$(BIN)/pytest -q -n 2 --dist worksteal -m slow
 
 spark: $(VENV)/.spark ## scoring on Spark, held against DuckDB; needs a Java runtime
-	@test -x "$$JAVA_HOME/bin/java" || command -v java >/dev/null || { echo "Spark needs a Java 17 runtime; on Debian and Ubuntu: apt-get install openjdk-17-jre-headless"; exit 1; }
+	@test -x "$${JAVA_HOME:-/nowhere}/bin/java" || command -v java >/dev/null || { echo "Spark needs a Java 17 runtime; on Debian and Ubuntu: apt-get install openjdk-17-jre-headless"; exit 1; }
 	$(BIN)/pytest -q -m spark
 
 lint: $(VENV)/.dev ## style, types, and who may import whom
