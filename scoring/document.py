@@ -524,12 +524,12 @@ class _Builder:
         return None if node is not None and node.kind is Kind.EMPTY else node
 
     def _stop(self, event: Event, path: str, message: str) -> None:
-        self._error(event, path, message)
+        self._error(event, path, message, whole=True)
         raise _Stopped
 
-    def _error(self, event: Event, path: str, message: str) -> None:
+    def _error(self, event: Event, path: str, message: str, *, whole: bool = False) -> None:
         line, col = self._at(event)
-        self.problems.append(Problem(file=self.name, line=line, col=col, path=path, message=message))
+        self.problems.append(Problem(file=self.name, line=line, col=col, path=path, message=message, whole=whole))
 
     def _at(self, event: Event) -> tuple[int, int]:
         return event.start_mark.line + 1, event.start_mark.column + 1

@@ -18,7 +18,7 @@ from scoring.document import Entry, Kind, Node, PolicyInvalid, Problem, Source, 
 from scoring.facts import FACTS, Fact, FactType
 from scoring.lint import Arrivals, lint
 from scoring.load_engagement import EngagementReader
-from scoring.load_examples import ExampleReader
+from scoring.load_examples import Answers, ExampleReader
 from scoring.load_fit import FitReader
 from scoring.load_gate import Gate, read_hand_raise, read_needs, read_review, read_stay
 from scoring.load_grade import Scale, check_floors, graded, read_grade
@@ -214,15 +214,7 @@ class _Loader:
         )
 
     def _examples(self, node: Node, made: Policy) -> tuple[Example, ...]:
-        reader = ExampleReader(
-            names=self.names,
-            targets=self.targets,
-            suppress=made.suppress,
-            models=made.models,
-            scales=_scales(made.models),
-            reviews=[line.name for line in made.review.lines] if made.review is not None else [],
-            needs=made.needs,
-        )
+        reader = ExampleReader(names=self.names, targets=self.targets, answers=Answers.of(made))
         return reader.read(node)
 
     # -- lists

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -23,10 +23,10 @@ from scoring.facts import ATTRIBUTES, EVENT_KINDS, FactType
 from scoring.load_grade import Scale
 from scoring.load_routing import Targets
 from scoring.phrases import Field, Names, lacks, one_value
-from scoring.policy import Example, ExampleEvent, Expected, Model, SuppressLine, TargetKind
+from scoring.policy import Example, ExampleEvent, Expected, Policy, TargetKind
 from scoring.tables import FactValue, fold
 
-__all__ = ["ExampleReader"]
+__all__ = ["Answers", "ExampleReader"]
 
 MAX_DAYS_AGO = 36_500
 MAX_COUNT = 1_000_000
@@ -35,16 +35,48 @@ _DERIVED = {"person.email_domain": "person.email", "person.seniority": "person.t
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What may be expected of one policy: the names it has, and by score the labels it gives.
+
+    ``numbers``: the scores of which whole points may be expected as well.
+    """
+
+    models: Collection[str]
+    lines: Collection[str]
+    suppressed: Collection[str]
+    needs: Collection[str]
+    reviews: Collection[str]
+    points: Collection[str]
+    labels: Mapping[Score, Collection[str]]
+    numbers: frozenset[Score]
+
+    @classmethod
+    def of(cls, policy: Policy) -> Answers:
+        scales = [Scale(model.fit.thirds, model.grade) for model in policy.models]
+        groups = (g.name for model in policy.models for d in (model.fit, model.engagement) for g in d.groups)
+        in_points = any(not scale.thirds for scale in scales)
+        return cls(
+            models=dict.fromkeys(model.name for model in policy.models),
+            lines=dict.fromkeys(("no", *(line.name for model in policy.models for line in model.become_when))),
+            suppressed=dict.fromkeys(("no", *(line.name for line in policy.suppress))),
+            needs=policy.needs,
+            reviews=[line.name for line in policy.review.lines] if policy.review is not None else [],
+            points=dict.fromkeys(("fit", "engagement", "total", *groups)),
+            labels={
+                of: dict.fromkeys(one for scale in scales for meant in scale.labels(of).values() for one in meant)
+                for of in Score
+            },
+            numbers=frozenset({Score.ENGAGEMENT, Score.TOTAL, *((Score.FIT,) if in_points else ())}),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExampleReader:
-    """Reads examples about one policy. ``reviews`` and ``needs`` are those of its ``mql``, ``scales`` of its models."""
+    """Reads examples about one policy."""
 
     names: Names
     targets: Targets
-    suppress: tuple[SuppressLine, ...]
-    models: tuple[Model, ...]
-    scales: tuple[Scale, ...]
-    reviews: Collection[str]
-    needs: Collection[str]
+    answers: Answers
 
     def read(self, node: Node) -> tuple[Example, ...]:
         examples: list[Example] = []
@@ -106,7 +138,7 @@ class ExampleReader:
                 *("missing", "points"),
             )
         )
-        lines = [line.name for model in self.models for line in model.become_when]
+        answers = self.answers
         points = self._points(found["points"]) if "points" in found else {}
 
         def one(key: str, known: Collection[str], what: str) -> str | None:
@@ -125,11 +157,11 @@ class ExampleReader:
             fit=score(Score.FIT),
             engagement=score(Score.ENGAGEMENT),
             total=score(Score.TOTAL),
-            model=one("model", [model.name for model in self.models], "model"),
-            mql=one("mql", ["no", *lines], "line of become_when"),
-            suppressed=one("suppressed", ["no", *(line.name for line in self.suppress)], "line of suppress"),
-            needs=several("needs", self.needs, "fact of mql.needs"),
-            review=several("review", self.reviews, "line of mql.review"),
+            model=one("model", answers.models, "model"),
+            mql=one("mql", answers.lines, "line of become_when"),
+            suppressed=one("suppressed", answers.suppressed, "line of suppress"),
+            needs=several("needs", answers.needs, "fact of mql.needs"),
+            review=several("review", answers.reviews, "line of mql.review"),
             route=found["route"].read(self._route, "") if "route" in found else None,
             missing=found["missing"].text() if "missing" in found else None,
             points={name: place.integer(-1_000_000, 1_000_000, 0) for name, place in points.items()},
@@ -138,9 +170,7 @@ class ExampleReader:
 
     def _score(self, of: Score) -> Callable[[str], str]:
         """A label; of a dimension or the total also a number of whole points."""
-        known = dict.fromkeys(label for scale in self.scales for meant in scale.labels(of).values() for label in meant)
-
-        numbers = of is not Score.GRADE and (of is not Score.FIT or any(not scale.thirds for scale in self.scales))
+        known, numbers = self.answers.labels[of], of in self.answers.numbers
 
         def parse(text: str) -> str:
             if text in known or (numbers and re.fullmatch(r"-?[0-9]{1,7}", text)):
@@ -157,8 +187,7 @@ class ExampleReader:
         return str(target.kind) if target.kind in owners else f"{target.kind} {target.name}"
 
     def _points(self, node: Node) -> dict[str, Node]:
-        groups = [g.name for model in self.models for d in (model.fit, model.engagement) for g in d.groups]
-        known = dict.fromkeys(("fit", "engagement", "total", *groups))
+        known = self.answers.points
         found: dict[str, Node] = {}
         for entry in node.pairs():
             if entry.key not in known:

@@ -29,55 +29,9 @@ from scoring.conditions import (
     Span,
     Table,
 )
-from scoring.document import PolicyInvalid, Problem, Source
-from scoring.load import load_policy
-from scoring.policy import Bands, LeadStatus, Policy, Result, Target, TargetKind, TaskIn
+from scoring.policy import Bands, LeadStatus, Result, Target, TargetKind, TaskIn
 from scoring.team import PoolMethod, PoolRep, Queue
-
-POLICY = """\
-version: 1
-name: small
-fit:
-  groups:
-    size: {field: company.employees, points: {from 200: 60, from 20: 25, unknown: 10, otherwise: 0}}
-engagement:
-  groups:
-    all:
-      fade: half-life 30 days
-      rules:
-        - {event: demo_request, points: 60, count: once}
-        - {event: form_submit, points: 20, count: once per form}
-grade: {fit: {A: 50, B: 0}, engagement: {1: 50, 2: 0}}
-mql: {become_when: {good: {grade: [A1]}}}
-routing: [{name: everyone, to: pool sales}]
-write: {hubspot: {contact: {status: mql_status, owner: hubspot_owner_id}}}
-"""
-
-TEAM = """\
-version: 1
-reps: {ana@acme.com: {hubspot: 1101}, bo@acme.com: {name: Bo}}
-pools: {sales: {method: even, nobody_free: queue inbound, reps: {ana@acme.com: {}, bo@acme.com: {}}}}
-queues: {inbound: {}}
-"""
-
-
-def no_file(name: str) -> str:
-    raise FileNotFoundError(2, "No such file or directory", name)
-
-
-def load(policy: str = POLICY, team: str = TEAM, lists=no_file, **more) -> tuple[Policy, list[Problem]]:
-    return load_policy(Source("policy.yaml", policy.encode()), Source("team.yaml", team.encode()), lists=lists, **more)
-
-
-def problems(policy: str = POLICY, team: str = TEAM, lists=no_file, **more) -> list[str]:
-    with pytest.raises(PolicyInvalid) as invalid:
-        load(policy, team, lists, **more)
-    return [str(p) for p in invalid.value.problems]
-
-
-def but(old: str, new: str, text: str = POLICY) -> str:
-    assert text.count(old) == 1, f"{old!r} is not exactly once in the file"
-    return text.replace(old, new)
+from tests.support.policy_text import POLICY, TEAM, but, load, problems
 
 
 def test_a_small_policy_becomes_its_types() -> None:
