@@ -159,7 +159,7 @@ class EngagementReader:
 
 
 def _test(found: Mapping[str, Node], kinds: Sequence[str]) -> SoonAfter | BeforeFirst | Burst | None:
-    given = [key for key in _TESTS if key in found]
+    given = [key for key in found if key in _TESTS]
     for another in given[1:]:
         found[another].error(f"a line has at most one test: here are '{given[0]}' and '{another}'")
     if "within" in found:
@@ -182,7 +182,7 @@ def _soon_after(text: str) -> SoonAfter | None:
 def _before_first(text: str, *, kinds: Sequence[str]) -> BeforeFirst | None:
     for kind in (*kinds, _real_kind(text)):
         if "email" not in EVENT_KINDS[kind]:
-            raise Unreadable(f"{kind} has no email by which to tell what was before what; {lacks('email', (kind,))}")
+            raise Unreadable(f"{kind} has no email by which to tell what was before what", code="E02")
     return BeforeFirst(text)
 
 

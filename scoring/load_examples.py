@@ -30,6 +30,7 @@ __all__ = ["Answers", "ExampleReader"]
 
 MAX_DAYS_AGO = 36_500
 MAX_COUNT = 1_000_000
+_OF_EVENT = ("event", "days_ago", "at", "count")
 _SCOPES = ("person", "company", "identity")
 _DERIVED = {"person.email_domain": "person.email", "person.seniority": "person.title"}
 
@@ -240,25 +241,27 @@ def _moment(text: str) -> date | datetime:
 def _event(node: Node) -> ExampleEvent | None:
     kind_node = node.get("event")
     if kind_node is None:
-        node.fields("event", *ATTRIBUTES, "days_ago", "at", "count", required=("event",))
+        node.fields(*_OF_EVENT, *ATTRIBUTES, required=("event",))
         return None
     kind = kind_node.read(_kind, "")
     if not kind:
         return None
     attributes: dict[str, str] = {}
+    known = True
     for entry in node.entries:
-        if entry.key in ("event", "days_ago", "at", "count"):
+        if entry.key in _OF_EVENT:
             continue
         lacking = lacks(entry.key, (kind,))
         if lacking is not None:
-            near = did_you_mean(entry.key, ("days_ago", "at", "count"))
+            near = did_you_mean(entry.key, _OF_EVENT)
             node.error(f"unknown key{near}" if near else lacking, at=entry.name, code="E02")
+            known = not near
         elif ATTRIBUTES[entry.key] is FactType.NUMBER:
             attributes[entry.key] = f"{entry.node.read(parse_number, Decimal()):f}"
         else:
             attributes[entry.key] = entry.node.text()
     days, at, count = node.get("days_ago"), node.get("at"), node.get("count")
-    if (days is None) == (at is None):
+    if known and (days is None) == (at is None):
         node.error("say when: either days_ago or at")
     none: date | datetime | None = None
     return ExampleEvent(
