@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from sync.shown import status_document
@@ -14,6 +15,8 @@ from sync.store import schema
 from tests.support.world import AS_OF, World, api_writes, edit
 
 INES = "ines.duarte@yourcompany.example"
+FEMI = "femi.adeyemi@yourcompany.example"
+NOBODY = "crm.admin@yourcompany.example"
 LATER = timedelta(hours=2, minutes=5)
 NEXT_DAY = timedelta(days=1, hours=3)
 
@@ -169,3 +172,34 @@ def test_why_this_rep_and_why_not_another_are_read_from_the_store(scene: World) 
     edit(scene.config / "team.yaml", ("weight: 2", "weight: 7"))
     assert scene.cli("route", one.person_id).stdout == shown.stdout
     assert scene.cli("route", "nobody@nowhere.example").returncode == 1
+
+
+@pytest.mark.parametrize(("matching", "rule"), [("on", "who has the company"), ("off", "everyone else")])
+def test_a_lead_of_an_accounts_domain_goes_to_who_owns_the_account(scene: World, matching: str, rule: str) -> None:
+    """No Lead is linked to an Account; the domain of its address tells."""
+    scene.edit_settings(("owner_authority: both", f"account_matching: {{domain: {matching}}}\nowner_authority: both"))
+    org = scene.box.salesforce
+    users = {str(user["Email"]).lower(): user["Id"] for user in org.all("User")}
+    site = "https://www.pine-instruments.example"
+    account = org.add("Account", {"Name": "Pine", "Website": site, "OwnerId": users[FEMI]}, at=AS_OF)
+    firm = {"Company": "P. I.", "NumberOfEmployees": 600, "Country": "Ireland", "Title": "VP of Marketing"}
+    address = {"LastName": "Byrne", "Email": "ada@eu.pine-instruments.example", "OwnerId": users[NOBODY]}
+    lead = org.add("Lead", {**firm, **address}, at=AS_OF)
+    portal = scene.box.hubspot
+    form = next(guid for guid, form in portal.forms.items() if form.name == "Request a demo")
+    portal.add("contacts", {"email": address["Email"], "firstname": "Ada"}, at=AS_OF)
+    portal.add_submission(form, AS_OF - timedelta(days=1), {"email": address["Email"]})
+    scene.run()
+    shown = routed(scene, lead)
+    [step] = shown["steps"]
+    assert step["why"] == rule
+    if matching == "on":
+        assert step["owner"] == f"rep:{FEMI}"
+        assert org.get("Lead", lead)["OwnerId"] == users[FEMI]
+        assert step["trace"]["account"] == {
+            "account": f"salesforce:account:{account}",
+            "name": "Pine",
+            "by": "domain",
+            "confidence": 0.9,
+            "owner": f"rep:{FEMI}",
+        }

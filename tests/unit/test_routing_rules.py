@@ -344,6 +344,15 @@ def test_who_was_at_a_cap_is_levelled_when_free_again_unless_missed_people_are_c
     assert shares(caught_up) == {"rep:ana@acme.com": 6}
 
 
+def test_who_was_away_while_others_got_people_is_levelled_when_back() -> None:
+    team = two().replace("bo@acme.com: {}}\npools", "bo@acme.com: {away: [2026-11-25]}}\npools")
+    had = known(Counter(assigned=2, weight=100), Counter(assigned=2, weight=100))
+    away = route(ALL, *crowd(4), team=team, counters=had)
+    assert shares(away) == {"rep:ana@acme.com": 4}
+    back = only(route(ALL, team=team, counters=away.counters, at=NOON + timedelta(days=1)))
+    assert back.trace["pool"]["levelled"] == [{"rep": BO, "before": 2, "after": 6}]
+
+
 def test_out_of_hours_is_nothing_that_was_missed() -> None:
     team = two().replace(
         "reps: {ana@acme.com: {}, bo@acme.com: {}}\n", "reps: {ana@acme.com: {hours: office}, bo@acme.com: {}}\n", 1

@@ -12,6 +12,7 @@ import pytest
 
 from connectors.records import Crm
 from scoring.document import PolicyInvalid, Source
+from sync.account_match import AccountMatching
 from sync.schedule import Cron, Every
 from sync.settings import Guard, OwnerAuthority, Settings, Spark, StageName, load_settings
 
@@ -61,6 +62,7 @@ def test_one_connection_is_enough_and_the_rest_has_defaults() -> None:
     assert settings.crms == (Crm.HUBSPOT,)
     assert settings.store == "sqlite:///state/mqlsync.db"
     assert settings.owner_authority is OwnerAuthority.BOTH
+    assert settings.account_matching == AccountMatching(domain=True, name_from=None)
     assert (settings.pull.settle, settings.pull.overlap) == (timedelta(0), timedelta(minutes=15))
     assert settings.readback_after == timedelta(seconds=90)
     assert settings.guard == Guard()
@@ -86,6 +88,7 @@ def test_every_key_is_read() -> None:
             auth: {username: me@acme.com, consumer_key: "${SF_KEY}", private_key_file: /keys/sf.pem}
             limits: {share_of_day: 30%}
         owner_authority: salesforce
+        account_matching: {domain: off, name: 90%}
         pull: {settle: 30 seconds, overlap: 1 hour}
         jobs:
           sync: {every: 5 minutes, do: [pull, score]}
@@ -109,6 +112,7 @@ def test_every_key_is_read() -> None:
     assert (salesforce.private_key_file, salesforce.share_of_day) == (Path("/keys/sf.pem"), 0.3)
     assert settings.crms == (Crm.HUBSPOT, Crm.SALESFORCE)
     assert settings.owner_authority is OwnerAuthority.SALESFORCE
+    assert settings.account_matching == AccountMatching(domain=False, name_from=90)
     assert settings.pull.overlap == timedelta(hours=1)
     assert settings.readback_after == timedelta(0)
     assert settings.jobs["night"].schedule == Cron(expression="30 2 * * mon", timezone="Europe/Berlin")
@@ -305,6 +309,17 @@ MISTAKES = [
     (
         HUBSPOT + "owner_authority: marketing\n",
         ["3:18: owner_authority: unknown owner authority 'marketing'; there are both, salesforce, hubspot"],
+    ),
+    (
+        HUBSPOT + "account_matching: {domain: maybe, name: 60%}\n",
+        [
+            "3:28: account_matching.domain: 'maybe' is not one of on, off",
+            "3:41: account_matching.name: '60%': write off, or how alike names must be, from 70% to 100%",
+        ],
+    ),
+    (
+        HUBSPOT + "account_matching: {name: 92.5%}\n",
+        ["3:26: account_matching.name: '92.5%': write off, or how alike names must be, from 70% to 100%"],
     ),
     (
         HUBSPOT + "pull: {settle: 5}\n",
