@@ -15,10 +15,13 @@ from scoring.document import PolicyInvalid, Source, Unreadable, read_document
 from scoring.facts import FACTS
 from scoring.load import load_policy
 from scoring.phrases import Names, parse_condition, parse_count, parse_fade
-from sync.mapping import load_mapping
+from sync.mapping import load_mapping, read_mapping
+from tests.support.rules import COMPLETE
 
 CONFIG = Path(__file__).parents[2] / "config"
-POLICY, TEAM, FIELDS = ((CONFIG / name).read_bytes() for name in ("policy.yaml", "team.yaml", "fields.yaml"))
+NAMES = ("policy.yaml", "team.yaml", "fields.yaml")
+POLICY, TEAM, FIELDS = ((CONFIG / name).read_bytes() for name in NAMES)
+WHOLE_POLICY, WHOLE_TEAM, WHOLE_FIELDS = ((COMPLETE / name).read_bytes() for name in NAMES)
 
 SPOKEN = """not unknown known is in has word contains starts with from below before within older than or true false
 valid active days months half-life lose every once per day at least distinct 5% 14 -5 0.25 2026-02-30 none otherwise vp
@@ -32,7 +35,7 @@ def loads_or_says_why(policy: bytes, team: bytes) -> None:
         raise FileNotFoundError(name)
 
     try:
-        load_policy(Source("policy.yaml", policy), Source("team.yaml", team), lists=no_file)
+        load_policy(Source("policy.yaml", policy), Source("team.yaml", team), lists=no_file, complete=True)
     except PolicyInvalid as invalid:
         assert invalid.problems
         for problem in invalid.problems:
@@ -60,18 +63,30 @@ def test_any_bytes(content: bytes) -> None:
         assert invalid.problems
 
 
-@given(st.data())
-@settings(max_examples=40, deadline=None)
-def test_the_shipped_files_with_a_piece_replaced(data: st.DataObject) -> None:
-    whole = data.draw(st.sampled_from([POLICY, TEAM]))
+def with_a_piece_replaced(data: st.DataObject, whole: bytes) -> bytes:
     start = data.draw(st.integers(0, len(whole)))
     end = min(len(whole), start + data.draw(st.integers(0, 40)))
     piece = data.draw(PHRASES | st.text(max_size=10)).encode("utf-8", "surrogatepass")
-    broken = whole[:start] + piece + whole[end:]
-    if whole is POLICY:
-        loads_or_says_why(broken, TEAM)
+    return whole[:start] + piece + whole[end:]
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_whole_files_with_a_piece_replaced(data: st.DataObject) -> None:
+    policy, team = data.draw(st.sampled_from([(POLICY, TEAM), (WHOLE_POLICY, WHOLE_TEAM)]))
+    if data.draw(st.booleans()):
+        loads_or_says_why(with_a_piece_replaced(data, policy), team)
     else:
-        loads_or_says_why(POLICY, broken)
+        loads_or_says_why(policy, with_a_piece_replaced(data, team))
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_fields_with_a_piece_replaced(data: st.DataObject) -> None:
+    broken = with_a_piece_replaced(data, data.draw(st.sampled_from([FIELDS, WHOLE_FIELDS])))
+    mapping, problems = read_mapping(Source("fields.yaml", broken), complete=True)
+    assert all(problem.line >= 1 and problem.message for problem in problems)
+    assert len(mapping.hash) == 12
 
 
 @given(st.sampled_from(sorted(FACTS)), PHRASES | st.text(max_size=20), st.sampled_from(["", "mql", "routing"]))

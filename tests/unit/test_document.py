@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -18,10 +18,14 @@ from scoring.document import (
     parse_clock,
     parse_date,
     parse_days,
+    parse_delay,
+    parse_instant,
     parse_number,
     parse_percent,
+    parse_working_time,
     read_document,
 )
+from scoring.team import Delay
 
 
 def told(content: bytes | str) -> list[str]:
@@ -70,6 +74,20 @@ def test_deep_nesting_is_refused_without_exhausting_the_stack() -> None:
     assert problem.endswith("nested deeper than 40 levels")
 
 
+@pytest.mark.parametrize("rest", ["b: " + "[" * 99, "---\nb: 1", "b: [", "b: \x07"])
+def test_of_a_file_that_cannot_be_read_to_its_end_nothing_else_is_said(rest: str) -> None:
+    node = read_document(f"a: {{x, y: 1}}\n{rest}\n", "f.yaml")
+    node.fields("version", required=("version",))
+    (problem,) = PolicyInvalid(node.problems).problems
+    assert problem.line >= 2
+
+
+def test_a_mapping_can_be_looked_at_without_one_of_its_keys() -> None:
+    node = read_document("a: 1\nb: 2\n", "f.yaml").without("a")
+    assert ([entry.key for entry in node.entries], node.get("a")) == (["b"], None)
+    assert node.find("b") is not None
+
+
 def test_every_scalar_is_text_whatever_yaml_would_make_of_it() -> None:
     written = ["NO", "on", "012", "17:00", "2026-12-21", "null", "~", "1e3", "0x1F", "true"]
     root = read_document(f"[{', '.join(written)}]", "f.yaml")
@@ -109,6 +127,13 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key() -> None:
         (parse_clock, "15 minutes", timedelta(minutes=15)),
         (parse_clock, "2 hours", timedelta(hours=2)),
         (parse_date, "2026-12-21", date(2026, 12, 21)),
+        (parse_delay, "90 minutes", Delay(minutes=90, working=False)),
+        (parse_delay, "1 hour", Delay(minutes=60, working=False)),
+        (parse_delay, "2  working  hours", Delay(minutes=120, working=True)),
+        (parse_working_time, "30 working minutes", Delay(minutes=30, working=True)),
+        (parse_instant, "2026-12-21T14:00:00Z", datetime(2026, 12, 21, 14, tzinfo=UTC)),
+        (parse_instant, "2026-12-21T14:00+02:00", datetime(2026, 12, 21, 12, tzinfo=UTC)),
+        (parse_instant, "2026-12-21T14:00:00.5Z", datetime(2026, 12, 21, 14, 0, 0, 500_000, tzinfo=UTC)),
     ],
 )
 def test_scalars_become_their_type(parse, text: str, value: object) -> None:
@@ -136,6 +161,18 @@ def test_scalars_become_their_type(parse, text: str, value: object) -> None:
         (parse_clock, "5 min", "'5 min' is not a time span: write it like '10 seconds', '5 minutes' or '2 hours'"),
         (parse_date, "21.12.2026", "'21.12.2026': write 2026-12-21"),
         (parse_date, "2026-02-30", "'2026-02-30': there is no such day"),
+        (parse_delay, "1 second", "'1 second' is not a time span: write it like '4 working hours' or '30 minutes'"),
+        (parse_delay, "0 minutes", "'0 minutes': from 1 minute to 8760 hours"),
+        (parse_delay, "999999999 hours", "'999999999 hours': from 1 minute to 8760 hours"),
+        (parse_working_time, "4 business hours", "'4 business hours': write '4 working hours'"),
+        (parse_working_time, "4 hours", "'4 hours': working time is wanted here: write '4 working hours'"),
+        (
+            parse_instant,
+            "2026-12-21T14:00:00",
+            "'2026-12-21T14:00:00' does not say its zone: write 2026-12-21T14:00:00Z for UTC, or an offset like +02:00",
+        ),
+        (parse_instant, "2026-12-21T25:00Z", "'2026-12-21T25:00Z': there is no such instant"),
+        (parse_instant, "2026-12-21", "'2026-12-21' is not an instant: write it like 2026-12-21T14:00:00Z"),
     ],
 )
 def test_a_scalar_of_another_type_says_what_to_write(parse, text: str, message: str) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from connectors.fields import Convert, CountRule, EventRule, EventSource, FactField
 from connectors.records import Crm
+from scoring import not_yet
 from scoring.document import PolicyInvalid, Source
 from scoring.facts import FactType
-from sync.mapping import Mapping, load_mapping
+from sync.mapping import Mapping, ReviewAnswer, SalesState, load_mapping, read_mapping
 
 FIELDS = """\
 version: 1
@@ -203,6 +204,76 @@ def test_an_error_has_place_path_and_cure(old: str, new: str, problem: str) -> N
     with pytest.raises(PolicyInvalid) as invalid:
         load(FIELDS.replace(old, new))
     assert [str(p) for p in invalid.value.problems] == [problem]
+
+
+WHOLE = FIELDS.replace(
+    "salesforce:\n",
+    """\
+    - {email_event: REPLY, event: email_reply}
+    - {meeting: COMPLETED, event: meeting_held}
+    - {meeting: otherwise, event: meeting_booked}
+  sales_state:
+    property: hs_lead_status
+    values: {IN_PROGRESS: working, UNQUALIFIED: rejected}
+    sql_when: {lifecyclestage: [opportunity, customer]}
+    reason: mql_rejection_reason
+  review: {property: mql_review, approve: [yes, Approved], reject: [no]}
+salesforce:
+""",
+)
+
+
+def test_what_sales_and_marketing_answer_becomes_types() -> None:
+    mapping, problems = read_mapping(Source("fields.yaml", WHOLE.encode()), complete=True)
+    assert problems == []
+    assert mapping.sales_states == {
+        Crm.HUBSPOT: SalesState(
+            property="hs_lead_status",
+            values={"IN_PROGRESS": "working", "UNQUALIFIED": "rejected"},
+            sql_when={"lifecyclestage": ("opportunity", "customer")},
+            reason="mql_rejection_reason",
+        )
+    }
+    answer = ReviewAnswer(property="mql_review", approve=("yes", "Approved"), reject=("no",))
+    assert mapping.reviews == {Crm.HUBSPOT: answer}
+    assert mapping.map.crms[Crm.HUBSPOT].events[-3:] == (
+        EventRule(source=EventSource.EMAIL, key="REPLY", kind="email_reply"),
+        EventRule(source=EventSource.MEETING, key="COMPLETED", kind="meeting_held"),
+        EventRule(source=EventSource.MEETING, key=None, kind="meeting_booked"),
+    )
+    assert mapping.hash != load(FIELDS)[0].hash
+
+
+def test_a_run_refuses_what_is_not_carried_out() -> None:
+    _, problems = read_mapping(Source("fields.yaml", WHOLE.encode()))
+    refused = {p.path.rpartition(".")[2] for p in problems}
+    assert refused == {path.rpartition(" ")[2] for path in not_yet.FIELDS}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("IN_PROGRESS: working", "IN_PROGRESS: workin", "fields.yaml:21:27: hubspot.sales_state.values.IN_PROGRESS: unknown state 'workin', did you mean 'working'?"),
+        ("    property: hs_lead_status\n", "", "fields.yaml:20:5: hubspot.sales_state.property: this key is missing"),
+        ("reason: mql_rejection_reason", "reason: the reason", "fields.yaml:23:13: hubspot.sales_state.reason: 'the reason' is not the name of a property"),
+        ("[opportunity, customer]", "[]", "fields.yaml:22:32: hubspot.sales_state.sql_when.lifecyclestage: an empty list never matches"),
+        ("reject: [no]", "reject: [approved]", "fields.yaml:24:69: hubspot.review.reject[0]: 'approved' is already under 'approve'"),
+        (", reject: [no]", "", "fields.yaml:24:11: hubspot.review.reject: this key is missing"),
+        ("email_event: REPLY", "email_evnt: REPLY", "fields.yaml:16:7: hubspot.events[3]: a line begins with one of form, email_event, counter, meeting, did you mean 'email_event'?"),
+    ],
+)  # fmt: skip
+def test_an_error_of_an_answer_has_place_path_and_cure(old: str, new: str, problem: str) -> None:
+    assert WHOLE.count(old) == 1
+    with pytest.raises(PolicyInvalid) as invalid:
+        load_mapping(Source("fields.yaml", WHOLE.replace(old, new).encode()), complete=True)
+    assert [str(p) for p in invalid.value.problems] == [problem]
+
+
+def test_a_custom_fact_with_something_wrong_about_it_is_not_relied_on() -> None:
+    broken = FIELDS.replace("type: number", "type: numbr")
+    mapping, problems = read_mapping(Source("fields.yaml", broken.encode()))
+    assert [p.path for p in problems] == ["hubspot.contact.person.custom.seats.type"]
+    assert set(mapping.custom) == {"person.custom.use_case"}
 
 
 def test_a_line_that_nothing_can_reach_is_told() -> None:
