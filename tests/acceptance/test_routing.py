@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import select
 
 from sync.shown import status_document
 from sync.store import schema
+from tests.support.shell import mqlsync
 from tests.support.world import AS_OF, World, api_writes, edit
 
 INES = "ines.duarte@yourcompany.example"
@@ -48,10 +47,9 @@ def waiting(scene: World) -> dict[str, Any]:
 
 
 def routed(scene: World, *arguments: str) -> dict[str, Any]:
-    done = scene.cli("route", *arguments, "--json")
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    done = mqlsync("route", *arguments, "--json", scene=scene)
+    assert done.code == 0, done.err
+    return done.json
 
 
 def status_of(scene: World, person_id: str) -> str:
@@ -121,9 +119,9 @@ def test_the_people_of_a_rep_who_leaves_go_to_others_once(scene: World) -> None:
     scene.run()
     had = owners(scene)[f"rep:{INES}"]
     assert had > 1
-    asked = scene.cli("route", "rebalance", INES)
-    assert asked.returncode == 1
-    assert "add --yes" in asked.stderr
+    asked = mqlsync("route", "rebalance", INES, scene=scene)
+    assert asked.code == 1
+    assert "add --yes" in asked.err
     dry = routed(scene, "rebalance", INES, "--dry-run", "--as-of", AS_OF.isoformat())
     assert len(dry["moved"]) == had
     assert owners(scene)[f"rep:{INES}"] == had
@@ -140,8 +138,9 @@ def test_the_people_of_a_rep_who_leaves_go_to_others_once(scene: World) -> None:
     assert shown["steps"][1]["trace"]["again"] == {"why": "rebalance", "before": f"rep:{INES}"}
     why = routed(scene, "why-not", INES, "--person", moved["person_id"])
     assert why["why_not"][0] == f"{INES} was skipped: had them before"
-    again = scene.cli("route", "rebalance", INES, "--yes")
-    assert "nothing to do" in again.stdout
+    assert "nothing to do" in mqlsync("route", "rebalance", INES, "--yes", scene=scene).out
+    unknown = mqlsync("route", "rebalance", FEMI, "--to", "sails", "--yes", scene=scene)
+    assert (unknown.code, "no pool 'sails'" in unknown.err) == (1, True)
 
 
 def test_a_rebalance_while_a_run_is_at_work_changes_nothing(scene: World) -> None:
@@ -163,21 +162,19 @@ def test_why_this_rep_and_why_not_another_are_read_from_the_store(scene: World) 
     scene.run()
     one = next(row for row in drawn(scene) if len(row.trace["pool"]["reps"]) == 5)
     winner = one.owner_key.removeprefix("rep:")
-    shown = scene.cli("route", one.person_id)
-    assert f"> {winner}" in shown.stdout
-    assert "decided by" in shown.stdout
+    shown = mqlsync("route", one.person_id, scene=scene)
+    assert f"> {winner}" in shown.out
+    assert "decided by" in shown.out
     other = next(row["rep"] for row in one.trace["pool"]["reps"] if row["rep"] != winner)
-    assert f"{winner} came first by" in scene.cli("route", "why-not", other, "--person", one.person_id).stdout
-    assert f"{winner} has them" in scene.cli("route", "why-not", winner, "--person", one.person_id).stdout
+    for rep, said in ((other, f"{winner} came first by"), (winner, f"{winner} has them")):
+        assert said in mqlsync("route", "why-not", rep, "--person", one.person_id, scene=scene).out
     edit(scene.config / "team.yaml", ("weight: 2", "weight: 7"))
-    assert scene.cli("route", one.person_id).stdout == shown.stdout
-    assert scene.cli("route", "nobody@nowhere.example").returncode == 1
+    assert mqlsync("route", one.person_id, scene=scene).out == shown.out
+    assert mqlsync("route", "nobody@nowhere.example", scene=scene).code == 1
 
 
-@pytest.mark.parametrize(("matching", "rule"), [("on", "who has the company"), ("off", "everyone else")])
-def test_a_lead_of_an_accounts_domain_goes_to_who_owns_the_account(scene: World, matching: str, rule: str) -> None:
+def test_a_lead_of_an_accounts_domain_goes_to_who_owns_the_account(scene: World) -> None:
     """No Lead is linked to an Account; the domain of its address tells."""
-    scene.edit_settings(("owner_authority: both", f"account_matching: {{domain: {matching}}}\nowner_authority: both"))
     org = scene.box.salesforce
     users = {str(user["Email"]).lower(): user["Id"] for user in org.all("User")}
     site = "https://www.pine-instruments.example"
@@ -192,14 +189,12 @@ def test_a_lead_of_an_accounts_domain_goes_to_who_owns_the_account(scene: World,
     scene.run()
     shown = routed(scene, lead)
     [step] = shown["steps"]
-    assert step["why"] == rule
-    if matching == "on":
-        assert step["owner"] == f"rep:{FEMI}"
-        assert org.get("Lead", lead)["OwnerId"] == users[FEMI]
-        assert step["trace"]["account"] == {
-            "account": f"salesforce:account:{account}",
-            "name": "Pine",
-            "by": "domain",
-            "confidence": 0.9,
-            "owner": f"rep:{FEMI}",
-        }
+    assert (step["why"], step["owner"]) == ("who has the company", f"rep:{FEMI}")
+    assert org.get("Lead", lead)["OwnerId"] == users[FEMI]
+    assert step["trace"]["account"] == {
+        "account": f"salesforce:account:{account}",
+        "name": "Pine",
+        "by": "domain",
+        "confidence": 0.9,
+        "owner": f"rep:{FEMI}",
+    }
