@@ -46,6 +46,11 @@ WRONG = [
     ("policy.yaml", "to: pool sales", "to: pool sale", "routing[2].to: unknown pool 'sale', did you mean 'sales'?"),
     ("policy.yaml", "fit:\n  max: 100", "fit:\n  max: [100", "this is not YAML"),
     ("team.yaml", "nobody_free: queue inbound", "nobody_free: queue inbond", "did you mean 'inbound'?"),
+    ("policy.yaml", "event: demo_request,", "event: email_click, where: {lnk: x},", "email_click has no lnk"),
+    ("policy.yaml", "fit:\n  max: 100", "fit:\n  max: 100\n  max: 90", "fit.max: this key is already on line 36"),
+    ("team.yaml", "weight: 2}", "open: 0}", "'0': a cap of 0 admits nobody"),
+    ("team.yaml", "nobody_free: queue inbound", "nobody_free: wait 2 hours", "a wait ends with 'then queue ...'"),
+    ("team.yaml", "nobody_free: queue inbound", "hours: office", "unknown hours 'office'"),
     ("fields.yaml", "person.title:        newest", "person.titel: newest", "did you mean 'person.title'?"),
 ]
 
@@ -79,6 +84,45 @@ def test_all_errors_of_all_files_are_told_at_once_and_as_json(quiet, tmp_path):
     found = {(Path(p["file"]).name, p["line"] > 1, p["col"] > 0) for p in answer.json["problems"]}
     assert found == {("mqlsync.yaml", True, True), ("team.yaml", True, True)}
     assert len(answer.json["problems"]) == 3
+
+
+NO_FILE = [
+    pytest.param(b"", "the file is empty", id="empty"),
+    pytest.param(b"a: 1\n---\nb: 2\n", "2:1: a file is one document", id="two documents"),
+    pytest.param(b"a: 1\nname: caf\xe9\n", "2:10: this is not UTF-8", id="another encoding"),
+    pytest.param(b"a: " + b"x" * 5_000_000, "the file is larger than 2 MiB", id="large"),
+    pytest.param(b"a: " + b"[" * 5_000, "nested deeper than 40 levels", id="deep"),
+    pytest.param(b"a: &x 1\nb: *x\n", "2:4: b: aliases (*name) are not allowed", id="alias"),
+    pytest.param(b"a: !!python/object:os.system 1\n", "1:4: a: tags (!name) are not allowed", id="tag"),
+    pytest.param(b"a: 1\na: 2\n", "2:1: a: this key is already on line 1", id="key twice"),
+    pytest.param(b"- a\n- b\n", "1:1: a mapping is wanted here, not a list", id="list"),
+    pytest.param(b"\x00\x01\x02", "this character is not allowed in YAML", id="binary"),
+]
+
+
+@pytest.mark.parametrize("name", ["policy.yaml", "team.yaml", "fields.yaml"])
+@pytest.mark.parametrize(("content", "said"), NO_FILE)
+def test_what_is_no_file_of_ours_is_refused_in_one_breath(name, content, said, tmp_path):
+    config = tmp_path / "config"
+    mqlsync("init", str(config), "--yes")
+    (config / name).write_bytes(content)
+    for command in (("run",), ("policy", "lint", str(config))):
+        answer = mqlsync(
+            *command, environment={"MQLSYNC_CONFIG": str(config), "HUBSPOT_TOKEN": "t", "SF_KEY": "k", "SF_SECRET": "s"}
+        )
+        assert answer.code == 3
+        assert said in answer.err + answer.out
+        assert "Traceback" not in answer.err
+
+
+def test_an_error_in_one_file_hides_none_in_another(quiet, tmp_path):
+    config = tmp_path / "config"
+    mqlsync("init", str(config), "--yes")
+    edit(config / "fields.yaml", ("person.title:        newest", "person.title:        newst"))
+    edit(config / "policy.yaml", ("event: demo_request,", "event: demo_requst,"))
+    edit(config / "team.yaml", ("nobody_free: queue inbound", "nobody_free: queue inbond"))
+    answer = mqlsync("check", "--json", scene=quiet, environment={"MQLSYNC_CONFIG": str(config)})
+    assert [Path(p["file"]).name for p in answer.json["problems"]] == ["fields.yaml", "policy.yaml", "team.yaml"]
 
 
 def test_a_missing_file_is_named(quiet, tmp_path):
