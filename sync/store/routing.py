@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from sync.pools import Counter, Load
 from sync.resolve import Role
 from sync.store import schema
 from sync.store.outbox import upsert
-from sync.store.refs import COMPANY_OBJECT
+from sync.store.refs import COMPANY_OBJECT, parts
 
 __all__ = [
     "forget_waits",
@@ -77,29 +77,39 @@ def load_loads(tx: Connection, directory: OwnerDirectory, *, as_of: datetime) ->
 
 
 def _owned(tx: Connection, directory: OwnerDirectory) -> dict[str, int]:
-    e, a, r, l = schema.episode.c, schema.assignment.c, schema.record.c, schema.link.c  # noqa: E741  # aliases
-    assigned = (
-        select(e.person_id, a.owner_key)
-        .join(schema.assignment, and_(a.person_id == e.person_id, a.n == e.n))
-        .where(e.closed_at.is_(None))
-        .order_by(e.person_id, a.step)
-    )
-    newest: dict[str, str | None] = {row.person_id: _rep(row.owner_key) for row in tx.execute(assigned)}
-    theirs = {(person_id, email) for person_id, email in newest.items() if email is not None}
-    in_crm = (
-        select(e.person_id, r.conn, r.owner)
-        .join(schema.link, and_(l.person_id == e.person_id, l.role == Role.TARGET))
-        .join(schema.record, and_(r.conn == l.conn, r.object == l.object, r.id == l.id))
-        .where(e.closed_at.is_(None), r.gone.is_(False), r.owner.is_not(None))
-    )
-    for row in tx.execute(in_crm):
-        email = _rep(directory.owner_key(Crm(row.conn), row.owner))
-        if email is not None:
-            theirs.add((row.person_id, email))
+    e = schema.episode.c
+    episodes = {row.person_id: row.n for row in tx.execute(select(e.person_id, e.n).where(e.closed_at.is_(None)))}
+    theirs: set[tuple[str, str]] = set()
+    for part in parts(sorted(episodes)):
+        theirs.update(_assigned(tx, part, episodes))
+        theirs.update(_in_crms(tx, part, directory))
     owned: dict[str, int] = {}
     for _, email in theirs:
         owned[email] = owned.get(email, 0) + 1
     return owned
+
+
+def _assigned(tx: Connection, ids: Sequence[str], episodes: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """(person, rep) by the newest assignment of the open episode."""
+    a = schema.assignment.c
+    found = select(a.person_id, a.n, a.owner_key).where(a.person_id.in_(ids)).order_by(a.person_id, a.step)
+    newest = {row.person_id: row.owner_key for row in tx.execute(found) if episodes[row.person_id] == row.n}
+    for person_id, owner_key in newest.items():
+        if (email := _rep(owner_key)) is not None:
+            yield person_id, email
+
+
+def _in_crms(tx: Connection, ids: Sequence[str], directory: OwnerDirectory) -> Iterator[tuple[str, str]]:
+    """(person, rep) by who owns their records."""
+    r, l = schema.record.c, schema.link.c  # noqa: E741  # as in the query's aliases
+    found = (
+        select(l.person_id, r.conn, r.owner)
+        .join(schema.record, and_(r.conn == l.conn, r.object == l.object, r.id == l.id))
+        .where(l.person_id.in_(ids), l.role == Role.TARGET, r.gone.is_(False), r.owner.is_not(None))
+    )
+    for row in tx.execute(found):
+        if (email := _rep(directory.owner_key(Crm(row.conn), row.owner))) is not None:
+            yield row.person_id, email
 
 
 def _rep(owner_key: str | None) -> str | None:

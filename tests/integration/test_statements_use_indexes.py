@@ -15,6 +15,7 @@ SMALL = {
 
 ONCE = {
     ("episode", None),  # once a run: who has an open episode and no rep; as long as there were MQLs
+    ("routing_wait", None),  # once a run: who waits for a rep
     ("outbox", "ix_outbox_state"),  # once a run: how many rows wait
     ("outbox", None),  # once a day: of whom a row waits
     ("person", "ix_person_email"),  # counted when the snapshot is made anew
