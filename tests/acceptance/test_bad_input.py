@@ -45,12 +45,12 @@ WRONG = [
     ("policy.yaml", "in best_industries: 25", "in best_industry: 25", "did you mean 'best_industries'?"),
     ("policy.yaml", "to: pool sales", "to: pool sale", "routing[2].to: unknown pool 'sale', did you mean 'sales'?"),
     ("policy.yaml", "fit:\n  max: 100", "fit:\n  max: [100", "this is not YAML"),
-    ("team.yaml", "nobody_free: queue inbound", "nobody_free: queue inbond", "did you mean 'inbound'?"),
+    ("team.yaml", "else queue inbound", "else queue inbond", "did you mean 'inbound'?"),
     ("policy.yaml", "event: demo_request,", "event: email_click, where: {lnk: x},", "email_click has no lnk"),
     ("policy.yaml", "fit:\n  max: 100", "fit:\n  max: 100\n  max: 90", "fit.max: this key is already on line 36"),
     ("team.yaml", "weight: 2}", "open: 0}", "'0': a cap of 0 admits nobody"),
-    ("team.yaml", "nobody_free: queue inbound", "nobody_free: wait 2 hours", "a wait ends with 'then queue ...'"),
-    ("team.yaml", "nobody_free: queue inbound", "hours: office", "unknown hours 'office'"),
+    ("team.yaml", "nobody_free: assign anyway else queue inbound", "nobody_free: wait 2 hours", "a wait ends with 'then queue ...'"),
+    ("team.yaml", "    hours: office", "    hours: offices", "unknown hours 'offices'"),
     ("fields.yaml", "person.title:        newest", "person.titel: newest", "did you mean 'person.title'?"),
 ]
 
@@ -120,7 +120,7 @@ def test_an_error_in_one_file_hides_none_in_another(quiet, tmp_path):
     mqlsync("init", str(config), "--yes")
     edit(config / "fields.yaml", ("person.title:        newest", "person.title:        newst"))
     edit(config / "policy.yaml", ("event: demo_request,", "event: demo_requst,"))
-    edit(config / "team.yaml", ("nobody_free: queue inbound", "nobody_free: queue inbond"))
+    edit(config / "team.yaml", ("else queue inbound", "else queue inbond"))
     answer = mqlsync("check", "--json", scene=quiet, environment={"MQLSYNC_CONFIG": str(config)})
     assert [Path(p["file"]).name for p in answer.json["problems"]] == ["fields.yaml", "policy.yaml", "team.yaml"]
 

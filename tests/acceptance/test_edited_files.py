@@ -18,10 +18,7 @@ examples:
     expect: {mql: no}
 """
 
-CALENDAR = """
-hours:
-  late: {zone: Europe/Berlin, mon-fri: 12:00-20:00}
-"""
+CALENDAR = ("hours:\n", "hours:\n  late: {zone: Europe/Berlin, mon-fri: 12:00-20:00}\n")
 
 WRONG = ("event: demo_request,", "event: demo_requst,")
 UNOWNED = ("unowned: [", "unowned: [Leftover_Leads, ")
@@ -47,7 +44,7 @@ def test_examples_and_the_team_put_nobody_through_again_and_points_put_everybody
     assert decided(scene) == 0
     append(scene.config / "policy.yaml", EXAMPLES)
     assert decided(scene) == 0
-    append(scene.config / "team.yaml", CALENDAR)
+    edit(scene.config / "team.yaml", CALENDAR)
     assert decided(scene) == 0
     edit(scene.config / "policy.yaml", ("fit:\n  max: 100", "fit:\n  max: 99"))
     assert decided(scene) >= 20

@@ -20,8 +20,8 @@ LATER = timedelta(hours=2, minutes=5)
 NEXT_DAY = timedelta(days=1, hours=3)
 
 AFTERNOONS = (
-    ("pools:\n", "hours:\n  afternoons: {zone: UTC, mon-fri: 14:00-18:00}\n\npools:\n"),
-    ("nobody_free: queue inbound  ", "hours: afternoons\n    nobody_free: wait 4 working hours then queue inbound  "),
+    ("{zone: Europe/London, mon-fri: 09:00-17:30}", "{zone: UTC, mon-fri: 14:00-18:00}"),
+    ("assign anyway else queue inbound", "wait 4 working hours then queue inbound"),
 )
 
 

@@ -183,11 +183,12 @@ def left(scene: World) -> dict[str, list[Any]]:
 
 def half_there(scene: World) -> None:
     """Some are drawn for, some wait: one pool is open, the other one is not yet."""
+    shut = "method: even, hours: later, nobody_free: wait 2 working hours then queue inbound"
     edit(
         scene.config / "team.yaml",
-        ("pools:\n", "hours: {later: {zone: UTC, mon-fri: 14:00-18:00}}\npools:\n  shut: {method: even, hours: later, "
-         "nobody_free: wait 2 working hours then queue inbound, reps: {ines.duarte@yourcompany.example: {}}}\n"),
-    )  # fmt: skip
+        ("hours:\n", "hours:\n  later: {zone: UTC, mon-fri: 14:00-18:00}\n"),
+        ("pools:\n", f"pools:\n  shut: {{{shut}, reps: {{ines.duarte@yourcompany.example: {{}}}}}}\n"),
+    )
     rule = "  - {name: elsewhere, when: {company.employees: from 500}, to: pool shut}\n"
     edit(scene.config / "policy.yaml", ("  - {name: everyone else,", f"{rule}  - {{name: everyone else,"))
 
