@@ -277,7 +277,7 @@ def test_people_of_the_store_become_tables_and_rules_beside_the_policy_in_use(in
 
 
 def test_a_fact_of_the_store_can_be_named_as_a_leak(installed: Path) -> None:
-    found = answer("suggest", "--config", installed, "--leaks", "person.title,person.seniority")
+    found = answer("suggest", "--config", installed, "--leaks", "person.title,person.seniority,person.department")
     assert [table["fact"] for table in found["tables"]] == ["demo_request"]
     said = mqlsync("suggest", "--config", installed, "--leaks", "person.titel", rc=1).stderr
     assert "there is no fact 'person.titel', did you mean 'person.title'?" in said

@@ -47,7 +47,12 @@ def test_the_id_is_a_dictionary_with_the_least_and_the_greatest_beside_it(tmp_pa
 
 def test_a_file_that_broke_off_holds_no_half_row_group(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
-    with pytest.raises(RuntimeError), path.open("wb") as sink, RowGroups(sink, SCHEMA) as file:
-        file.write(some(0, 5))
-        raise RuntimeError
+
+    def break_off() -> None:
+        with path.open("wb") as sink, RowGroups(sink, SCHEMA) as file:
+            file.write(some(0, 5))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
     assert pq.read_metadata(path).num_rows == 0
