@@ -49,7 +49,7 @@ WRONG = [
     ("policy.yaml", "event: demo_request,", "event: email_click, where: {lnk: x},", "email_click has no lnk"),
     ("policy.yaml", "fit:\n  max: 100", "fit:\n  max: 100\n  max: 90", "fit.max: this key is already on line 36"),
     ("team.yaml", "weight: 2}", "open: 0}", "'0': a cap of 0 admits nobody"),
-    ("team.yaml", "nobody_free: assign anyway else queue inbound", "nobody_free: wait 2 hours", "a wait ends with 'then queue ...'"),
+    ("team.yaml", "assign anyway else queue inbound", "wait 2 hours", "a wait ends with 'then queue ...'"),
     ("team.yaml", "    hours: office", "    hours: offices", "unknown hours 'offices'"),
     ("fields.yaml", "person.title:        newest", "person.titel: newest", "did you mean 'person.title'?"),
 ]
