@@ -209,7 +209,7 @@ def test_the_shipped_policy_routes_to_a_pool_of_sales_with_a_fallback_queue(tmp_
     yaml = YAML(typ="safe")
     policy, team = (yaml.load((tmp_path / name).read_text()) for name in ("policy.yaml", "team.yaml"))
     assert policy["routing"][-1]["to"] == "pool sales"
-    assert team["pools"]["sales"]["nobody_free"] .endswith("queue inbound")
+    assert team["pools"]["sales"]["nobody_free"].endswith("queue inbound")
     assert "inbound" in team["queues"]
 
 
