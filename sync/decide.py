@@ -384,6 +384,7 @@ class Decider:
         settled: list[RecordRef] = []
         adopted: dict[RecordRef, Mapping[str, str | None]] = {}
         wanted: list[tuple[str, RecordRef, Mapping[str, str | None]]] = []
+        tasks: list[tuple[PersonState, PlannedTask]] = []
         for person in people:
             for plan in self._plan_person(tx, person):
                 wanted.append((person.person_id, plan.ref, plan.desired))
@@ -392,11 +393,14 @@ class Decider:
                     settled.append(plan.ref)
                 else:
                     writes.append((person.person_id, plan.write))
-            self._plan_task(tx, person)
+            task = self._task_of(person)
+            if task is not None:
+                tasks.append((person, task))
         outbox.acknowledge(tx, adopted, at=self.as_of)
         outbox.drop_pending(tx, settled)
         decisions.save_desired(tx, wanted)
         self.decided.queued += outbox.put(tx, writes, run_id=self.run_id, release=self.release)
+        self._put_tasks(tx, tasks)
         if self.listing:
             self.decided.changes += writes
 
@@ -520,7 +524,20 @@ class Decider:
 
     # -- task ------------------------------------------------------------------------------------------------
 
-    def _plan_task(self, tx: Connection, person: PersonState) -> None:
+    def _put_tasks(self, tx: Connection, tasks: Sequence[tuple[PersonState, PlannedTask]]) -> None:
+        planned = [(person.person_id, task) for person, task in tasks]
+        self.decided.tasks += outbox.put_tasks(tx, planned, run_id=self.run_id)
+        self.decided.planned_tasks += planned
+        decisions.save_episodes(
+            tx,
+            [
+                replace(person.open_episode, task_key=task.key)
+                for person, task in tasks
+                if person.open_episode is not None
+            ],
+        )
+
+    def _task_of(self, person: PersonState) -> PlannedTask | None:
         """One task an episode, in the CRM where the rep works."""
         episode, assignment = person.open_episode, person.assignment
         if (
@@ -531,7 +548,7 @@ class Decider:
             or assignment.owner_key.startswith("queue:")
             or self.policy.write.task_in is TaskIn.NONE
         ):
-            return
+            return None
         for crm in self._task_order():
             target = person.target(crm)
             if target is None:
@@ -543,7 +560,7 @@ class Decider:
                 continue
             theirs = target.owner if self._left_to_another(target, prop, owner) else None
             day = self.as_of.astimezone(ZoneInfo(self.policy.timezone)).date()
-            task = PlannedTask(
+            return PlannedTask(
                 key=f"{person.person_id}:{episode.n}:task:1",
                 person=ref,
                 owner_property=prop,
@@ -554,10 +571,7 @@ class Decider:
                 due=due_date(day, self.policy.write.task_due),
                 since=episode.opened_at,
             )
-            self.decided.tasks += outbox.put_task(tx, person.person_id, task, run_id=self.run_id, release=self.release)
-            self.decided.planned_tasks.append((person.person_id, task))
-            decisions.save_episodes(tx, [replace(episode, task_key=task.key)])
-            return
+        return None
 
     def _task_order(self) -> tuple[Crm, ...]:
         match self.policy.write.task_in:

@@ -158,43 +158,49 @@ def put(tx: Connection, writes: Sequence[tuple[str, PlannedWrite]], *, run_id: s
     return len(fresh)
 
 
-def put_task(tx: Connection, person_id: str, task: PlannedTask, *, run_id: str, release: str) -> bool:
-    """Queue the task of an episode unless it exists, waits or is parked already."""
+def put_tasks(tx: Connection, tasks: Sequence[tuple[str, PlannedTask]], *, run_id: str) -> int:
+    """Queue tasks of (person_id, task) unless they exist, wait or are parked already. Returns how many are new."""
+    keys: dict[Crm, list[str]] = {}
+    for _, task in tasks:
+        keys.setdefault(task.person.crm, []).append(task.key)
+    there: set[tuple[str, str]] = set()
+    for crm, own in keys.items():
+        for part in _parts(own):
+            for table in (schema.acked, schema.outbox):
+                found = select(table.c.id).where(table.c.conn == crm, table.c.object == TASK, table.c.id.in_(part))
+                there.update((crm, key) for key in tx.execute(found).scalars())
+    fresh = [
+        _task_row(person_id, task, run_id) for person_id, task in tasks if (task.person.crm, task.key) not in there
+    ]
+    if fresh:
+        tx.execute(schema.outbox.insert(), fresh)
+    return len(fresh)
+
+
+def _task_row(person_id: str, task: PlannedTask, run_id: str) -> dict[str, Any]:
     crm = task.person.crm
-    made = tx.execute(
-        select(schema.acked.c.id).where(
-            schema.acked.c.conn == crm, schema.acked.c.object == TASK, schema.acked.c.id == task.key
-        )
-    ).first()
-    here = (schema.outbox.c.conn == crm, schema.outbox.c.object == TASK, schema.outbox.c.id == task.key)
-    waiting = tx.execute(select(schema.outbox.c.seq).where(*here)).first()
-    if made is not None or waiting is not None:
-        return False
-    tx.execute(
-        schema.outbox.insert().values(
-            op_key=f"task:{crm}:{task.key}",
-            conn=crm,
-            object=TASK,
-            id=task.key,
-            person_id=person_id,
-            fields={
-                "person": [task.person.object, task.person.id],
-                "owner_property": task.owner_property,
-                "owner": task.owner,
-                "subject": task.subject,
-                "lines": list(task.lines),
-                "due": task.due.isoformat(),
-                "since": task.since.isoformat(),
-                **({"confirmed_owner": task.owner} if task.stands else {}),
-            },
-            base={},
-            sent=[],
-            state=RowState.PENDING,
-            attempts=0,
-            run_id=run_id,
-        )
-    )
-    return True
+    return {
+        "op_key": f"task:{crm}:{task.key}",
+        "conn": crm,
+        "object": TASK,
+        "id": task.key,
+        "person_id": person_id,
+        "fields": {
+            "person": [task.person.object, task.person.id],
+            "owner_property": task.owner_property,
+            "owner": task.owner,
+            "subject": task.subject,
+            "lines": list(task.lines),
+            "due": task.due.isoformat(),
+            "since": task.since.isoformat(),
+            **({"confirmed_owner": task.owner} if task.stands else {}),
+        },
+        "base": {},
+        "sent": [],
+        "state": RowState.PENDING,
+        "attempts": 0,
+        "run_id": run_id,
+    }
 
 
 def drop_pending(tx: Connection, refs: Sequence[RecordRef]) -> int:

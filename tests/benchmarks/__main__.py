@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
 from types import MappingProxyType
 
-from tests.benchmarks import bench_connectors, bench_engine, bench_runs, bench_spark, bench_store
+from tests.benchmarks import bench_connectors, bench_engine, bench_routing, bench_runs, bench_spark, bench_store
 from tests.benchmarks.figures import FULL, QUICK, Figure, Rows, Sizes, table, timed
 
 Task = Callable[[Sizes], Iterator[Figure]]
@@ -38,6 +38,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         "rescoring": bench_engine.rescoring,
         "scoring-10m": bench_engine.most,
         "spark": bench_spark.on_spark,
+        "routing": bench_routing.routing,
         "help": bench_runs.command_line,
     }
 )

@@ -145,7 +145,7 @@ def test_one_object_at_a_time_records_before_tasks_oldest_first(store: Store) ->
     leads = [RecordRef(crm=Crm.SALESFORCE, object="lead", id=str(n)) for n in range(3)]
     contact = RecordRef(crm=Crm.SALESFORCE, object="contact", id="c")
     with store.write() as tx:
-        outbox.put_task(tx, "p", task_of(contact), run_id="r", release="k")
+        outbox.put_tasks(tx, [("p", task_of(contact))], run_id="r")
     for ref in (*leads, contact, REF):
         put(store, ref, score="1")
 

@@ -118,7 +118,7 @@ class Scene:
 
     def put_task(self, person: RecordRef, **how: Any) -> bool:
         with self.store.write() as tx:
-            return outbox.put_task(tx, f"p{person.id}", task_of(person, **how), run_id="run", release=self.release)
+            return bool(outbox.put_tasks(tx, [(f"p{person.id}", task_of(person, **how))], run_id="run"))
 
     def acknowledge(self, ref: RecordRef, **fields: str | None) -> None:
         with self.store.write() as tx:
