@@ -78,6 +78,7 @@ class Compiled:
             `scoring.cards.sections`), event_id, kind, day, at, line (its place in ``ignore``)
     fades   column of ``fades`` -> worth by age
     people, events   the columns the queries read
+    events_of_query  the columns of events that ``query`` alone reads
     """
 
     layout: Layout
@@ -88,6 +89,7 @@ class Compiled:
     fades: Mapping[str, tuple[int, ...]]
     people: frozenset[str]
     events: frozenset[str]
+    events_of_query: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -698,6 +700,7 @@ def compile_policy(policy: Policy, day: date) -> Compiled:
         fades=query.fades.tables(),
         people=names & set(people_schema(policy.custom).names),
         events=names & set(events_schema().names),
+        events_of_query=_names([cards]) & set(events_schema().names),
     )
 
 

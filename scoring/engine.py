@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from sqlglot import exp
 
 from scoring import compile as compiler
@@ -34,6 +35,8 @@ __all__ = ["DuckDbEngine", "Engine", "EngineFailed", "ledgers_of", "refuse_lacki
 _FEW_VALUES = 1000
 """Written as a dictionary; a column with more different values is not searched for repeated ones."""
 
+_FILE = "file"
+"""The parameter of the statement that writes."""
 
 _Queries = TypeVar("_Queries", Compiled, Fresh)
 
@@ -106,8 +109,9 @@ class DuckDbEngine:
     def score(self, policy: Policy, bucket: Bucket, day: date, *, only: frozenset[str] | None = None) -> pa.Table:
         """See `Engine.score`."""
         ready = self._prepare(policy, day)
-        _Tables(self._connection).fill(ready, bucket, only)
-        return self._connection.sql(ready.query).to_arrow_table().cast(schema(ready.compiled.layout))
+        _Tables(self._connection).fill(ready, bucket, only, ready.compiled.events_of_query)
+        found = self._connection.sql(ready.parsed(ready.compiled.query)).to_arrow_table()
+        return found.cast(schema(ready.compiled.layout))
 
     def score_files(self, policy: Policy, parts: Iterable[tuple[Bucket, Path]], day: date) -> int:
         """The scorecards of each bucket into a Parquet file of its own. Returns how many people were scored.
@@ -117,6 +121,7 @@ class DuckDbEngine:
         query wait for one another.
         """
         ready = self._prepare(policy, day)
+        (copy,) = self._connection.extract_statements(_copy(ready.compiled).sql("duckdb"))
         free: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
         for _ in range(self._threads):
             free.put(self._connection.cursor())
@@ -124,7 +129,7 @@ class DuckDbEngine:
         def work(bucket: Bucket, file: Path) -> int:
             cursor = free.get()
             try:
-                return _write_scored(cursor, ready, bucket, file)
+                return _write_scored(cursor, ready, copy, bucket, file)
             finally:
                 free.put(cursor)
 
@@ -145,50 +150,54 @@ class DuckDbEngine:
     def ledgers(self, policy: Policy, bucket: Bucket, day: date, person_ids: Collection[str]) -> Mapping[str, Ledger]:
         """See `Engine.ledgers`."""
         ready = self._prepare(policy, day)
-        _Tables(self._connection).fill(ready, bucket, frozenset(person_ids))
-        picks = self._connection.sql(ready.picks).to_arrow_table().to_pylist() if ready.picks is not None else []
-        ignored = self._connection.sql(ready.ignored).to_arrow_table().to_pylist() if ready.ignored is not None else []
-        rows = self._connection.sql(ready.detail).to_arrow_table().to_pylist()
-        return ledgers_of(policy, day, ready.compiled.layout, rows, picks, ignored)
+        _Tables(self._connection).fill(ready, bucket, frozenset(person_ids), ready.compiled.events)
+        compiled = ready.compiled
+        picks, ignored, rows = (self._rows(ready, one) for one in (compiled.picks, compiled.ignored, compiled.detail))
+        return ledgers_of(policy, day, compiled.layout, rows, picks, ignored)
+
+    def _rows(self, ready: _Ready[Compiled], query: exp.Query | None) -> list[dict[str, Any]]:
+        """Few rows, as dicts. (Asked for as Arrow, the query would be planned twice.)"""
+        if query is None:
+            return []
+        found = self._connection.execute(ready.parsed(query))
+        names = [name for name, *_ in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def fresh_points(
         self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]
     ) -> Mapping[str, int]:
         """See `Engine.fresh_points`."""
         if self._fresh is None or self._fresh.policy is not policy or self._fresh.day != day:
-            compiled = compiler.compile_fresh(policy, day)
-            self._fresh = _Ready(policy=policy, day=day, compiled=compiled, query=compiled.query.sql("duckdb"))
-        _Tables(self._connection).fill(self._fresh, bucket, frozenset(since))
+            self._fresh = _Ready(self._connection, policy, day, compiler.compile_fresh(policy, day))
+        ready = self._fresh
+        _Tables(self._connection).fill(ready, bucket, frozenset(since), ready.compiled.events)
         self._connection.register("since", since_table(policy, since))
-        return dict(self._connection.sql(self._fresh.query).fetchall())
+        return dict(self._connection.execute(ready.parsed(ready.compiled.query)).fetchall())
 
     def _prepare(self, policy: Policy, day: date) -> _Ready[Compiled]:
-        """The queries as texts, kept for the next bucket."""
+        """The queries, kept for the next bucket."""
         if self._ready is None or self._ready.policy is not policy or self._ready.day != day:
-            compiled = compiler.compile_policy(policy, day)
-            self._ready = _Ready(
-                policy=policy,
-                day=day,
-                compiled=compiled,
-                query=compiled.query.sql("duckdb"),
-                detail=compiled.detail.sql("duckdb"),
-                picks=compiled.picks.sql("duckdb") if compiled.picks is not None else None,
-                ignored=compiled.ignored.sql("duckdb") if compiled.ignored is not None else None,
-            )
+            self._ready = _Ready(self._connection, policy, day, compiler.compile_policy(policy, day))
         return self._ready
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Ready(Generic[_Queries]):
-    """A policy compiled for a day, as DuckDB's SQL. The last three are for ledgers."""
+    """A policy compiled for a day, and its queries as DuckDB reads them."""
 
-    policy: Policy
-    day: date
-    compiled: _Queries
-    query: str
-    detail: str = ""
-    picks: str | None = None
-    ignored: str | None = None
+    def __init__(self, connection: duckdb.DuckDBPyConnection, policy: Policy, day: date, compiled: _Queries) -> None:
+        self.policy = policy
+        self.day = day
+        self.compiled: _Queries = compiled
+        self._connection = connection
+        self._parsed: dict[int, duckdb.Statement] = {}
+
+    def parsed(self, query: exp.Query) -> duckdb.Statement:
+        """One of the compiled queries as a statement: printing and parsing take as long as scoring a few people."""
+        found = self._parsed.get(id(query))
+        if found is None:
+            (found,) = self._connection.extract_statements(query.sql("duckdb"))
+            self._parsed[id(query)] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +206,14 @@ class _Tables:
 
     connection: duckdb.DuckDBPyConnection
 
-    def fill(self, ready: _Ready[Compiled] | _Ready[Fresh], bucket: Bucket, only: frozenset[str] | None) -> None:
-        """Makes them those of ``bucket``, or of some of its people."""
+    def fill(
+        self,
+        ready: _Ready[Compiled] | _Ready[Fresh],
+        bucket: Bucket,
+        only: frozenset[str] | None,
+        of_events: frozenset[str],
+    ) -> None:
+        """Makes them those of ``bucket``, or of some of its people. ``of_events``: the columns of its events."""
         policy, compiled = ready.policy, ready.compiled
         fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in compiled.fades.items()}
         self.connection.register("fades", pa.table(fades or {"none": [0]}))
@@ -206,11 +221,12 @@ class _Tables:
             self.connection.register("only_people", pa.table({"person_id": pa.array(sorted(only), pa.string())}))
         for name, files, empty, key, columns in (
             ("people", bucket.people, people_schema(policy.custom), "person_id", compiled.people),
-            ("events", bucket.events, events_schema(), "event_id", compiled.events),
+            ("events", bucket.events, events_schema(), "event_id", of_events),
         ):
             raw = f"{name}_files"
             if files:
-                refuse_lacking(files[0], columns - self._read(raw, files))
+                refuse_lacking(files[0], columns - set(pq.read_schema(files[0]).names))
+                self._read(raw, files)
             else:
                 self.connection.register(f"no_{name}", empty.empty_table())
                 self._create("VIEW", raw, exp.select("*").from_(f"no_{name}"))
@@ -219,11 +235,10 @@ class _Tables:
             rows = compiler.newest(raw, key, columns, dedup=dedup, only=only, known_on=known_on)
             self._show(name, rows, stored=dedup or only is not None)
 
-    def _read(self, name: str, files: Sequence[Path]) -> set[str]:
-        """A view of all rows of the files. Returns its columns."""
+    def _read(self, name: str, files: Sequence[Path]) -> None:
+        """A view of all rows of the files."""
         texts = exp.Array(expressions=[exp.Literal.string(str(file)) for file in files])
         self._create("VIEW", name, exp.select("*").from_(exp.Table(this=exp.ReadParquet(expressions=[texts]))))
-        return set(self.connection.table(name).columns)
 
     def _show(self, name: str, rows: exp.Select, *, stored: bool) -> None:
         """A view: on the files where all of them is asked for, else on the rows that count, in memory."""
@@ -238,13 +253,23 @@ class _Tables:
         self.connection.execute(create.sql("duckdb"))
 
 
-def _write_scored(connection: duckdb.DuckDBPyConnection, ready: _Ready[Compiled], bucket: Bucket, file: Path) -> int:
+def _write_scored(
+    connection: duckdb.DuckDBPyConnection, ready: _Ready[Compiled], copy: duckdb.Statement, bucket: Bucket, file: Path
+) -> int:
     """One bucket's scorecards into its file. Returns how many."""
-    _Tables(connection).fill(ready, bucket, None)
+    _Tables(connection).fill(ready, bucket, None, ready.compiled.events_of_query)
     beside = file.with_name(f"{file.name}.tmp")
+    ((people,),) = connection.execute(copy, {_FILE: str(beside)}).fetchall()
+    beside.replace(file)
+    return int(people)
+
+
+def _copy(compiled: Compiled) -> exp.Copy:
+    """The scorecards into the Parquet file that is given as a parameter."""
     options = {
         "FORMAT": exp.var("PARQUET"),
         "COMPRESSION": exp.var("ZSTD"),
+        "COMPRESSION_LEVEL": exp.Literal.number(1),
         "PARQUET_VERSION": exp.var("V2"),
         "DICTIONARY_SIZE_LIMIT": exp.Literal.number(_FEW_VALUES),
         "KV_METADATA": exp.Struct(
@@ -252,19 +277,16 @@ def _write_scored(connection: duckdb.DuckDBPyConnection, ready: _Ready[Compiled]
                 exp.PropertyEQ(
                     this=exp.to_identifier(key.decode(), quoted=True), expression=exp.Literal.string(text.decode())
                 )
-                for key, text in schema(ready.compiled.layout).metadata.items()
+                for key, text in schema(compiled.layout).metadata.items()
             ]
         ),
     }
-    copy = exp.Copy(
-        this=ready.compiled.query.subquery(),
+    return exp.Copy(
+        this=compiled.query.subquery(),
         kind=False,
-        files=[exp.Literal.string(str(beside))],
+        files=[exp.Placeholder(this=_FILE)],
         params=[exp.CopyParameter(this=exp.var(name), expression=value) for name, value in options.items()],
     )
-    (people,) = connection.execute(copy.sql("duckdb")).fetchall()[0]
-    beside.replace(file)
-    return int(people)
 
 
 def refuse_lacking(file: Path, lacking: Collection[str]) -> None:
