@@ -287,7 +287,7 @@ def merge_people(tx: Connection, loser: str, survivor: str, *, at: datetime) -> 
     e = schema.episode.c
     own = tx.execute(select(e.n).where(e.person_id == survivor).limit(1)).first()
     if own is None:
-        for table in (schema.episode, schema.assignment):
+        for table in (schema.episode, schema.assignment, schema.routing_wait):
             tx.execute(update(table).where(table.c.person_id == loser).values(person_id=survivor))
         p = schema.person.c
         had = tx.execute(select(p.status, p.status_since, p.reason).where(p.person_id == loser)).first()

@@ -17,7 +17,7 @@ from sync.account_match import Account
 from sync.assign import Waiting
 from sync.owners import OwnerDirectory
 from sync.pools import Counter, Load
-from sync.store import routing, schema
+from sync.store import people, routing, schema
 from sync.store.db import Store
 from tests.support.world import AS_OF, World, edit, world
 
@@ -153,6 +153,20 @@ def test_a_wait_ends_with_an_assignment_or_with_the_episode(store: Store) -> Non
         routing.save_waits(tx, [wait("waits", 2, why="other")])
         assert [row.why for row in routing.waiting(tx)] == ["other"]
         assert routing.waiting(tx, "somebody else") == []
+
+
+@pytest.mark.parametrize(("own", "waits"), [(False, {("survivor", 1): NOW}), (True, {})])
+def test_who_turns_out_to_be_somebody_else_waits_on_with_the_episode(
+    store: Store, own: bool, waits: dict[tuple[str, int], datetime]
+) -> None:
+    episode(store, "loser")
+    if own:
+        episode(store, "survivor")
+    with store.write() as tx:
+        routing.save_waits(tx, [wait("loser")])
+        people.merge_people(tx, "loser", "survivor", at=NOW)
+        routing.forget_waits(tx)
+        assert routing.load_waits(tx) == waits
 
 
 def test_accounts_that_somebody_owns_are_found_with_plain_domains(store: Store) -> None:
