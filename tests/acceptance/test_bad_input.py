@@ -243,6 +243,7 @@ def test_check_names_reps_without_a_user_inactive_ones_and_owners_outside_the_te
         hubspot = scene.box.hubspot
         owners = {owner.email: id for id, owner in hubspot.owners.items()}
         hubspot.deactivate_owner(owners["lena.brandt@yourcompany.example"])
+        hubspot.add_owner("solo@yourcompany.example", "Solo", "Ist")
         edit(
             scene.config / "team.yaml",
             ("lena.brandt@yourcompany.example:   {name: Lena Brandt}", "lena.brandt@yourcompany.example:   {name: L}"),
@@ -262,6 +263,7 @@ def test_check_names_reps_without_a_user_inactive_ones_and_owners_outside_the_te
     assert "has no user in hubspot" in line("reps.bo.new@yourcompany.example", "hubspot")
     assert "has no user in salesforce" in line("reps.bo.new@yourcompany.example", "salesforce")
     assert "No_Such_Queue" in line("queues.inbound", "salesforce")
+    assert "but nobody has their address in salesforce" in line("hubspot: Solo Ist", "not in team.yaml")
     outside = line("hubspot: Nora Lindqvist", "not in team.yaml")
     assert int(re.search(r"\((\d+) people", outside)[1]) > 0
     assert not [text for text in said if "ines.duarte" in text], "the CRMs spell her address differently"
