@@ -148,11 +148,6 @@ class OwnerDirectory:
 
     # -- reps
 
-    def is_active(self, owner_key: str | None, crms: Sequence[Crm]) -> bool:
-        """Whether an owner is a rep at work: of team.yaml, not left, active where these CRMs take an owner."""
-        kind, _, email = (owner_key or "").partition(":")
-        return kind == "rep" and self.why_not(email, crms) is None
-
     def why_not(self, email: str, crms: Sequence[Crm]) -> str | None:
         """Why a rep cannot take a person with records in ``crms``; None when they can."""
         rep = self._team.reps.get(email)
@@ -165,16 +160,3 @@ class OwnerDirectory:
             return "inactive in CRM"
         unmapped = next((crm for crm in deciding if owners.get(crm) is None), None)
         return f"unmapped in {unmapped}" if unmapped is not None else None
-
-    def problems(self) -> tuple[str, ...]:
-        """What team.yaml says and a CRM does not know: one sentence each, for `check`."""
-        found: list[str] = []
-        for rep in self._team.reps.values():
-            why = None if rep.left else self.why_not(rep.email, self.crms)
-            if why is not None:
-                found.append(f"{rep.email} is {why}: people who would be theirs go to the next rep or to the queue")
-        for queue in self._team.queues.values():
-            for crm, wanted in ((Crm.HUBSPOT, queue.hubspot), (Crm.SALESFORCE, queue.salesforce)):
-                if crm in self.crms and wanted is not None and self._named(crm, wanted) is None:
-                    found.append(f"queue {queue.name}: {crm} has no owner or queue '{wanted}'; the owner stays")
-        return tuple(found)
