@@ -9,7 +9,7 @@ How a query gets at an event rule's points depends on how the rule counts:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import assert_never
@@ -388,7 +388,11 @@ def _if_since(counted: Counted, count: Count, on: date, value: Expression) -> Ex
 
 
 class Picked:
-    """The rules whose occurrences have to be looked at one by one, newest first."""
+    """The rules whose occurrences have to be looked at newest first.
+
+    Whatever a rule caps by itself is decided by days: what happened on one day is worth the same, so it does not matter
+    which of it counts. Only where rules compete for their group's ``max`` the single events are put in order.
+    """
 
     def __init__(self, on: date, fades: Fades) -> None:
         self._on = on
@@ -408,109 +412,119 @@ class Picked:
         columns: list[tuple[str, Expression]] = [("person_id", sql.column("person_id", "d"))]
         for counted in self._rules:
             own = sql.equals(sql.column("item", "d"), sql.num(counted.index))
-            kept = sql.column("kept", "d")
-            if counted.rule.max_per_day is not None:
-                day = sql.column("day", "d")
-                most = self._fades.worth(counted.rule.max_per_day, counted.rule.fade, day, counted.start)
-                kept = sql.least(kept, most)
-            for name, value in (("n", sql.column("n", "d")), ("raw", sql.column("raw", "d")), ("kept", kept)):
-                columns.append((f"{name}{counted.index}", sql.whole_sum(sql.case([(own.copy(), value)]))))
-            columns.append(
-                (f"shared{counted.index}", sql.whole_sum(sql.case([(own.copy(), sql.column("shared", "d"))])))
-            )
+            for name in ("n", "raw", "kept", *(["shared"] if counted.shares_max else [])):
+                value = sql.case([(own.copy(), sql.column(name, "d"))])
+                columns.append((f"{name}{counted.index}", sql.whole_sum(value)))
         return (
             sql.select(columns)
-            .from_(self._by_day().subquery("d", copy=False), copy=False)
-            .join(sql.table("fades"), join_type="cross", copy=False)
+            .from_(union(self._parts()).subquery("d", copy=False), copy=False)
             .group_by(sql.column("person_id", "d"), copy=False)
         )
 
-    def _by_day(self) -> exp.Select:
-        """Occurrences and worths by person, rule and day."""
-        rows = self._shared()
-        keys = [sql.column(name, "s") for name in ("person_id", "item", "day")]
+    def _parts(self) -> Iterator[exp.Select]:
+        """Rows of person_id, item, n, raw, kept and shared (NULL where no group's cap is shared)."""
+        sharing = [counted for counted in self._rules if counted.shares_max]
+        capped = [counted for counted in self._rules if not counted.shares_max and counted.most is not None]
+        uncapped = [counted for counted in self._rules if not counted.shares_max and counted.most is None]
+        if uncapped:
+            yield self._worths(_as_kept(self._days(uncapped)), uncapped)
+        if capped:
+            yield self._worths(_within_own_max(self._days(capped), capped, sql.NEWEST_FIRST[:1]), capped)
+        if sharing:
+            picks: exp.Query = union(pick(one, self._on, self._fades, whole_order=True) for one in sharing)
+            if any(one.most is not None for one in sharing):
+                kept = _within_own_max(picks, sharing, sql.NEWEST_FIRST)
+            else:
+                kept = _as_kept(picks)
+            shared = _within_shared_max(kept, sharing)
+            per_day = any(one.rule.max_per_day is not None for one in sharing)
+            yield self._worths(_by_day(shared, ("kept", "shared")) if per_day else shared, sharing)
+
+    def _days(self, rules: Iterable[Counted]) -> exp.Select:
+        picks = union(pick(counted, self._on, self._fades, whole_order=False) for counted in rules)
+        return _by_day(picks, ())
+
+    def _worths(self, rows: exp.Select, rules: Sequence[Counted]) -> exp.Select:
+        """What occurrences are worth, with at most so much a day where a rule says so."""
 
         def worth(occurrences: str) -> Expression:
-            product = exp.Mul(this=sql.column(occurrences, "s"), expression=sql.column("worth", "s"))
-            return sql.whole_sum(product)
+            return exp.Mul(this=sql.column(occurrences, "s"), expression=sql.column("worth", "s"))
 
+        limited = []
+        for counted in rules:
+            if counted.rule.max_per_day is not None:
+                own = sql.equals(sql.column("item", "s"), sql.num(counted.index))
+                day = sql.column("day", "s")
+                most = self._fades.worth(counted.rule.max_per_day, counted.rule.fade, day, counted.start)
+                limited.append((own, sql.least(worth("kept"), most)))
+        shared = worth("shared") if any(counted.shares_max for counted in rules) else sql.cast(exp.null(), "BIGINT")
         return (
             sql.select(
                 [
-                    *((key.name, key) for key in keys),
-                    ("n", sql.whole_sum(sql.column("kept", "s"))),
-                    ("raw", worth("occurrences")),
-                    ("kept", worth("kept")),
-                    ("shared", worth("shared")),
+                    *((name, sql.column(name, "s")) for name in ("person_id", "item")),
+                    *(("n", sql.column("kept", "s")), ("raw", worth("occurrences"))),
+                    *(("kept", sql.case(limited, worth("kept"))), ("shared", shared)),
                 ]
             )
             .from_(rows.subquery("s", copy=False), copy=False)
-            .group_by(*(key.copy() for key in keys), copy=False)
+            .join(sql.table("fades"), join_type="cross", copy=False)
         )
 
-    def _shared(self) -> exp.Select:
-        """With the occurrences that are left by the groups' ``cap: newest``."""
-        kept = self._kept()
-        sharing = [counted for counted in self._rules if counted.shares_max]
-        star: list[Expression] = [exp.Star()]
-        if not sharing:
-            return exp.Select(expressions=[*star, sql.named(sql.column("kept", "t"), "shared")]).from_(
-                kept.subquery("t", copy=False), copy=False
-            )
-        item = sql.column("item", "t")
-        group = sql.case([(sql.equals(item.copy(), sql.num(c.index)), sql.num(c.group)) for c in sharing], sql.num(-1))
-        unit = sql.case([(sql.equals(item.copy(), sql.num(c.index)), sql.num(c.rule.micro)) for c in sharing])
-        spent = sql.sum_over(
-            exp.Mul(this=sql.column("kept", "t"), expression=exp.Paren(this=unit)),
-            [sql.column("person_id", "t"), group],
-            (*sql.NEWEST_FIRST, ("item", False)),
-            before=True,
-        )
-        before = exp.Select(expressions=[*star, sql.named(spent, "spent")]).from_(
-            kept.subquery("t", copy=False), copy=False
-        )
-        fits = []
-        for counted in sharing:
-            left = exp.Sub(this=sql.num(counted.shared_max or 0), expression=sql.or_zero(sql.column("spent", "u")))
-            room = exp.IntDiv(
-                this=exp.Paren(this=sql.greatest(left, sql.num(0))), expression=sql.num(counted.rule.micro)
-            )
-            own = sql.equals(sql.column("item", "u"), sql.num(counted.index))
-            fits.append((own, sql.least(sql.column("kept", "u"), room)))
-        shared = sql.case(fits, sql.column("kept", "u"))
-        return exp.Select(expressions=[*star, sql.named(shared, "shared")]).from_(
-            before.subquery("u", copy=False), copy=False
-        )
 
-    def _kept(self) -> exp.Select:
-        """With the occurrences that are left by the rules' own ``cap: newest``."""
-        whole_order = any(counted.shares_max for counted in self._rules)
-        picks = union(pick(counted, self._on, self._fades, whole_order=whole_order) for counted in self._rules)
-        capped = [counted for counted in self._rules if counted.most is not None]
-        star: list[Expression] = [exp.Star()]
-        if not capped:
-            return exp.Select(expressions=[*star, sql.named(sql.column("occurrences", "o"), "kept")]).from_(
-                picks.subquery("o", copy=False), copy=False
-            )
-        order = sql.NEWEST_FIRST if whole_order else sql.NEWEST_FIRST[:1]
-        earlier = sql.sum_over(
-            sql.column("occurrences", "o"),
-            [sql.column("person_id", "o"), sql.column("item", "o")],
-            order,
-            before=True,
-        )
-        before = exp.Select(expressions=[*star, sql.named(earlier, "earlier")]).from_(
-            picks.subquery("o", copy=False), copy=False
-        )
-        fits = []
-        for counted in capped:
-            room = exp.Sub(this=sql.num(counted.most or 0), expression=sql.or_zero(sql.column("earlier", "v")))
+def _by_day(rows: exp.Query, counts: Sequence[str]) -> exp.Select:
+    """Picks of one rule and day as one row: ``occurrences`` and ``counts`` added up, the worth of one."""
+    keys = [sql.column(name, "o") for name in ("person_id", "item", "day")]
+    sums = [(name, sql.whole_sum(sql.column(name, "o"))) for name in ("occurrences", *counts)]
+    return (
+        sql.select([*((key.name, key) for key in keys), *sums, ("worth", exp.Max(this=sql.column("worth", "o")))])
+        .from_(rows.subquery("o", copy=False), copy=False)
+        .group_by(*(key.copy() for key in keys), copy=False)
+    )
+
+
+def _with(rows: exp.Query, table: str, name: str, value: Expression) -> exp.Select:
+    """The rows with one more column."""
+    return exp.Select(expressions=[exp.Star(), sql.named(value, name)]).from_(
+        rows.subquery(table, copy=False), copy=False
+    )
+
+
+def _as_kept(rows: exp.Query) -> exp.Select:
+    return _with(rows, "k", "kept", sql.column("occurrences", "k"))
+
+
+def _within_own_max(rows: exp.Query, rules: Iterable[Counted], order: Sequence[tuple[str, bool]]) -> exp.Select:
+    """With the occurrences that are ``kept`` by the rules' own ``cap: newest``."""
+    earlier = sql.sum_over(
+        sql.column("occurrences", "o"), [sql.column(name, "o") for name in ("person_id", "item")], order, before=True
+    )
+    fits = []
+    for counted in rules:
+        if counted.most is not None:
+            room = exp.Sub(this=sql.num(counted.most), expression=sql.or_zero(sql.column("earlier", "v")))
             own = sql.equals(sql.column("item", "v"), sql.num(counted.index))
             fits.append((own, sql.greatest(sql.least(sql.column("occurrences", "v"), room), sql.num(0))))
-        kept = sql.case(fits, sql.column("occurrences", "v"))
-        return exp.Select(expressions=[*star, sql.named(kept, "kept")]).from_(
-            before.subquery("v", copy=False), copy=False
-        )
+    return _with(_with(rows, "o", "earlier", earlier), "v", "kept", sql.case(fits, sql.column("occurrences", "v")))
+
+
+def _within_shared_max(rows: exp.Query, rules: Sequence[Counted]) -> exp.Select:
+    """With the occurrences that are left (``shared``) by the groups' ``cap: newest``."""
+    item = sql.column("item", "t")
+    group = sql.case([(sql.equals(item.copy(), sql.num(one.index)), sql.num(one.group)) for one in rules])
+    unit = sql.case([(sql.equals(item.copy(), sql.num(one.index)), sql.num(one.rule.micro)) for one in rules])
+    spent = sql.sum_over(
+        exp.Mul(this=sql.column("kept", "t"), expression=exp.Paren(this=unit)),
+        [sql.column("person_id", "t"), group],
+        (*sql.NEWEST_FIRST, ("item", False)),
+        before=True,
+    )
+    fits = []
+    for counted in rules:
+        left = exp.Sub(this=sql.num(counted.shared_max or 0), expression=sql.or_zero(sql.column("spent", "u")))
+        room = exp.IntDiv(this=exp.Paren(this=sql.greatest(left, sql.num(0))), expression=sql.num(counted.rule.micro))
+        own = sql.equals(sql.column("item", "u"), sql.num(counted.index))
+        fits.append((own, sql.least(sql.column("kept", "u"), room)))
+    return _with(_with(rows, "t", "spent", spent), "u", "shared", sql.case(fits, sql.column("kept", "u")))
 
 
 def union(selects: Iterable[exp.Select]) -> exp.Query:

@@ -8,7 +8,6 @@ every person that is looked at, or there are no figures.
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,7 @@ from scoring.load import load_policy
 from scoring.policy import Policy
 from scoring.tables import Bucket
 from tests.benchmarks.crowd import TODAY, Crowd
-from tests.benchmarks.figures import Figure, Sizes, timed
+from tests.benchmarks.figures import Figure, Sizes, peak_memory, timed
 from tests.benchmarks.loops import AnyPolicy, ThirtyRules, differences, load
 from tests.benchmarks.zen_rules import ZenRules
 
@@ -82,7 +81,7 @@ def _against_others(people: int, *, floor: float, target: float) -> Iterator[Fig
         neighbours()
         whole_wall, whole_cpu, _ = alone(_scored, "whole", buckets, folder)
         with DuckDbEngine() as engine:
-            found = engine.score(policy, Bucket(people=buckets[0].people, events=buckets[0].events), TODAY)
+            found = engine.score(policy, buckets[0], TODAY, only=frozenset(facts["person_id"] for facts, _ in some))
         columns = loops["loop, any policy"].columns
         assert not differences(columns, rows, found)
         zens = list(_zen(some[:ZEN_SLICE], columns, rows[:ZEN_SLICE]))
@@ -188,7 +187,7 @@ def _scored(name: str, buckets: Sequence[Bucket], folder: str) -> tuple[float, f
     files = _outputs(buckets, folder)
     with DuckDbEngine() as engine:
         _, wall, cpu = timed(lambda: engine.score_files(policy, files, TODAY))
-    return wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return wall, cpu, peak_memory()
 
 
 def _outputs(buckets: Sequence[Bucket], folder: str) -> list[tuple[Bucket, Path]]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import resource
 import statistics
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, TypeVar
 
@@ -154,3 +158,16 @@ def timed(work: Callable[[], T]) -> tuple[T, float, float]:
     wall, cpu = perf_counter(), process_time()
     result = work()
     return result, perf_counter() - wall, process_time() - cpu
+
+
+def peak_memory() -> float:
+    """The most memory this process has had, in MB.
+
+    Not ``ru_maxrss`` where it can be helped: that one begins with what the process had that started this one.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+    assert found is not None
+    return int(found[1]) / 1024
