@@ -30,7 +30,6 @@ from sync.life import episodes_after, history_of, rejected_at
 from sync.sales import latest, read_stored
 from sync.store import schema
 from sync.store.decisions import EpisodeRow, PersonState
-from sync.store.refs import parts
 
 __all__ = ["DayCount", "News", "Qualified", "Replay", "Replayed", "World", "furthest_stage"]
 
@@ -125,18 +124,26 @@ class News:
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """What the store says of people beside their facts: episodes, verdicts, sales; read for whom it is asked."""
+    """What the store says of people beside their facts.
+
+    first     the first day that is replayed
+    since     the first day that counts: whoever was in hand before it stays so
+    sales     the latest word of sales on each person, of which alone is known when it was said
+    verdicts  those of marketers, oldest first
+    """
 
     past: Past
     first: date
+    since: date
     episodes: Mapping[str, Sequence[EpisodeRow]]
+    sales: Mapping[str, Sales]
+    verdicts: Mapping[str, Sequence[Verdict]]
     ambiguous: frozenset[str]
     _people: dict[str, PersonPast] = field(default_factory=dict)
-    _said: dict[str, tuple[Sales | None, list[Verdict]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, past: Past, first: date) -> World:
-        """``first``: the first day that is replayed."""
+    def of(cls, past: Past, *, first: date, since: date) -> World:
+        """Everything but the facts, which are read for whom they are asked."""
         p, e = schema.person.c, schema.episode.c
         own: dict[str, list[EpisodeRow]] = {}
         with past.store.read() as tx:
@@ -144,7 +151,10 @@ class World:
                 made = EpisodeRow(**{**row._mapping, "lines": tuple(row.lines), "waiting": tuple(row.waiting)})
                 own.setdefault(row.person_id, []).append(made)
             ambiguous = frozenset(tx.execute(select(p.person_id).where(p.ambiguous)).scalars())
-        return cls(past=past, first=first, episodes=own, ambiguous=ambiguous)
+            sales, verdicts = _sales(tx), _verdicts(tx)
+        return cls(
+            past=past, first=first, since=since, episodes=own, sales=sales, verdicts=verdicts, ambiguous=ambiguous
+        )
 
     def load(self, ids: Iterable[str]) -> None:
         """Read what is not known yet of these people."""
@@ -153,8 +163,6 @@ class World:
             return
         with self.past.store.read() as tx:
             self._people.update(people_pasts(tx, wanted, self.past.rules))
-            for part in parts(wanted):
-                self._said.update(_said(tx, part))
 
     def person(self, person_id: str) -> PersonPast:
         return self._people[person_id]
@@ -172,7 +180,7 @@ class World:
         targets = [r for r in past.before(end).records if r.target and not r.gone and person_id not in self.ambiguous]
         own = self.episodes.get(person_id, ())
         found = own[0] if own and own[0].adopted and own[0].opened_at < end else None
-        sales, verdicts = self._said.get(person_id, (None, []))
+        sales, verdicts = self.sales.get(person_id), self.verdicts.get(person_id, ())
         return Seen(
             crm_status=None if found is None else _found_as(found),
             lifecycle_stage=furthest_stage(r.facts.get("person.lifecycle_stage") for r in targets),
@@ -182,37 +190,35 @@ class World:
             verdict=next((v for v in reversed(verdicts) if v.at < end), None),
         )
 
-    def sales(self, person_id: str) -> Sales | None:
-        """The latest word of sales there is."""
-        return self._said.get(person_id, (None, []))[0]
-
-    def at_the_start(self) -> dict[str, PersonState]:
-        """Who had had an episode before the first day, as they stood then."""
-        start = self.past.end(self.first - timedelta(days=1))
-        found: dict[str, PersonState] = {}
-        for person_id, all_of in self.episodes.items():
-            own = [_as_of(episode, start) for episode in all_of if episode.opened_at < start]
-            if own:
-                accepted = own[-1].closed_at is None and own[-1].accepted_at is not None
-                status = Status.ACCEPTED if accepted else Status.MQL if own[-1].closed_at is None else Status.NOT_YET
-                found[person_id] = with_episodes(nobody(person_id, status), own)
-        return found
+    def at_the_start(self) -> dict[str, list[EpisodeRow]]:
+        """The episodes that had begun before the first day that counts, as they stood then, by person."""
+        start = self.past.end(self.since - timedelta(days=1))
+        found = {
+            id: [_as_of(episode, start) for episode in own if episode.opened_at < start]
+            for id, own in self.episodes.items()
+        }
+        return {id: own for id, own in found.items() if own}
 
 
-def _said(tx: Connection, ids: Sequence[str]) -> dict[str, tuple[Sales | None, list[Verdict]]]:
-    link, record, v = schema.link.c, schema.record, schema.verdict.c
-    said: dict[str, Sales | None] = dict.fromkeys(ids)
+def _sales(tx: Connection) -> dict[str, Sales]:
+    link, record = schema.link.c, schema.record
     joined = select(link.person_id, record.c.sales).join(
         record, (record.c.conn == link.conn) & (record.c.object == link.object) & (record.c.id == link.id)
     )
-    live = joined.where(link.person_id.in_(ids), record.c.gone.is_(False), record.c.sales.is_not(None))
-    for row in tx.execute(live):
-        said[row.person_id] = latest([said[row.person_id], read_stored(row.sales)])
-    verdicts: dict[str, list[Verdict]] = {}
-    for row in tx.execute(select(schema.verdict).where(v.person_id.in_(ids)).order_by(v.seq)):
+    found: dict[str, Sales] = {}
+    for row in tx.execute(joined.where(record.c.gone.is_(False), record.c.sales.is_not(None))):
+        word = latest([found.get(row.person_id), read_stored(row.sales)])
+        if word is not None:
+            found[row.person_id] = word
+    return found
+
+
+def _verdicts(tx: Connection) -> dict[str, list[Verdict]]:
+    found: dict[str, list[Verdict]] = {}
+    for row in tx.execute(select(schema.verdict).order_by(schema.verdict.c.seq)):
         made = Verdict(approve=row.approve, at=row.at, by=row.by, why=row.why)
-        verdicts.setdefault(row.person_id, []).append(made)
-    return {id: (said[id], verdicts.get(id, [])) for id in ids}
+        found.setdefault(row.person_id, []).append(made)
+    return found
 
 
 def furthest_stage(stages: Iterable[Any]) -> str | None:
@@ -235,6 +241,12 @@ def _as_of(episode: EpisodeRow, start: datetime) -> EpisodeRow:
     if episode.approved_at is not None and episode.approved_at >= start:
         episode = replace(episode, approved_at=None, approved_by=None)
     return replace(episode, drop_since=None) if episode.closed_at is None else episode
+
+
+def _status_in(newest: EpisodeRow) -> Status:
+    if newest.closed_at is not None:
+        return Status.NOT_YET
+    return Status.ACCEPTED if newest.accepted_at is not None else Status.MQL
 
 
 def nobody(person_id: str, status: Status | None) -> PersonState:
@@ -282,12 +294,8 @@ class Replay:
 
     def __post_init__(self) -> None:
         self.replayed = Replayed(policy=self.policy, everybody_because=opens_unprompted(self.policy))
-        self._people = self.world.at_the_start()
-        start = self.world.past.end(self.world.first - timedelta(days=1))
-        self._own = {
-            id: [_as_of(episode, start) for episode in self.world.episodes[id] if episode.opened_at < start]
-            for id in self._people
-        }
+        self._own = self.world.at_the_start()
+        self._people = {id: with_episodes(nobody(id, _status_in(own[-1])), own) for id, own in self._own.items()}
 
     def day(self, day: date, *, before_first: bool = False) -> None:
         """Decide one day; every day that follows it is the next.
