@@ -118,9 +118,13 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 
     Near is an edit distance (a swap of neighbours is one edit) of at most a third of the name, at least 1, at most 3.
     """
-    near = process.extract(word, list(names), scorer=OSA.distance, score_cutoff=3, limit=20)
-    best = next((name for name, distance, _ in near if distance <= max(1, len(name) // 3)), None)
+    best = _nearest(word, names)
     return "" if best is None else f", did you mean '{best}'?"
+
+
+def _nearest(word: str, names: Iterable[str]) -> str | None:
+    near = process.extract(word, list(names), scorer=OSA.distance, score_cutoff=3, limit=20)
+    return next((name for name, distance, _ in near if distance <= max(1, len(name) // 3)), None)
 
 
 # -- scalars -----------------------------------------------------------------------------------------------------
@@ -415,18 +419,23 @@ class Node:
     ) -> Mapping[str, Node]:
         """The values of a mapping whose keys are ``known``.
 
-        Other keys are errors with the nearest known name; ``later`` names keys that are reserved, an error that says
-        so. A missing required key is reported at the mapping's own place.
+        Other keys are errors with the nearest known name, and are read as that one where it is not there itself, so
+        that one slip is one error. ``later`` names keys that are reserved, an error that says so. A missing required
+        key is reported at the mapping's own place.
         """
         later = tuple(later)
-        found: dict[str, Node] = {}
-        for entry in self.pairs():
+        entries = self.pairs()
+        found = {entry.key: entry.node for entry in entries if entry.key in known}
+        for entry in entries:
             if entry.key in known:
-                found[entry.key] = entry.node
-            elif entry.key in later:
+                continue
+            if entry.key in later:
                 entry.name.error(f"'{entry.key}' is not supported by this version yet")
             else:
                 entry.name.error(f"unknown {what}{did_you_mean(entry.key, (*known, *later))}", code="E02")
+                meant = _nearest(entry.key, (*known, *later))
+                if meant in known:
+                    found.setdefault(meant, entry.node)
         if self.kind is Kind.MAPPING:
             for key in required:
                 if key not in found:
@@ -504,6 +513,8 @@ class _Builder:
     def __init__(self, name: str, problems: list[Problem]) -> None:
         self.name = name
         self.problems = problems
+        self.ended = 0
+        """Where the last text ends, in characters."""
 
     def build(self, events: Iterator[Event]) -> Node | None:
         self.events = events
@@ -585,6 +596,7 @@ class _Builder:
     def _scalar(self, event: ScalarEvent, path: str) -> Node:
         if not event.value and event.implicit[0]:
             return self._make(event, path, Kind.EMPTY)
+        self.ended = event.end_mark.index
         value = str(event.value)
         try:
             # JSON writes characters above U+FFFF as two halves
@@ -596,13 +608,24 @@ class _Builder:
 
     def _entries(self, path: str, depth: int) -> tuple[Entry, ...]:
         entries: dict[str, Entry] = {}
+        grouped: dict[str, Node] = {}
+        last: Entry | None = None
         for event in self.events:
             if isinstance(event, MappingEndEvent):
                 break
+            follows = event.start_mark.index == self.ended + 1
             entry = self._entry(event, path, depth)
+            if last is not None and follows and (whole := _ungrouped(last, entry)) is not None:
+                entries.pop(last.key)
+                grouped.pop(last.key, None)
+                grouped[whole.key] = whole.node if whole.key == last.key else whole.name
+                entry = whole
             first = entries.setdefault(entry.key, entry)
             if first is not entry:
                 entry.name.error(f"this key is already on line {first.name.line}")
+            last = first
+        for node in grouped.values():
+            node.error(f"inside {{ }} a comma starts a new key: write {node.value}")
         return tuple(entries.values())
 
     def _entry(self, event: Event, path: str, depth: int) -> Entry:
@@ -619,3 +642,18 @@ class _Builder:
         if value.kind is Kind.EMPTY and isinstance(following, ScalarEvent):
             value = replace(value, line=name.line, col=name.col)
         return Entry(key=key, name=name, node=value)
+
+
+_THREE_DIGITS = re.compile(r"[0-9]{3}(\.[0-9]+)?")
+
+
+def _ungrouped(before: Entry, after: Entry) -> Entry | None:
+    """The one entry that is meant by ``{a: 1,000}`` or ``{from 1,000: 5}``, two to YAML; None when two are meant."""
+    if not _THREE_DIGITS.fullmatch(after.key):
+        return None
+    if after.node.kind is Kind.EMPTY and before.node.kind is Kind.TEXT and before.node.value[-1:].isdecimal():
+        return replace(before, node=replace(before.node, value=before.node.value + after.key))
+    if before.node.kind is Kind.EMPTY and before.key[-1:].isdecimal():
+        name = replace(before.name, value=before.key + after.key, path=before.name.path + after.key)
+        return Entry(key=name.value, name=name, node=after.node.under(name.path))
+    return None

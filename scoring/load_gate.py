@@ -73,7 +73,7 @@ class Gate:
     def _error(self, node: Node, message: str) -> None:
         if self.at is None:
             node.error(message)
-        else:
+        elif not any((p.line, p.col, p.message) == (node.line, node.col, message) for p in node.problems):
             self.at.error(f"{message} (line {node.line})")
 
     # -- labels

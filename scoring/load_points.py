@@ -119,9 +119,10 @@ def _check_weights(node: Node, groups: Sequence[Group]) -> None:
     weighted = [g for g in groups if g.weight is not None]
     if not weighted:
         return
-    for group in groups:
-        if group.weight is None:
-            node.error(f"'{group.name}' has no weight: all groups have one, or none has", code="E04")
+    without = [f"'{g.name}'" for g in groups if g.weight is None]
+    if without:
+        verb = "has" if len(without) == 1 else "have"
+        node.error(f"{', '.join(without)} {verb} no weight: all groups have one, or none has", code="E04")
     total = sum(g.weight or 0 for g in weighted)
     if len(weighted) == len(groups) and total != 10_000:
         node.error(f"the weights add up to {(Decimal(total) / 100).normalize():f}%, not to 100%", code="E04")

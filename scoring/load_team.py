@@ -9,6 +9,7 @@ from functools import partial
 
 from scoring.document import (
     Entry,
+    Kind,
     Node,
     Unreadable,
     did_you_mean,
@@ -137,7 +138,7 @@ class _Reader:
 
     def pool(self, entry: Entry, reps: Mapping[str, Rep], queues: Mapping[str, Queue]) -> Pool:
         found = entry.node.fields(*("method", "hours", "nobody_free", "catch_up", "reps"), required=("method", "reps"))
-        if "nobody_free" not in found:
+        if entry.node.kind is Kind.MAPPING and "nobody_free" not in found:
             entry.node.under(f"{entry.node.path}.nobody_free").error("this key is missing", code="E01")
         members = _pool_reps(found["reps"], reps) if "reps" in found else ()
         if "reps" in found and not any(m.email in reps and not reps[m.email].left for m in members):

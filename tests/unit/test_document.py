@@ -198,14 +198,47 @@ def test_the_nearest_name_is_proposed_only_when_near(word: str, names: list[str]
 
 
 def test_unknown_missing_and_postponed_keys_are_told_apart() -> None:
-    root = read_document("nmae: x\nlater: y\nzzzzz: 1\n", "f.yaml")
+    root = read_document("later: y\nzzzzz: 1\n", "f.yaml")
     assert root.fields("name", "age", required=("name",), later=("later",)) == {}
     assert [str(p) for p in root.problems] == [
-        "f.yaml:1:1: nmae: unknown key, did you mean 'name'?",
-        "f.yaml:2:1: later: 'later' is not supported by this version yet",
-        "f.yaml:3:1: zzzzz: unknown key",
+        "f.yaml:1:1: later: 'later' is not supported by this version yet",
+        "f.yaml:2:1: zzzzz: unknown key",
         "f.yaml:1:1: name: this key is missing",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "name"), [("nmae: x\n", "x"), ("nmae: x\nname: y\n", "y"), ("name: y\nnmae: x\n", "y")]
+)
+def test_a_misspelt_key_is_one_error_and_read_as_the_one_meant_unless_that_is_there(content: str, name: str) -> None:
+    root = read_document(content, "f.yaml")
+    assert root.fields("name", required=("name",))["name"].text() == name
+    (problem,) = root.problems
+    assert problem.message == "unknown key, did you mean 'name'?"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("a: {b: 1,000}", "f.yaml:1:8: a.b: inside { } a comma starts a new key: write 1000"),
+        (
+            "a: {b: from 1,000,500.25, c: 2}",
+            "f.yaml:1:8: a.b: inside { } a comma starts a new key: write from 1000500.25",
+        ),
+        ("a: {from 1,000: 5, c: 2}", "f.yaml:1:5: a.from 1000: inside { } a comma starts a new key: write from 1000"),
+        (
+            "a: {from 1,000,500: 5}",
+            "f.yaml:1:5: a.from 1000500: inside { } a comma starts a new key: write from 1000500",
+        ),
+    ],
+)
+def test_a_comma_within_a_number_inside_braces_is_one_error_at_the_number(content: str, problem: str) -> None:
+    assert told(content) == [problem]
+
+
+@pytest.mark.parametrize("content", ["a: {b: 1,200: 5}", "a: {100: 5,200: 6}", "a: {b: x,c: 1}"])
+def test_a_comma_between_two_keys_is_none_of_a_number(content: str) -> None:
+    assert told(content) == []
 
 
 def test_readers_report_the_wrong_kind_and_go_on() -> None:

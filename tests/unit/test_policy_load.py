@@ -244,6 +244,7 @@ def test_a_list_file_is_inside_the_configuration_directory(name: str) -> None:
         ("version: 1", "version: 2", "policy.yaml:1:10: version: '2': the version of this language is 1"),
         ("name: small", "name: Small One", "policy.yaml:2:7: name: 'Small One': lower-case words joined by - are wanted here"),
         ("name: small\n", "", "policy.yaml:1:1: name: this key is missing"),
+        ("mql: {become_when", "mql: {becom_when", "policy.yaml:14:7: mql.becom_when: unknown key, did you mean 'become_when'?"),
         ("name: small", "name: small\nfitt: 1", "policy.yaml:3:1: fitt: unknown key, did you mean 'fit'?"),
         (
             "name: small",
@@ -263,6 +264,7 @@ def test_a_list_file_is_inside_the_configuration_directory(name: str) -> None:
         ("      rules:\n", "      max: 0\n      rules:\n", "policy.yaml:10:12: engagement.groups.all.max: max must be above 0"),
         ("      rules:\n", "      max: 5\n      min: 6\n      rules:\n", "policy.yaml:11:12: engagement.groups.all.min: min is above max"),
         ("      rules:\n", "      cap: newest\n      rules:\n", "policy.yaml:10:12: engagement.groups.all.cap: 'cap: newest' needs a max"),
+        ("engagement:\n  groups:\n", "engagement:\n  groups:\n    a: {weight: 100%, rules: [{event: chat, points: 1}]}\n    b: {rules: [{event: call, points: 1}]}\n", "policy.yaml:8:5: engagement.groups: 'b', 'all' have no weight: all groups have one, or none has"),
         ("      rules:\n", "      weight: 90%\n      rules:\n", "policy.yaml:8:5: engagement.groups: the weights add up to 90%, not to 100%"),
         ("points: 60, count: once", "points: -60, max_per_day: 5", "policy.yaml:11:59: engagement.groups.all.rules[0].max_per_day: max_per_day cannot be used with negative points"),
         ("points: 60, count: once", "points: 60, absent_for: 9 days", "policy.yaml:11:41: engagement.groups.all.rules[0].points: points for absence must be negative"),
@@ -296,6 +298,7 @@ def test_an_error_of_the_policy_has_place_path_and_cure(old: str, new: str, prob
     ("old", "new", "problem"),
     [
         ("{ana@acme.com: {}, ", "{anna@acme.com: {}, ", "team.yaml:3:66: pools.sales.reps: 'anna@acme.com' is not in reps, did you mean 'ana@acme.com'?"),
+        ("queues:", "queus:", "team.yaml:4:1: queus: unknown key, did you mean 'queues'?"),
         ("nobody_free: queue inbound, ", "", "team.yaml:3:16: pools.sales.nobody_free: this key is missing"),
         ("queue inbound", "queue inbond", "team.yaml:3:44: pools.sales.nobody_free: unknown queue 'inbond', did you mean 'inbound'?"),
         ("queue inbound", "wait 2 working hours", "team.yaml:3:44: pools.sales.nobody_free: 'wait 2 working hours': a wait ends with 'then queue ...'"),
@@ -311,13 +314,20 @@ def test_an_error_of_the_team_has_place_path_and_cure(old: str, new: str, proble
     assert problems(team=but(old, new, TEAM)) == [problem]
 
 
+def test_a_gate_line_that_several_models_take_over_is_wrong_once() -> None:
+    graded = "grade: {fit: {A: 10, B: 0}, engagement: {1: 5, 2: 0}}"
+    models = "".join(f"  m{n}: {{when: {{company.employees: from {n}}}, {graded}}}\n" for n in (90, 80))
+    assert problems(but("mql:", f"models:\n{models}mql:", but("grade: [A1]", "grade: [A9]"))) == [
+        "policy.yaml:17:36: mql.become_when.good.grade[0]: unknown grade 'A9', did you mean 'A1'?"
+    ]
+
+
 def test_all_errors_of_both_files_come_at_once_in_file_and_line_order() -> None:
     broken = but(
         "event: demo_request", "event: demo", but("to: pool sales", "to: pool x", but("name: small", "nam: small"))
     )
     found = problems(broken, but("method: even", "method: odd", TEAM))
     assert [line.split(": ")[0] for line in found] == [
-        "policy.yaml:1:1",
         "policy.yaml:2:1",
         "policy.yaml:11:19",
         "policy.yaml:15:32",

@@ -213,7 +213,13 @@ MISTAKES = [
     ("connections:\n", ["1:1: connections: no value"]),
     ("connections: [hubspot]\n", ["1:14: connections: a mapping is wanted here, not a list"]),
     ("connections: {}\n", ["1:14: connections: at least one connection is needed: hubspot or salesforce"]),
-    ("connections:\n  hubspt: {}\n", ["2:3: connections.hubspt: unknown connection, did you mean 'hubspot'?"]),
+    (
+        "connections:\n  hubspt: {}\n",
+        [
+            "2:3: connections.hubspt: unknown connection, did you mean 'hubspot'?",
+            "2:11: connections.hubspt.auth: this key is missing",
+        ],
+    ),
     ("connections:\n  hubspot:\n", ["2:3: connections.hubspot: no value"]),
     ("connections:\n  hubspot: {}\n", ["2:12: connections.hubspot.auth: this key is missing"]),
     (
