@@ -6,7 +6,7 @@ This module reads the file as a whole; each section has a module of its own (``l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.metadata import version as installed_version
@@ -34,6 +34,9 @@ from scoring.team import Team
 from scoring.version import content_hash
 
 __all__ = ["load_policy"]
+
+MAX_RULES = 900
+"""Rules and tables of a file: engines add up what each gives in one expression, which may be 1,000 deep."""
 
 DEFAULT_HAND_RAISE = EventMatch(("demo_request", "meeting_booked"))
 
@@ -173,6 +176,7 @@ class _Loader:
         mql = found["mql"].fields(*keys, required=("become_when",)) if "mql" in found else {}
         hand_raise = read_hand_raise(mql["hand_raise"], self.names) if "hand_raise" in mql else DEFAULT_HAND_RAISE
         self.names.hand_raise = hand_raise
+        self._refuse_too_many_rules(found)
         models = self._models(found, mql)
         made = Policy(
             name=found["name"].read(_name, "") if "name" in found else "",
@@ -299,6 +303,19 @@ class _Loader:
 
     # -- models
 
+    def _refuse_too_many_rules(self, found: Mapping[str, Node]) -> None:
+        """Reported once, at the first rule too many."""
+        models = [e.node for e in found["models"].entries] if "models" in found else []
+        dimensions = [
+            found.get("fit"),
+            found.get("engagement"),
+            *(m.get(k) for m in models for k in ("fit", "engagement")),
+        ]
+        rules = [rule for dimension in dimensions if dimension is not None for rule in _rules(dimension)]
+        if len(rules) > MAX_RULES:
+            said = f"at most {MAX_RULES} rules and tables in a file, in all models together: here are {len(rules)}"
+            rules[MAX_RULES].error(f"{said}, and this is the first too many; a list says many values in one rule")
+
     def _models(self, found: Mapping[str, Node], mql: Mapping[str, Node]) -> tuple[Model, ...]:
         """The models, the last of which is made of the sections at the top level."""
         rules = RuleNames()
@@ -362,6 +379,15 @@ class _Loader:
 
     def _gate(self, grade: Grade, fit: Dimension, *, at: Node | None = None) -> Gate:
         return Gate(self.names.within("mql"), (Scale(fit.thirds, grade),), at)
+
+
+def _rules(dimension: Node) -> Iterator[Node]:
+    """Each rule, table and criterion."""
+    for key in ("groups", "criteria"):
+        section = dimension.get(key)
+        for entry in section.entries if section is not None else ():
+            rules = entry.node.get("rules")
+            yield from rules.items if rules is not None and rules.items else (entry.name,)
 
 
 def _scales(models: Iterable[Model]) -> tuple[Scale, ...]:

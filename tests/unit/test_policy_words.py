@@ -4,14 +4,20 @@
 
 from __future__ import annotations
 
+from datetime import date
+from pathlib import Path
+
 import pytest
 
 from scoring import not_yet
+from scoring.cards import cards
 from scoring.document import PolicyInvalid, Problem, Source
+from scoring.engine import DuckDbEngine
 from scoring.load import load_policy
 from sync.mapping import load_mapping
 from tests.support.policy_text import POLICY, TEAM, but, load, problems
 from tests.support.rules import COMPLETE
+from tests.support.snapshots import write_bucket
 
 NAMES = ("policy.yaml", "team.yaml", "fields.yaml")
 TEXT = {name: (COMPLETE / name).read_text(encoding="utf-8") for name in NAMES}
@@ -230,15 +236,45 @@ def many(n: int) -> str:
     return but("        - {event: demo_request, points: 60, count: once}", rules)
 
 
-def test_ten_thousand_rules_load() -> None:
-    policy, _ = load(many(10_000))
-    assert len(policy.models[0].engagement.groups[0].items) == 10_001
+def test_ten_thousand_rules_are_refused_once_at_the_first_too_many() -> None:
+    (problem,) = problems(many(10_000))
+    assert problem.startswith("policy.yaml:910:11: engagement.groups.all.rules[899]: at most 900 rules and tables")
+
+
+def test_rules_of_models_count_as_well() -> None:
+    rules = ", ".join("{event: chat, points: 1}" for _ in range(300))
+    engagement = f"engagement: {{groups: {{all: {{rules: [{rules}]}}}}}}"
+    models = "".join(f"  m{n}: {{when: {{company.employees: from {n}}}, {engagement}}}\n" for n in (30, 20, 10))
+    (problem,) = problems(but("mql:", f"models:\n{models}mql:"))
+    assert "models.m10.engagement.groups.all.rules[297]: at most 900 rules" in problem
+
+
+FITS = """\
+version: 1
+name: small
+fit:
+  groups:
+    size: {{rules: [{rules}]}}
+    name: {{rules: [{{when: {{company.name: known}}, points: 1}}]}}
+grade: {{fit: {{A: 20, B: 0}}}}
+mql: {{become_when: {{good: {{fit: [A]}}}}}}
+routing: [{{name: everyone, to: pool sales}}]
+"""
+
+
+def test_as_many_rules_as_are_allowed_are_scored(tmp_path: Path) -> None:
+    rules = (f"{{name: from {n}, when: {{company.employees: from {n}}}, points: 1}}" for n in range(899))
+    policy, _ = load(FITS.format(rules=", ".join(rules)))
+    bucket = write_bucket(tmp_path, {"p": {"company.employees": 29}}, {})
+    with DuckDbEngine() as engine:
+        (card,) = cards(engine.score(policy, bucket, date(2026, 6, 15)))
+    assert card.fit == 30
 
 
 def test_rules_without_a_name_are_numbered_without_looking_at_all_before() -> None:
-    rules = "        - {event: page_view, points: 1}\n" * 3_000
+    rules = "        - {event: page_view, points: 1}\n" * 800
     policy, _ = load(but("        - {event: demo_request, points: 60, count: once}\n", rules))
-    assert policy.models[0].engagement.groups[0].items[2_999].name == "page view (3000)"
+    assert policy.models[0].engagement.groups[0].items[799].name == "page view (800)"
 
 
 def test_a_long_list_is_read_once_however_often_it_is_used() -> None:
