@@ -615,6 +615,8 @@ class _Builder:
                 break
             follows = event.start_mark.index == self.ended + 1
             entry = self._entry(event, path, depth)
+            if entry.name.kind is not Kind.TEXT:
+                continue
             if last is not None and follows and (whole := _ungrouped(last, entry)) is not None:
                 entries.pop(last.key)
                 grouped.pop(last.key, None)
@@ -633,7 +635,9 @@ class _Builder:
         key = name.value.strip() if name.kind is Kind.TEXT else ""
         inner = f"{path}.{key}" if path else key
         name = replace(name, path=inner)
-        if name.kind is not Kind.TEXT:
+        if name.kind is Kind.LIST:
+            name.error("a key is a text: give the list a name under 'lists' and write 'in NAME'")
+        elif name.kind is not Kind.TEXT:
             name.error("a key is a text")
         elif name.value == "<<" and isinstance(event, ScalarEvent) and not event.style:
             name.error("merge keys (<<) are not allowed")

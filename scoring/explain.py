@@ -1,11 +1,14 @@
 """A score and a decision in sentences, for the person who asks why.
 
-Every number shown is exact, and what stands below a line adds up to it: points of rules, then what caps took away.
+Every number of points shown is exact, and what stands below a line adds up to it: points of rules, then what caps took
+away. What fading left of an event's points is said in rounded percent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from fractions import Fraction
 
 from scoring.cards import GroupPoints, Scorecard
 from scoring.conditions import LADDER, Score
@@ -89,16 +92,23 @@ def _rule(rule: LedgerRule) -> Iterator[str]:
     times = f" ({rule.occurrences} {'time' if rule.occurrences == 1 else 'times'})" if rule.occurrences else ""
     yield f"    {rule.name}: {points(rule.micro, signed=True)}{times}"
     for event in rule.events[:_EVENTS_SHOWN]:
-        yield f"      {_event(event)}"
+        yield f"      {_event(event, rule.points)}"
     rest = rule.events[_EVENTS_SHOWN:]
     if rest:
         yield f"      {len(rest)} older events: {points(sum(event.micro for event in rest), signed=True)}"
     yield from _losses(rule.lost, "      ")
 
 
-def _event(event: LedgerEvent) -> str:
+def _event(event: LedgerEvent, unfaded: int) -> str:
+    """``unfaded``: what one occurrence gives on its first day."""
     each = f", {event.occurrences} times {points(event.micro // event.occurrences)}" if event.occurrences > 1 else ""
-    return f"{event.day} ({_ago(event.age)}{each}): {points(event.micro, signed=True)}  {event.event_id}"
+    left = Fraction(event.factor)
+    faded = f", {_percent(left)} of {points(unfaded)}" if unfaded and left != 1 else ""
+    return f"{event.day} ({_ago(event.age)}{each}{faded}): {points(event.micro, signed=True)}  {event.event_id}"
+
+
+def _percent(part: Fraction) -> str:
+    return f"{Decimal(round(part * 1000)) / 10:f}%"
 
 
 def _ago(age: int) -> str:

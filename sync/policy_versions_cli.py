@@ -41,7 +41,18 @@ What = Annotated[
     str,
     typer.Argument(metavar="DIR|FILE", help="Files to look at; what they lack is taken from those in use. Else those."),
 ]
-Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for whoever reads the list of versions.")]
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("say why in a few words")
+    return text
+
+
+Note = Annotated[
+    str,
+    typer.Option("--note", metavar="TEXT", help="Why, for whoever reads the list of versions.", callback=_not_blank),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, change nothing.")]
 
@@ -420,6 +431,8 @@ def _begin_shadow(new: str, note: str, config: Path | None, as_json: bool) -> No
     folder = config_folder(config)
     in_use = load_rules(folder)
     rules = _usable(_files(new, config).rules())
+    if rules.policy.version == in_use.policy.version:
+        raise _fail(f"{new} means the same as the policy in use: nothing would differ", as_json)
     why = cannot_shadow(rules, in_use.policy, in_use.fields.hash)
     if why is not None:
         raise _fail(f"{new} cannot be scored in the shadow: {why}", as_json)

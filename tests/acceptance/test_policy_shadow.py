@@ -156,6 +156,7 @@ def test_facts_that_are_gathered_otherwise_end_the_comparison_with_a_reason(tmp_
         (("timezone: UTC", "timezone: Asia/Tokyo"), "its timezone is Asia/Tokyo, but the days of all events"),
         (("[gmail.com, googlemail.com,", "[googlemail.com,"), "its list free_mail is another one"),
         (("from 200: 30", "form 200: 30"), "did you mean 'from 200'?"),
+        (("version: 1", "version: 1  # the same"), "means the same as the policy in use"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_at_once(tmp_path: Path, replacement, said) -> None:

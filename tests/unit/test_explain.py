@@ -114,7 +114,7 @@ def test_a_ledger_is_explained_event_by_event_and_adds_up(scored: tuple[pa.Table
         "    asked for a demo: +50 (1 time)",
         "      2026-06-14 (1 day ago): +50  hubspot:d1",
         "    clicked: +6 (4 times)",
-        "      2026-06-01 (14 days ago, 7 times 1.5): +10.5  hubspot:c1",
+        "      2026-06-01 (14 days ago, 7 times 1.5, 50% of 3): +10.5  hubspot:c1",
         "      older than the newest that fit: -4.5",
         "    over the limit: -16",
         "Total: 55",

@@ -252,6 +252,7 @@ def test_a_list_file_is_inside_the_configuration_directory(name: str) -> None:
             "policy.yaml:3:11: timezone: unknown timezone 'Europe/Berln', did you mean 'Europe/Berlin'?",
         ),
         ("from 200: 60", "form 200: 60", "policy.yaml:5:47: fit.groups.size.points: unknown phrase 'form 200', did you mean 'from 200'?"),
+        ("from 20: 25", "[20, 30]: 25", "policy.yaml:5:61: fit.groups.size.points.: a key is a text: give the list a name under 'lists' and write 'in NAME'"),
         ("from 20: 25", "below 20: 25", "policy.yaml:5:61: fit.groups.size.points: tables use lower bounds only: write 'from'"),
         ("from 20: 25", "20: 25", "policy.yaml:5:61: fit.groups.size.points: '20': tables of numbers use lower bounds only: write 'from 20'"),
         ("unknown: 10, otherwise: 0", "otherwise: 0, from 5: 1", "policy.yaml:5:74: fit.groups.size.points: 'otherwise' must be last: no line after it can be reached"),
