@@ -9,35 +9,47 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
-from enum import StrEnum
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from sync import policy_versions_cli  # noqa: F401  # adds its commands to `mqlsync policy`
 from sync.policy_cli import policy_app
 from sync.route_cli import route_app
+from sync.terminal import (
+    CHANGES,
+    CONFIG,
+    CTRL_C,
+    ERROR,
+    INTERRUPTED,
+    OK,
+    REJECTED,
+    AsJson,
+    AsOf,
+    ConfigDir,
+    LogLevel,
+    Yes,
+    clear_errors,
+    counted,
+    err,
+    fail,
+    moment,
+    open_all,
+    out,
+    plain,
+    print_json,
+    problem_json,
+)
 
 if TYPE_CHECKING:
-    from scoring.document import Problem
-    from sync.compose import Opened
     from sync.run import RunReport
 
 __all__ = ["app", "main"]
-
-SCHEMA_VERSION = 1
-"""Of every ``--json`` answer; moves when a field is renamed or removed."""
-
-OK, ERROR, CONFIG, CREDENTIALS, REJECTED, QUOTA, HELD, CHANGES, INTERRUPTED, CTRL_C = 0, 1, 3, 4, 5, 6, 7, 8, 75, 130
-
-WIDE = 400
-"""Columns of output that nobody's terminal limits: a table in a file or a pipe is not cut."""
 
 app = typer.Typer(
     name="mqlsync",
@@ -51,27 +63,6 @@ dead_app = typer.Typer(help="Records a CRM refused: list them, let them try agai
 app.add_typer(dead_app, name="dead")
 app.add_typer(policy_app, name="policy")
 app.add_typer(route_app, name="route")
-
-ConfigDir = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="DIR", help="Where the four files are. Else $MQLSYNC_CONFIG, else ./config."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-AsOf = Annotated[
-    str | None,
-    typer.Option("--as-of", metavar="TIME", help="Decide as of this instant (2026-11-25T12:00:00Z); else now."),
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-
-
-class LogLevel(StrEnum):
-    """How much is logged, as JSON lines on stderr."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
 
 Log = Annotated[
     LogLevel, typer.Option("--log-level", envvar="MQLSYNC_LOG_LEVEL", help="What goes to the log, which is stderr.")
@@ -99,106 +90,7 @@ def _tell_defect(error: Exception) -> None:
         log.configure(level="error", key=secrets.token_bytes(32))
     log.get_logger().error("command.crashed", exc_info=error)
     message = "This is a defect of mqlsync; the line above says where. Running the command again is safe."
-    _err().print(f"{type(error).__name__}. {message}", style="red", markup=False)
-
-
-# -- output ------------------------------------------------------------------------------------------------------
-
-
-def _out() -> Console:
-    console = Console(soft_wrap=True, highlight=False)
-    return console if console.is_terminal else Console(soft_wrap=True, highlight=False, width=WIDE)
-
-
-def _err() -> Console:
-    return Console(stderr=True, soft_wrap=True, highlight=False)
-
-
-def _print_json(body: Mapping[str, Any]) -> None:
-    answer = {"schema_version": SCHEMA_VERSION, **body}
-    sys.stdout.write(json.dumps(answer, ensure_ascii=False, default=_plain) + "\n")
-
-
-def _plain(value: object) -> str:
-    """What JSON has no type for: instants and days in ISO 8601, in UTC."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def _fail(message: str, code: int, as_json: bool = False) -> typer.Exit:
-    _err().print(message, style="red", markup=False)
-    if as_json:
-        _print_json({"error": message, "exit_code": code})
-    return typer.Exit(code)
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is not an instant; write 2026-11-25T12:00:00Z", param_hint="--as-of"
-        ) from None
-    if moment.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} does not say its zone; write {text}Z for UTC", param_hint="--as-of")
-    return moment.astimezone(UTC)
-
-
-@contextmanager
-def _clear_errors(as_json: bool) -> Iterator[None]:
-    """Every error that has a known cause ends as one sentence and an exit code, never as a traceback."""
-    from connectors.errors import ConnectorError
-    from scoring.document import PolicyInvalid
-    from scoring.engine import EngineFailed
-    from sync.run import exit_code
-    from sync.store.db import StoreError
-
-    try:
-        yield
-    except PolicyInvalid as invalid:
-        for problem in invalid.problems:
-            _err().print(str(problem), markup=False)
-        _err().print(f"{_counted(len(invalid.problems), 'error')}; nobody was contacted", style="red", markup=False)
-        if as_json:
-            problems = [_problem(problem) for problem in invalid.problems]
-            _print_json({"error": str(invalid), "problems": problems, "exit_code": CONFIG})
-        raise typer.Exit(CONFIG) from None
-    except StoreError as error:
-        raise _fail(str(error), CONFIG, as_json) from None
-    except EngineFailed as error:
-        raise _fail(str(error), ERROR, as_json) from None
-    except ConnectorError as error:
-        raise _fail(str(error), exit_code(error), as_json) from None
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {name: getattr(problem, name) for name in ("file", "line", "col", "path", "message")}
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-@contextmanager
-def _open(
-    folder: Path | None,
-    *,
-    as_json: bool = False,
-    online: bool = True,
-    level: LogLevel = LogLevel.WARNING,
-    fresh: bool = False,
-) -> Iterator[Opened]:
-    """Configuration, store and, where asked for, connections. Lint and missing secrets are for `check` to tell."""
-    from sync.compose import load, open_parts
-
-    with _clear_errors(as_json):
-        # Examples are for whoever decides; to look at the store, nobody waits for them.
-        loaded = load(folder, online=online, examples=online)
-        with open_parts(loaded, online=online, level=level, fresh=fresh) as opened:
-            yield opened
+    err().print(f"{type(error).__name__}. {message}", style="red", markup=False)
 
 
 class _Stop:
@@ -233,7 +125,7 @@ class _Stop:
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str, int, int | None], None]]:
     """A line that moves while a run does, on a terminal only."""
-    console = _err()
+    console = err()
     if quiet or not console.is_terminal:
         yield lambda stage, done, of: None
         return
@@ -266,22 +158,22 @@ def demo(
     """See the whole job on this machine: two CRMs, set-up, plan, run, and a second run that writes nothing."""
     from sync.demo import show
 
-    with _clear_errors(as_json):
+    with clear_errors(as_json):
         result = show(
             people=people,
             seed=seed,
-            as_of=_moment(as_of),
+            as_of=moment(as_of),
             folder=folder,
             say=_say(as_json),
             progress=_progress(as_json),
         )
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
     raise typer.Exit(result.exit_code)
 
 
 def _say(quiet: bool) -> Callable[[Any], None]:
-    console = _out()
+    console = out()
     return (lambda what: None) if quiet else (lambda what: console.print(what))
 
 
@@ -298,15 +190,15 @@ def init(
     try:
         written = write_templates(folder, force=force or (not yes and _may_overwrite(folder)))
     except FilesExist as there:
-        raise _fail(str(there), ERROR, as_json) from None
+        raise fail(str(there), as_json) from None
     except OSError as error:
-        raise _fail(f"{error.filename} cannot be written: {error.strerror}", ERROR, as_json) from None
+        raise fail(f"{error.filename} cannot be written: {error.strerror}", as_json) from None
     if as_json:
-        _print_json({"written": [str(path) for path in written]})
+        print_json({"written": [str(path) for path in written]})
         return
     for path in written:
-        _out().print(f"wrote {path}", markup=False)
-    _out().print(
+        out().print(f"wrote {path}", markup=False)
+    out().print(
         "\nNext: put your CRMs' addresses into mqlsync.yaml and your reps into team.yaml, then\n"
         f"  mqlsync check --online --config {folder}\n  mqlsync setup --config {folder}\n"
         f"  mqlsync plan --config {folder}",
@@ -332,7 +224,7 @@ def check(
     from sync.check import check_engine, check_online, check_schedules, check_team
     from sync.compose import load, open_parts
 
-    with _clear_errors(as_json):
+    with clear_errors(as_json):
         loaded = load(config, online=online)
         now = datetime.now(UTC)
         found = check_schedules(loaded.settings, now=now) + check_engine(loaded.settings)
@@ -343,22 +235,22 @@ def check(
     errors = [f for f in found if f.error]
     code = max((f.exit_code for f in errors), default=OK)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "policy": {"name": loaded.policy.name, "version": loaded.policy.version},
                 "findings": [{"where": f.where, "message": f.message, "error": f.error} for f in found],
-                "warnings": [_problem(w) for w in loaded.warnings],
+                "warnings": [problem_json(w) for w in loaded.warnings],
                 "exit_code": code,
             }
         )
         raise typer.Exit(code)
     for warning in loaded.warnings:
-        _out().print(f"{warning} (warning)", style="yellow", markup=False)
+        out().print(f"{warning} (warning)", style="yellow", markup=False)
     for finding in found:
         text = f"{finding.where}: {finding.message}" + (" (error)" if finding.error else "")
-        _out().print(text, style="red" if finding.error else None, markup=False)
-    totals = f"{_counted(len(errors), 'error')}, {_counted(len(loaded.warnings), 'warning')}"
-    _out().print(f"policy {loaded.policy.name} {loaded.policy.version}: {totals}", markup=False)
+        out().print(text, style="red" if finding.error else None, markup=False)
+    totals = f"{counted(len(errors), 'error')}, {counted(len(loaded.warnings), 'warning')}"
+    out().print(f"policy {loaded.policy.name} {loaded.policy.version}: {totals}", markup=False)
     raise typer.Exit(code)
 
 
@@ -373,24 +265,24 @@ def setup(
     """Make the properties and fields that mqlsync writes, in both CRMs. Says what it made; repeating it is harmless."""
     from sync.setup import ensure, missing
 
-    with _open(config, as_json=as_json, level=log, fresh=True) as opened:
+    with open_all(config, as_json=as_json, level=log, fresh=True) as opened:
         wanted = missing(opened.parts)
         if wanted and not (yes or dry_run):
             for change in wanted:
-                _err().print(f"  + {change}", markup=False)
+                err().print(f"  + {change}", markup=False)
             if not sys.stdin.isatty():
                 message = "setup asks before it creates fields; there is nobody to ask here: add --yes"
-                raise _fail(message, ERROR, as_json)
-            if not typer.confirm(f"Make {_counted(len(wanted), 'change')} in your CRMs?", err=True):
-                raise _fail("Nothing was made.", ERROR, as_json)
+                raise fail(message, as_json)
+            if not typer.confirm(f"Make {counted(len(wanted), 'change')} in your CRMs?", err=True):
+                raise fail("Nothing was made.", as_json)
         made = wanted if dry_run else ensure(opened.parts)
     if as_json:
-        _print_json({"dry_run": dry_run, "changes": [change.as_json() for change in made]})
+        print_json({"dry_run": dry_run, "changes": [change.as_json() for change in made]})
         return
     for change in made:
-        _out().print(("  to do: " if dry_run else "  ") + str(change), markup=False)
-    _out().print(
-        "Nothing to make: everything is there." if not made else f"{_counted(len(made), 'change')}.", markup=False
+        out().print(("  to do: " if dry_run else "  ") + str(change), markup=False)
+    out().print(
+        "Nothing to make: everything is there." if not made else f"{counted(len(made), 'change')}.", markup=False
     )
 
 
@@ -409,21 +301,21 @@ def plan(
     """What a run would change in the CRMs, record by record. Reads them, writes nothing."""
     from sync.plans import as_document, lines
 
-    at = _moment(as_of)
-    with _open(config, as_json=as_json, level=log) as opened, _Stop().listening() as stop:
+    at = moment(as_of)
+    with open_all(config, as_json=as_json, level=log) as opened, _Stop().listening() as stop:
         with _progress(as_json) as progress:
             report = opened.run(job, as_of=at, dry_run=True, progress=progress, stop=stop.asked.is_set, trigger="plan")
         document = as_document(report, opened.parts)
     if output is not None and report.exit_code in (OK, REJECTED):
         try:
-            output.write_text(json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n")
+            output.write_text(json.dumps(document, indent=1, ensure_ascii=False, default=plain) + "\n")
         except OSError as error:
-            raise _fail(f"{output} cannot be written: {error.strerror}", ERROR, as_json) from None
+            raise fail(f"{output} cannot be written: {error.strerror}", as_json) from None
     if as_json:
-        _print_json(document)
+        print_json(document)
     else:
         for line in lines(report, document):
-            _out().print(line, markup=False)
+            out().print(line, markup=False)
     _tell_problems(report, as_json)
     if report.exit_code == OK and detailed and (document["changes"] or document["tasks"]):
         raise typer.Exit(CHANGES)
@@ -443,10 +335,10 @@ def apply(
     try:
         kept = PlanFile.read(file)
     except PlanUnusable as error:
-        raise _fail(str(error), ERROR, as_json) from None
-    with _open(config, as_json=as_json, level=log) as opened, _Stop().listening() as stop:
+        raise fail(str(error), as_json) from None
+    with open_all(config, as_json=as_json, level=log) as opened, _Stop().listening() as stop:
         if (trouble := kept.unusable_with(opened.parts.policy)) is not None:
-            raise _fail(trouble, ERROR, as_json)
+            raise fail(trouble, as_json)
         with _progress(as_json) as progress:
             report = opened.run(
                 kept.job,
@@ -458,11 +350,11 @@ def apply(
             )
         refused = kept.refused(report)
     if as_json:
-        _print_json({**report.as_json(), "refused": refused})
+        print_json({**report.as_json(), "refused": refused})
     else:
         _tell_run(report)
     for row in refused:
-        _err().print(f"refused {row}: it has moved since the plan was made; plan again", markup=False, style="red")
+        err().print(f"refused {row}: it has moved since the plan was made; plan again", markup=False, style="red")
     _tell_problems(report, as_json)
     raise typer.Exit(_exit_code(report, stop) or (REJECTED if refused else OK))
 
@@ -478,25 +370,25 @@ def run(
     log: Log = LogLevel.WARNING,
 ) -> None:
     """Do one run now: pull, score, decide, write."""
-    at = _moment(as_of)
+    at = moment(as_of)
     if queue and dry_run:
         raise typer.BadParameter("a dry run is for you to look at: it cannot be left to a worker", param_hint="--queue")
     if queue:
-        with _open(config, as_json=as_json, online=False) as opened:
+        with open_all(config, as_json=as_json, online=False) as opened:
             run_id = opened.enqueue(job, as_of=at)
         if as_json:
-            _print_json({"run": run_id, "state": "queued"})
+            print_json({"run": run_id, "state": "queued"})
         else:
-            _out().print(f"queued {run_id}; a worker takes it up. See `mqlsync runs`", markup=False)
+            out().print(f"queued {run_id}; a worker takes it up. See `mqlsync runs`", markup=False)
         return
     with (
-        _open(config, as_json=as_json, level=log) as opened,
+        open_all(config, as_json=as_json, level=log) as opened,
         _Stop().listening() as stop,
         _progress(as_json) as progress,
     ):
         report = opened.run(job, as_of=at, dry_run=dry_run, progress=progress, stop=stop.asked.is_set)
     if as_json:
-        _print_json(report.as_json())
+        print_json(report.as_json())
     else:
         _tell_run(report)
     _tell_problems(report, as_json)
@@ -511,7 +403,7 @@ def _tell_run(report: RunReport) -> None:
     from sync.shown import run_lines
 
     for line in run_lines(report):
-        _out().print(line, markup=False)
+        out().print(line, markup=False)
 
 
 def _tell_problems(report: RunReport, quiet: bool) -> None:
@@ -519,10 +411,10 @@ def _tell_problems(report: RunReport, quiet: bool) -> None:
     from sync.shown import trouble_lines
 
     for line in trouble_lines(report):
-        _err().print(line, markup=False, style="red")
+        err().print(line, markup=False, style="red")
     if not quiet and report.error is None:
         for warning in report.warnings:
-            _err().print(warning, markup=False, style="yellow")
+            err().print(warning, markup=False, style="yellow")
 
 
 @app.command()
@@ -534,7 +426,7 @@ def worker(config: ConfigDir = None, log: Log = LogLevel.INFO) -> None:
 
     stop = threading.Event()
     stop_on_signals(stop, grace=timedelta(seconds=25))
-    with _open(config, level=log) as opened:
+    with open_all(config, level=log) as opened:
         opened.work(stop)
 
 
@@ -544,13 +436,13 @@ def status(config: ConfigDir = None, as_json: AsJson = False) -> None:
     from sync.compose import look_at_store
     from sync.shown import status_document, status_lines
 
-    with _clear_errors(as_json), look_at_store(config) as (store, wrong):
+    with clear_errors(as_json), look_at_store(config) as (store, wrong):
         document = status_document(store, wrong, now=datetime.now(UTC))
     if as_json:
-        _print_json(document)
+        print_json(document)
     else:
         for line in status_lines(document):
-            _out().print(line, markup=False)
+            out().print(line, markup=False)
     if wrong:
         raise typer.Exit(CONFIG)
 
@@ -565,12 +457,12 @@ def runs(
     from sync.shown import run_row, runs_table
     from sync.store.runs import newest
 
-    with _open(config, as_json=as_json, online=False) as opened, opened.parts.store.read() as tx:
+    with open_all(config, as_json=as_json, online=False) as opened, opened.parts.store.read() as tx:
         rows = newest(tx, limit=limit)
     if as_json:
-        _print_json({"runs": [run_row(row) for row in rows]})
+        print_json({"runs": [run_row(row) for row in rows]})
         return
-    _out().print(runs_table(rows))
+    out().print(runs_table(rows))
 
 
 @app.command()
@@ -582,16 +474,16 @@ def explain(
     """Why a person has their score, status and owner: every rule, sums that add up, and who was skipped."""
     from sync.explain import NobodyFound, explanation
 
-    with _open(config, as_json=as_json, online=False) as opened:
+    with open_all(config, as_json=as_json, online=False) as opened:
         try:
             found = explanation(opened.parts, who)
         except NobodyFound as error:
-            raise _fail(str(error), ERROR, as_json) from None
+            raise fail(str(error), as_json) from None
     if as_json:
-        _print_json(found.as_json())
+        print_json(found.as_json())
         return
     for line in found.lines():
-        _out().print(line, markup=False)
+        out().print(line, markup=False)
 
 
 @dead_app.command("list")
@@ -600,12 +492,12 @@ def dead_list(config: ConfigDir = None, as_json: AsJson = False) -> None:
     from sync.shown import dead_row, dead_table
     from sync.store.outbox import dead_letters
 
-    with _open(config, as_json=as_json, online=False) as opened, opened.parts.store.read() as tx:
+    with open_all(config, as_json=as_json, online=False) as opened, opened.parts.store.read() as tx:
         letters = dead_letters(tx)
     if as_json:
-        _print_json({"dead": [dead_row(letter) for letter in letters]})
+        print_json({"dead": [dead_row(letter) for letter in letters]})
         return
-    _out().print(dead_table(letters) if letters else "Nothing is parked.")
+    out().print(dead_table(letters) if letters else "Nothing is parked.")
 
 
 @dead_app.command("retry")
@@ -617,7 +509,7 @@ def dead_retry(
     """Let parked records try again in the next run."""
     from sync.store.outbox import dead_letters, release_dead
 
-    with _open(config, as_json=as_json, online=False) as opened:
+    with open_all(config, as_json=as_json, online=False) as opened:
         with opened.parts.store.write() as tx:
             parked = [letter.seq for letter in dead_letters(tx)]
             unknown = sorted(set(numbers or ()) - set(parked))
@@ -625,11 +517,11 @@ def dead_retry(
                 moved = release_dead(tx, release="", now=datetime.now(UTC), seqs=numbers or parked)
         if unknown:
             listed = ", ".join(map(str, unknown))
-            raise _fail(f"nothing parked has the number {listed}; see `mqlsync dead list`", ERROR, as_json)
+            raise fail(f"nothing parked has the number {listed}; see `mqlsync dead list`", as_json)
     if as_json:
-        _print_json({"released": moved})
+        print_json({"released": moved})
     else:
-        _out().print(f"{moved} released; the next run sends them.", markup=False)
+        out().print(f"{moved} released; the next run sends them.", markup=False)
 
 
 def _show_version(wanted: bool) -> None:

@@ -5,10 +5,8 @@ As in `sync.cli`, commands import what they need when they run.
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,15 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sync.terminal import AsJson, ConfigDir, clear_errors, fail, print_json
+
 if TYPE_CHECKING:
     from scoring.suggestion import Suggestion
     from sync.outcomes import Known
     from sync.table_scores import RowScore
 
 __all__ = ["policy_app"]
-
-SCHEMA_VERSION = 1
-ERROR = 1
 
 
 class How(StrEnum):
@@ -39,7 +36,6 @@ policy_app = typer.Typer(
     no_args_is_help=True,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Against = Annotated[
     Path | None,
     typer.Option("--against", metavar="FILE", help="Compare with a policy, or an earlier patch, on the same table."),
@@ -77,22 +73,20 @@ def suggest(
         typer.Option(min=1, metavar="DAYS", help="Store only: open people created so long ago count as lost."),
     ] = None,
     against: Against = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="DIR", help="Where the four files are. Else $MQLSYNC_CONFIG, else ./config."),
-    ] = None,
+    config: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a scorecard to people whose outcome is known; write it as a part of policy.yaml to read and merge."""
     from scoring.suggestion import Method, TooFewOutcomes, patch_text, summary
+    from sync.outcomes import TableUnusable
 
-    with _clear_errors(as_json):
+    with clear_errors(as_json, TableUnusable, TooFewOutcomes):
         if table is not None and outcome is None:
-            raise _fail("--from needs --outcome COLUMN: the column that says who was won", as_json)
+            raise fail("--from needs --outcome COLUMN: the column that says who was won", as_json)
         if table is None and (outcome is not None or against is not None):
-            raise _fail("--outcome and --against are for a table: name it with --from FILE.csv", as_json)
+            raise fail("--outcome and --against are for a table: name it with --from FILE.csv", as_json)
         if table is not None and lost_after is not None:
-            raise _fail(
+            raise fail(
                 "--lost-after is for people of the store; in a table the outcome column says who is lost", as_json
             )
         if out is not None:
@@ -127,7 +121,7 @@ def suggest(
         if out is not None:
             _write(out, text, as_json)
     if as_json:
-        _print_json({**found.as_json(), "patch": str(out) if out is not None else None, "policy": text})
+        print_json({**found.as_json(), "patch": str(out) if out is not None else None, "policy": text})
         return
     if out is None:
         sys.stdout.write(text)
@@ -147,16 +141,16 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score every row of a table: its whole points and the reasons, which add up to them."""
-    with _clear_errors(as_json):
-        from sync.outcomes import outcomes_of, read_table
-        from sync.table_scores import load_points, score_rows
+    from sync.outcomes import TableUnusable, outcomes_of, read_table
+    from sync.table_scores import load_points, score_rows
 
+    with clear_errors(as_json, TableUnusable):
         read = read_table(table)
         outcomes = outcomes_of(read, outcome) if outcome is not None else None
         scored = list(score_rows(load_points(patch), read, datetime.now(UTC).date()))
         judged = None if outcomes is None else _judged(scored, outcomes, str(table))
     if as_json:
-        _print_json({"rows": [row.as_json() for row in scored], **({"auc": judged} if judged is not None else {})})
+        print_json({"rows": [row.as_json() for row in scored], **({"auc": judged} if judged is not None else {})})
         return
     for row in scored:
         said = ", ".join(f"{_reason(r.name, r.value)} {r.points:+g}" for r in row.reasons) or "nothing gave points"
@@ -214,7 +208,7 @@ def _of_store(config: Path | None, leaks: list[str], lost_after: int | None, as_
     loaded = load(config, online=False)
     names = [*FACTS, *loaded.policy.custom]
     if unknown := [leak for leak in leaks if leak not in names]:
-        raise _fail(f"--leaks: there is no fact {unknown[0]!r}{did_you_mean(unknown[0], names)}", as_json)
+        raise fail(f"--leaks: there is no fact {unknown[0]!r}{did_you_mean(unknown[0], names)}", as_json)
     with open_parts(loaded, online=False) as opened:
         store, policy, fields = opened.parts.store, opened.parts.policy, opened.parts.fields
         with store.read() as tx:
@@ -240,7 +234,7 @@ def _learning(as_json: bool) -> tuple[Callable[..., Suggestion], Callable[..., A
     try:
         from scoring.learn import Options, learn
     except ModuleNotFoundError as missing:
-        raise _fail(f"`policy suggest` needs {missing.name}: pip install 'mqlsync[learn]'", as_json) from None
+        raise fail(f"`policy suggest` needs {missing.name}: pip install 'mqlsync[learn]'", as_json) from None
     return learn, Options
 
 
@@ -257,16 +251,16 @@ def _refuse_foreign(out: Path, as_json: bool) -> None:
     try:
         begins = out.read_text(encoding="utf-8", errors="replace")[: len(MARK)]
     except OSError as error:
-        raise _fail(f"{out} cannot be written: {error.strerror}", as_json) from None
+        raise fail(f"{out} cannot be written: {error.strerror}", as_json) from None
     if begins != MARK:
-        raise _fail(f"{out} is there and was not written by `policy suggest`: name another file", as_json)
+        raise fail(f"{out} is there and was not written by `policy suggest`: name another file", as_json)
 
 
 def _write(out: Path, text: str, as_json: bool) -> None:
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise _fail(f"{out} cannot be written: {error.strerror}", as_json) from None
+        raise fail(f"{out} cannot be written: {error.strerror}", as_json) from None
 
 
 def _progress(quiet: bool) -> Callable[[int, int], None]:
@@ -275,30 +269,3 @@ def _progress(quiet: bool) -> Callable[[int, int], None]:
     return lambda done, of: typer.echo(
         f"\rcross-validation {done}/{of}" + ("\n" if done == of else ""), err=True, nl=False
     )
-
-
-def _print_json(body: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps({"schema_version": SCHEMA_VERSION, **body}, ensure_ascii=False) + "\n")
-
-
-def _fail(message: str, as_json: bool, code: int = ERROR) -> typer.Exit:
-    typer.secho(message, err=True, fg="red")
-    if as_json:
-        _print_json({"error": message, "exit_code": code})
-    return typer.Exit(code)
-
-
-@contextmanager
-def _clear_errors(as_json: bool) -> Iterator[None]:
-    """Every error that has a known cause ends as a sentence and an exit code."""
-    from scoring.document import PolicyInvalid
-    from scoring.suggestion import TooFewOutcomes
-    from sync.outcomes import TableUnusable
-    from sync.store.db import StoreError
-
-    try:
-        yield
-    except (TableUnusable, TooFewOutcomes) as error:
-        raise _fail(str(error), as_json) from None
-    except (PolicyInvalid, StoreError) as error:
-        raise _fail(str(error), as_json, code=3) from None

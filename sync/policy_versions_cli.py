@@ -6,11 +6,9 @@ As in `sync.cli`, commands import what they need when they run.
 from __future__ import annotations
 
 import getpass
-import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +16,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sync.policy_cli import SCHEMA_VERSION, AsJson, policy_app
+from sync.policy_cli import policy_app
+from sync.terminal import (
+    CONFIG,
+    ERROR,
+    OK,
+    AsJson,
+    ConfigDir,
+    Yes,
+    ask,
+    clear_errors,
+    counted,
+    fail,
+    print_json,
+    problem_json,
+)
 
 if TYPE_CHECKING:
     from scoring.diff import PolicyDiff
@@ -31,12 +43,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-OK, ERROR, CONFIG = 0, 1, 3
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="DIR", help="Where the files in use are. Else $MQLSYNC_CONFIG, else ./config."),
-]
 What = Annotated[
     str,
     typer.Argument(metavar="DIR|FILE", help="Files to look at; what they lack is taken from those in use. Else those."),
@@ -53,7 +59,6 @@ Note = Annotated[
     str,
     typer.Option("--note", metavar="TEXT", help="Why, for whoever reads the list of versions.", callback=_not_blank),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, change nothing.")]
 
 
@@ -64,7 +69,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, 
 def lint(
     what: What = "live",
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
-    config: Config = None,
+    config: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Every error and every warning, by file; the examples are tried as well. Changes nothing."""
@@ -73,7 +78,7 @@ def lint(
 
     rules: Rules | None = None
     errors: tuple[Problem, ...] = ()
-    with _clear_errors(as_json):
+    with clear_errors(as_json):
         files = _files(what, config)
         try:
             rules = files.rules(today=_now().date())
@@ -83,11 +88,11 @@ def lint(
     warnings = rules.warnings if rules is not None else ()
     code = CONFIG if errors or (strict and warnings) else OK
     if as_json:
-        _print_json(
+        print_json(
             {
                 "policy": _named(rules.policy) if rules is not None else None,
-                "errors": [_problem(one) for one in errors],
-                "warnings": [_problem(one) for one in warnings],
+                "errors": [problem_json(one) for one in errors],
+                "warnings": [problem_json(one) for one in warnings],
                 "exit_code": code,
             }
         )
@@ -95,7 +100,7 @@ def lint(
     for line in _by_file(errors, warnings):
         typer.echo(line)
     name = f"policy {rules.policy.name} {rules.policy.version}: " if rules is not None else ""
-    typer.echo(f"{name}{_counted(len(errors), 'error')}, {_counted(len(warnings), 'warning')}")
+    typer.echo(f"{name}{counted(len(errors), 'error')}, {counted(len(warnings), 'warning')}")
     raise typer.Exit(code)
 
 
@@ -111,11 +116,11 @@ def _by_file(errors: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> Iter
 
 
 @policy_app.command("test")
-def try_all(what: What = "live", config: Config = None, as_json: AsJson = False) -> None:
+def try_all(what: What = "live", config: ConfigDir = None, as_json: AsJson = False) -> None:
     """Try the policy's examples, one line each, with what differs. Exit 1 when one fails."""
     from sync.compose import try_examples
 
-    with _clear_errors(as_json):
+    with clear_errors(as_json):
         rules = _files(what, config).rules(complete=True)
         checked = try_examples(rules.policy)
     failed = sum(bool(one.differences) for one in checked)
@@ -131,14 +136,14 @@ def try_all(what: What = "live", config: Config = None, as_json: AsJson = False)
             }
             for one in checked
         ]
-        _print_json({"policy": _named(rules.policy), "examples": examples, "failed": failed, "exit_code": code})
+        print_json({"policy": _named(rules.policy), "examples": examples, "failed": failed, "exit_code": code})
         raise typer.Exit(code)
     for one in checked:
         typer.echo(f"{'FAIL' if one.differences else 'ok':<5}{one.example.name}")
         for difference in one.differences:
             typer.echo(f"       {difference.key}: {difference}")
     if checked:
-        typer.echo(f"{_counted(len(checked), 'example')}, {failed} failed")
+        typer.echo(f"{counted(len(checked), 'example')}, {failed} failed")
     else:
         typer.echo("There are no examples. Under `examples` in policy.yaml they say what must stay true of whom.")
     raise typer.Exit(code)
@@ -148,18 +153,18 @@ def try_all(what: What = "live", config: Config = None, as_json: AsJson = False)
 def diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help="A file, a directory, `live`, or a version (v3, 4f0c2a).")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same.")],
-    config: Config = None,
+    config: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """What differs in meaning between two policies, in words, and what work that means."""
     from scoring.diff import compare
 
-    with _clear_errors(as_json):
+    with clear_errors(as_json):
         before = _files(old, config).rules(complete=True)
         after = _files(new, config).rules(complete=True)
         found = compare(before.policy, after.policy)
     if as_json:
-        _print_json({"old": _named(before.policy), "new": _named(after.policy), **_diff_json(found)})
+        print_json({"old": _named(before.policy), "new": _named(after.policy), **_diff_json(found)})
         return
     typer.echo(f"{before.policy.name} {before.policy.version} -> {after.policy.name} {after.policy.version}")
     for line in _diff_lines(found):
@@ -196,13 +201,13 @@ def publish(
     note: Note,
     yes: Yes = False,
     dry_run: DryRun = False,
-    config: Config = None,
+    config: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Put new files into use: checked, tried on the examples, compared, all replaced together. Nothing is lost."""
     from sync.publication import How
 
-    with _clear_errors(as_json):
+    with clear_errors(as_json):
         files = _files(new, config)
         rules = _usable(files.rules(today=_now().date()))
         _put(rules, How.PUBLISHED, note, config, yes=yes, dry_run=dry_run, as_json=as_json)
@@ -216,7 +221,7 @@ def rollback(
     ] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
-    config: Config = None,
+    config: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring an earlier version back, byte for byte, as a new entry."""
@@ -225,7 +230,7 @@ def rollback(
     from sync.rules import RuleFiles, in_memory
     from sync.versions import previous
 
-    with _clear_errors(as_json):
+    with clear_errors(as_json):
         folder = config_folder(config)
         with open_store(folder) as store:
             row = previous(store, _in_use(folder), version)
@@ -262,21 +267,21 @@ def _put(
     if in_use.files == rules.files:
         say("These are the files in use: there is nothing to do.")
         if as_json:
-            _print_json({**answer, "published": False, "changes": [], "work": []})
+            print_json({**answer, "published": False, "changes": [], "work": []})
         return
     answer |= _tell_changes(rules, in_use, say)
     if dry_run:
         say("Nothing was changed.")
         if as_json:
-            _print_json({**answer, "published": False})
+            print_json({**answer, "published": False})
         return
     if not yes:
-        _ask(f"Put {rules.policy.name} {rules.policy.version} into use?", as_json)
+        ask(f"Put {rules.policy.name} {rules.policy.version} into use?", as_json)
     number, left = _put_now(folder, rules, how, note, in_use, restores)
     for name in left:
         typer.echo(f"{name} was edited in this moment and left alone: look at it, and publish again", err=True)
     if as_json:
-        _print_json({**answer, "published": True, "number": f"v{number}", "left_alone": left})
+        print_json({**answer, "published": True, "number": f"v{number}", "left_alone": left})
     say(f"{how}: {rules.policy.name} {rules.policy.version} is v{number}. The next run decides by it.")
 
 
@@ -318,15 +323,8 @@ def _tell_changes(rules: Rules, in_use: InUse, say: Callable[[str], None]) -> di
     for line in _diff_lines(found):
         say(line)
     if rules.warnings:
-        say(f"{_counted(len(rules.warnings), 'warning')}; `mqlsync policy lint` says which.")
+        say(f"{counted(len(rules.warnings), 'warning')}; `mqlsync policy lint` says which.")
     return {**_diff_json(found), "in_use": _named(in_use.policy)}
-
-
-def _ask(question: str, as_json: bool) -> None:
-    if not sys.stdin.isatty():
-        raise _fail("this asks before it changes anything, and there is nobody to ask here: add --yes", as_json)
-    if not typer.confirm(question, err=True):
-        raise _fail("Nothing was changed.", as_json)
 
 
 def _in_use(folder: Path) -> InUse:
@@ -344,12 +342,12 @@ def _in_use(folder: Path) -> InUse:
 
 
 @policy_app.command()
-def versions(config: Config = None, as_json: AsJson = False) -> None:
+def versions(config: ConfigDir = None, as_json: AsJson = False) -> None:
     """Every version that was in use, newest first, with its note and how much was decided by it."""
     from sync.compose import config_folder, open_store
     from sync.store.versions import Counts, counts, entries
 
-    with _clear_errors(as_json):
+    with clear_errors(as_json):
         folder = config_folder(config)
         in_use = _in_use(folder)
         with open_store(folder) as store, store.read() as tx:
@@ -370,7 +368,7 @@ def versions(config: Config = None, as_json: AsJson = False) -> None:
         for row in found
     ]
     if as_json:
-        _print_json({"live": live, "versions": rows})
+        print_json({"live": live, "versions": rows})
         return
     if not rows:
         typer.echo("No version was in use yet: the first run keeps the files it decides by.")
@@ -408,13 +406,13 @@ def shadow(
     ] = None,
     off: Annotated[bool, typer.Option("--off", help="Stop comparing; what was found stays.")] = False,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is to show.")] = "",
-    config: Config = None,
+    config: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a candidate beside the policy in use with every run, writing nothing of it, and say what would differ."""
     if off and new is not None:
         raise typer.BadParameter("either a candidate, or --off", param_hint="--off")
-    with _clear_errors(as_json):
+    with clear_errors(as_json):
         if new is not None:
             _begin_shadow(new, note, config, as_json)
         elif off:
@@ -432,10 +430,10 @@ def _begin_shadow(new: str, note: str, config: Path | None, as_json: bool) -> No
     in_use = load_rules(folder)
     rules = _usable(_files(new, config).rules())
     if rules.policy.version == in_use.policy.version:
-        raise _fail(f"{new} means the same as the policy in use: nothing would differ", as_json)
+        raise fail(f"{new} means the same as the policy in use: nothing would differ", as_json)
     why = cannot_shadow(rules, in_use.policy, in_use.fields.hash)
     if why is not None:
-        raise _fail(f"{new} cannot be scored in the shadow: {why}", as_json)
+        raise fail(f"{new} cannot be scored in the shadow: {why}", as_json)
     row = ShadowRow(
         id=_new_id(),
         version=rules.policy.version,
@@ -448,7 +446,7 @@ def _begin_shadow(new: str, note: str, config: Path | None, as_json: bool) -> No
     with open_store(folder, make=True) as store, store.write() as tx:
         start_shadow(tx, row)
     if as_json:
-        _print_json({"shadow": _named(rules.policy), "live": _named(in_use.policy), "note": note})
+        print_json({"shadow": _named(rules.policy), "live": _named(in_use.policy), "note": note})
         return
     typer.echo(
         f"{rules.policy.name} {rules.policy.version} is scored beside {in_use.policy.version} from the next run on. "
@@ -463,7 +461,7 @@ def _end_shadow(config: Path | None, as_json: bool) -> None:
     with open_store(config_folder(config)) as store, store.write() as tx:
         ended = end_shadow(tx, at=_now())
     if as_json:
-        _print_json({"ended": ended})
+        print_json({"ended": ended})
     else:
         typer.echo("The shadow ended." if ended else "There was no shadow.")
 
@@ -475,7 +473,7 @@ def _show_shadow(config: Path | None, as_json: bool) -> None:
     with open_store(config_folder(config)) as store, store.read() as tx:
         document = shadow_document(tx)
     if as_json:
-        _print_json(document or {"candidate": None, "everybody": None, "since": [], "trend": []})
+        print_json(document or {"candidate": None, "everybody": None, "since": [], "trend": []})
         return
     if document is None:
         typer.echo("There is no shadow; `mqlsync policy shadow FILE` begins one.")
@@ -507,14 +505,6 @@ def _named(policy: Policy) -> dict[str, str]:
     return {"name": policy.name, "version": policy.version}
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {name: getattr(problem, name) for name in ("file", "line", "col", "path", "code", "message")}
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
 def _columns(head: list[str], rows: list[list[str]]) -> Iterator[str]:
     """Rows under their heads; the last column is as long as it is."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
@@ -542,37 +532,3 @@ def _who() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
-
-
-def _print_json(body: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps({"schema_version": SCHEMA_VERSION, **body}, ensure_ascii=False) + "\n")
-
-
-def _fail(message: str, as_json: bool, code: int = ERROR) -> typer.Exit:
-    typer.secho(message, err=True, fg="red")
-    if as_json:
-        _print_json({"error": message, "exit_code": code})
-    return typer.Exit(code)
-
-
-@contextmanager
-def _clear_errors(as_json: bool) -> Iterator[None]:
-    """Every error that has a known cause ends as a sentence and an exit code."""
-    from scoring.document import PolicyInvalid
-    from sync.store.db import StoreError
-    from sync.versions import VersionUnknown
-
-    try:
-        yield
-    except VersionUnknown as error:
-        raise _fail(str(error), as_json) from None
-    except StoreError as error:
-        raise _fail(str(error), as_json, CONFIG) from None
-    except PolicyInvalid as invalid:
-        for problem in invalid.problems:
-            typer.echo(str(problem), err=True)
-        typer.secho(f"{_counted(len(invalid.problems), 'error')}; nothing was changed", err=True, fg="red")
-        if as_json:
-            problems = [_problem(problem) for problem in invalid.problems]
-            _print_json({"error": str(invalid), "problems": problems, "exit_code": CONFIG})
-        raise typer.Exit(CONFIG) from None

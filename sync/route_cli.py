@@ -5,18 +5,16 @@ As in `sync.cli`, commands import what they need when they run.
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from sync.policy_cli import SCHEMA_VERSION, AsJson
+from sync.terminal import HELD, AsJson, ConfigDir, Yes, ask, clear_errors, fail, moment, print_json
 
 if TYPE_CHECKING:
     from sync.rebalance import Rebalanced
@@ -24,12 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["route_app"]
 
-ERROR, CONFIG, HELD = 1, 3, 7
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="DIR", help="Where the four files are. Else $MQLSYNC_CONFIG, else ./config."),
-]
 Who = Annotated[str, typer.Argument(metavar="EMAIL|ID", help="An e-mail address, a person id or a CRM record id.")]
 Rep = Annotated[str, typer.Argument(metavar="REP", help="The rep's e-mail address, as in team.yaml.")]
 
@@ -52,7 +44,7 @@ route_app = typer.Typer(
 
 
 @route_app.command()
-def show(who: Who, config: Config = None, as_json: AsJson = False) -> None:
+def show(who: Who, config: ConfigDir = None, as_json: AsJson = False) -> None:
     """Who has the person, by which rule, and every rep of the pool with why or why not; from the store alone."""
     from sync.explain import NobodyFound
     from sync.route_shown import routed
@@ -61,9 +53,9 @@ def show(who: Who, config: Config = None, as_json: AsJson = False) -> None:
         try:
             found = routed(tx, who)
         except NobodyFound as error:
-            raise _fail(str(error), as_json) from None
+            raise fail(str(error), as_json) from None
     if as_json:
-        _print_json(found.as_json())
+        print_json(found.as_json())
         return
     for line in found.lines():
         typer.echo(line)
@@ -73,7 +65,7 @@ def show(who: Who, config: Config = None, as_json: AsJson = False) -> None:
 def why_not(
     rep: Rep,
     person: Annotated[str, typer.Option("--person", metavar="EMAIL|ID", help="Whom the rep did not get.")],
-    config: Config = None,
+    config: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Why a rep was not given a person, from what was stored when it was decided."""
@@ -84,9 +76,9 @@ def why_not(
         try:
             found = why_not_them(tx, person, rep)
         except NobodyFound as error:
-            raise _fail(str(error), as_json) from None
+            raise fail(str(error), as_json) from None
     if as_json:
-        _print_json(found.as_json())
+        print_json(found.as_json())
         return
     for line in found.said:
         typer.echo(line)
@@ -99,26 +91,26 @@ def rebalance(
         str | None, typer.Option("--to", metavar="POOL", help="Draw from this pool; else by the rules.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say who would go where, change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_of: Annotated[
         str | None,
         typer.Option("--as-of", metavar="TIME", help="Who is free at this instant (2026-11-25T12:00:00Z); else now."),
     ] = None,
-    config: Config = None,
+    config: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Give a rep's open MQLs to others by the rules. The next run tells the CRMs."""
-    at = _moment(as_of)
+    at = moment(as_of) or datetime.now(UTC)
     done = _rebalance(config, rep, to, at, as_json, dry_run=True)
     if not as_json:
         for line in done.lines():
             typer.echo(line)
     if not dry_run and done.moved:
         if not yes:
-            _ask(f"Give {len(done.moved)} of {done.rep}'s people to others?", as_json)
+            ask(f"Give {len(done.moved)} of {done.rep}'s people to others?", as_json)
         done = _rebalance(config, rep, to, at, as_json, dry_run=False)
     if as_json:
-        _print_json({"dry_run": dry_run, **done.as_json()})
+        print_json({"dry_run": dry_run, **done.as_json()})
     elif done.moved:
         given = f"{len(done.moved)} given to others; the next run writes {done.queued} records."
         typer.echo("Nothing was changed." if dry_run else given)
@@ -134,13 +126,13 @@ def _rebalance(
     from sync.rebalance import rebalance as give_again
     from sync.run import LeaseHeld
 
-    with _clear_errors(as_json), open_parts(load(config, online=False), online=False, level="warning") as opened:
+    with clear_errors(as_json), open_parts(load(config, online=False), online=False, level="warning") as opened:
         try:
             return give_again(opened.parts, rep, to=to, as_of=at, dry_run=dry_run)
         except CannotRebalance as error:
-            raise _fail(str(error), as_json) from None
+            raise fail(str(error), as_json) from None
         except LeaseHeld as held:
-            raise _fail(str(held), as_json, code=HELD) from None
+            raise fail(str(held), as_json, code=HELD) from None
 
 
 # -- around ------------------------------------------------------------------------------------------------------
@@ -150,55 +142,5 @@ def _rebalance(
 def _store(config: Path | None, as_json: bool) -> Iterator[Store]:
     from sync.compose import config_folder, open_store
 
-    with _clear_errors(as_json), open_store(config_folder(config)) as store:
+    with clear_errors(as_json), open_store(config_folder(config)) as store:
         yield store
-
-
-@contextmanager
-def _clear_errors(as_json: bool) -> Iterator[None]:
-    """Every error that has a known cause ends as a sentence and an exit code."""
-    from scoring.document import PolicyInvalid
-    from sync.store.db import StoreError
-
-    try:
-        yield
-    except (PolicyInvalid, StoreError) as error:
-        raise _fail(str(error), as_json, code=CONFIG) from None
-
-
-def _moment(text: str | None) -> datetime:
-    if text is None:
-        return datetime.now(UTC)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        message = f"{text!r} is not an instant with its zone; write 2026-11-25T12:00:00Z"
-        raise typer.BadParameter(message, param_hint="--as-of")
-    return moment.astimezone(UTC)
-
-
-def _ask(question: str, as_json: bool) -> None:
-    if not sys.stdin.isatty():
-        raise _fail("this asks before it changes anything, and there is nobody to ask here: add --yes", as_json)
-    if not typer.confirm(question, err=True):
-        raise _fail("Nothing was changed.", as_json)
-
-
-def _print_json(body: Mapping[str, Any]) -> None:
-    answer = {"schema_version": SCHEMA_VERSION, **body}
-    sys.stdout.write(json.dumps(answer, ensure_ascii=False, default=_plain) + "\n")
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def _fail(message: str, as_json: bool, code: int = ERROR) -> typer.Exit:
-    typer.secho(message, err=True, fg="red")
-    if as_json:
-        _print_json({"error": message, "exit_code": code})
-    return typer.Exit(code)

@@ -18,7 +18,7 @@ from scoring.document import PolicyInvalid
 from scoring.facts import EVENT_KINDS, FACTS
 from scoring.policy import Result
 from scoring.qualify import Status
-from sync import cli, settings, worker
+from sync import cli, settings, terminal, worker
 from sync.compose import load
 from sync.settings import Guard, HubSpotConnection, PullSettings, SalesforceConnection, Spark
 from sync.store.runs import RunState
@@ -112,7 +112,7 @@ def test_every_command_line_on_a_page_is_one(path: Path) -> None:
 def test_every_exit_code_is_explained_and_no_other() -> None:
     names = ("OK", "ERROR", "CONFIG", "CREDENTIALS", "REJECTED", "QUOTA", "HELD", "CHANGES", "INTERRUPTED", "CTRL_C")
     usage = 2  # of the command line parser
-    ours = {getattr(cli, name) for name in names} | {worker.FORCED_EXIT, usage}
+    ours = {getattr(terminal, name) for name in names} | {worker.FORCED_EXIT, usage}
     assert {int(row[0]) for row in table(OPERATIONS, "## Exit codes")} == ours
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert {int(code) for code in re.findall(r"^\| exit (\d+)", readme, re.MULTILINE)} <= ours
