@@ -19,12 +19,12 @@ from scoring.conditions import (
     alternatives,
 )
 from scoring.document import Kind, Node, did_you_mean, parse_percent, parse_working_time
+from scoring.episodes import Status
 from scoring.load_grade import NO_NUMBER, STEPS, Scale
 from scoring.load_points import parse_whole
 from scoring.load_team import known_name
 from scoring.phrases import Names, parse_condition, parse_least, parse_match, together
 from scoring.policy import GateLine, Review, Stay
-from scoring.qualify import Status
 from scoring.team import Delay
 
 __all__ = ["Gate", "read_hand_raise", "read_needs", "read_review", "read_statuses", "read_stay"]

@@ -17,9 +17,6 @@ from scoring.episodes import (
     ADOPTED,
     APPROVED,
     FADED,
-    MEANINGS,
-    MOST_MADE_UP,
-    MOVES,
     REJECTED,
     REVIEWER,
     SAMPLE,
@@ -29,11 +26,9 @@ from scoring.episodes import (
     EpisodeOpened,
     History,
     OpenEpisode,
-    Sales,
     SalesState,
     Seen,
     Status,
-    Verdict,
 )
 from scoring.facts import LIFECYCLE_STAGES
 from scoring.fades import months_between
@@ -42,31 +37,7 @@ from scoring.policy import Policy, Reason
 from scoring.review import sampled
 from scoring.tables import MICRO, words
 
-__all__ = [
-    "ACCEPTED_BY_SALES",
-    "ADOPTED",
-    "APPROVED",
-    "FADED",
-    "MEANINGS",
-    "MOST_MADE_UP",
-    "MOVES",
-    "REJECTED",
-    "REVIEWER",
-    "SAMPLE",
-    "TOO_OFTEN",
-    "ClosedEpisode",
-    "Decision",
-    "EpisodeOpened",
-    "History",
-    "OpenEpisode",
-    "Sales",
-    "SalesState",
-    "Seen",
-    "Status",
-    "Verdict",
-    "qualify",
-    "reason_for",
-]
+__all__ = ["qualify", "reason_for"]
 
 _ADOPTS = frozenset({Status.MQL, Status.ASSIGNED, Status.ACCEPTED, Status.WORKING})
 _OUTCOMES = frozenset({Status.SQL, Status.RECYCLED, Status.NEVER})

@@ -14,10 +14,10 @@ from connectors.normalise import email as normal_email
 from connectors.normalise import salesforce_id
 from connectors.records import RecordRef
 from scoring.cards import Scorecard, cards
+from scoring.episodes import MEANINGS, Status
 from scoring.explain import as_ledger
 from scoring.explain import explain as score_lines
 from scoring.ledger import Ledger
-from scoring.qualify import MEANINGS, Status
 from sync.run import Parts
 from sync.store import decisions, schema
 from sync.store.decisions import PersonState

@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select
 
 from scoring.document import did_you_mean
+from scoring.episodes import Status
 from scoring.facts import FACTS, LIFECYCLE_STAGES, Fact, FactType, custom_fact
-from scoring.qualify import Status
 from scoring.suggestion import Column, ColumnKind
 from scoring.tables import FactValue, fold
 from sync.gather import GatherRules, gather, parse

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, and_, or_, select, union, update
 
+from scoring.episodes import Status
 from scoring.policy import Policy, Result
-from scoring.qualify import Status
 from sync.resolve import Role
 from sync.store import schema
 from sync.store.decisions import save_people

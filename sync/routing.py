@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from connectors.records import Crm
 from scoring import hours as working_time
+from scoring.episodes import Status
 from scoring.policy import Policy, Route, TargetKind
-from scoring.qualify import Status
 from sync.account_match import AccountMatch, AccountMatching, Accounts
 from sync.assign import Routed, assign
 from sync.owners import OwnerDirectory

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.port import Connector
 from connectors.records import Crm, FieldKind, SchemaChange, WantedField
+from scoring.episodes import Status
 from scoring.policy import Policy, Result, TaskIn
-from scoring.qualify import Status
 from sync.plan import KIND
 
 if TYPE_CHECKING:

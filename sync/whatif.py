@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, select
 
 from scoring.engine import Engine
+from scoring.episodes import Status
 from scoring.ledger import Ledger
 from scoring.policy import Policy
-from scoring.qualify import Status
 from scoring.tables import Bucket
 from sync.run import Parts, Runner, RunReport
 from sync.settings import StageName

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import update
 from typer.testing import CliRunner, Result
 
-from scoring.qualify import Status
+from scoring.episodes import Status
 from sync import cli
 from sync.compose import load
 from sync.gather import GatherRules

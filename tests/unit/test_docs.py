@@ -15,9 +15,9 @@ from ruamel.yaml import YAML
 
 from scoring import not_yet
 from scoring.document import PolicyInvalid
+from scoring.episodes import Status
 from scoring.facts import EVENT_KINDS, FACTS
 from scoring.policy import Result
-from scoring.qualify import Status
 from sync import cli, settings, terminal, worker
 from sync.compose import load
 from sync.settings import Guard, HubSpotConnection, PullSettings, SalesforceConnection, Spark

@@ -18,10 +18,11 @@ import pytest
 from scoring import conditions as c
 from scoring.cards import Scorecard, cards, layout, layout_of
 from scoring.engine import DuckDbEngine
+from scoring.episodes import History, Seen
 from scoring.explain import explain, points
 from scoring.ledger import Ledger
 from scoring.policy import Bands, GateLine, Grade, Model, Policy, SuppressLine, WritePlan
-from scoring.qualify import History, Seen, qualify
+from scoring.qualify import qualify
 from scoring.tables import MICRO
 from scoring.team import Team
 from tests.support.rules import instant, policy
