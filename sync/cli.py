@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sync import policy_versions_cli  # noqa: F401  # adds its commands to `mqlsync policy`
+from sync import policy_trials_cli, policy_versions_cli  # noqa: F401  # add their commands to `mqlsync policy`
 from sync.policy_cli import policy_app
 from sync.route_cli import route_app
 from sync.terminal import (

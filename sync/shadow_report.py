@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from sync.report import bar
 from sync.store import schema, versions
 from sync.store.versions import ShadowRow, ShadowRunRow
 
@@ -15,9 +16,6 @@ __all__ = ["shadow_document", "shadow_lines"]
 
 TREND = 30
 """Runs over everybody in the trend."""
-
-WIDTH = 30
-"""Characters of the longest bar."""
 
 
 def shadow_document(tx: Connection) -> dict[str, Any] | None:
@@ -135,12 +133,8 @@ def _histograms(histograms: Mapping[str, Sequence[Sequence[int]]]) -> Iterator[s
         most = max(max(live, candidate) for _, live, candidate in bars)
         yield f"  {score}: people by points, in use and candidate"
         for start, live, candidate in bars:
-            yield f"  {start:>5}  {_bar(live, most)} {live:,}"
-            yield f"         {_bar(candidate, most)} {candidate:,}"
-
-
-def _bar(n: int, most: int) -> str:
-    return "#" * round(n * WIDTH / most) if most else ""
+            yield f"  {start:>5}  {bar(live, most)} {live:,}"
+            yield f"         {bar(candidate, most)} {candidate:,}"
 
 
 def _short(moment: str) -> str:

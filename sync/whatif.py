@@ -127,7 +127,8 @@ class WhatIf:
     moved       kind -> the people, best first
     lapsed      whose episode stays open although no gate line is true any more under the new policy
     grades      (before, after) -> people, only where they differ
-    histograms  score -> bars
+    histograms  score -> bars; of the fit only where both policies give points, or both steps
+    thirds      fits are steps of a ladder, not points
     statuses    status -> people
     owners      owner -> people they get in this run
     writes      (crm, object) -> records this run changes in the CRMs; ``tasks`` by crm
@@ -141,6 +142,7 @@ class WhatIf:
     lapsed: tuple[Moved, ...]
     grades: Mapping[tuple[str, str], int]
     histograms: Mapping[str, tuple[Bar, ...]]
+    thirds: bool
     statuses: Mapping[str, Pair]
     owners: Mapping[str, Pair]
     writes: Mapping[tuple[str, str], Pair]
@@ -265,6 +267,8 @@ def _compared(before: _Rehearsal, after: _Rehearsal) -> WhatIf:
     assert after.report is not None
     assert before.people is not None
     assert after.people is not None
+    steps, new_steps = _in_steps(before.policy), _in_steps(after.policy)
+    compared = [name for name in SCORES if name == "engagement" or steps == new_steps]
     moved: dict[Kind, list[Moved]] = {}
     for one in _moved(before, after):
         kind = one.kind()
@@ -278,7 +282,11 @@ def _compared(before: _Rehearsal, after: _Rehearsal) -> WhatIf:
         moved={kind: _best_first(moved[kind]) for kind in Kind if kind in moved},
         lapsed=_best_first(_lapsed(before, after)),
         grades=_grades(before.people, after.people),
-        histograms={name: _bars(before.people[name], after.people[name]) for name in SCORES},
+        histograms={
+            name: _bars(before.people[name], after.people[name], 1 if steps and name == "fit" else BIN)
+            for name in compared
+        },
+        thirds=steps and new_steps,
         statuses=_pairs(_counted(before.people["status"]), _counted(after.people["status"])),
         owners=_pairs(before.drawn, after.drawn),
         writes=_pairs(_writes(before.report), _writes(after.report)),
@@ -348,9 +356,13 @@ def _grades(before: pa.Table, after: pa.Table) -> dict[tuple[str, str], int]:
     }
 
 
-def _bars(before: pa.ChunkedArray, after: pa.ChunkedArray) -> tuple[Bar, ...]:
+def _in_steps(policy: Policy) -> bool:
+    return any(model.fit.thirds for model in policy.models)
+
+
+def _bars(before: pa.ChunkedArray, after: pa.ChunkedArray, width: int) -> tuple[Bar, ...]:
     counted = [
-        _counted(pc.multiply(pc.cast(pc.floor(pc.divide(pc.cast(of, pa.float64()), BIN)), pa.int64()), BIN))
+        _counted(pc.multiply(pc.cast(pc.floor(pc.divide(pc.cast(of, pa.float64()), width)), pa.int64()), width))
         for of in (before, after)
     ]
     found = [*counted[0], *counted[1]]
@@ -358,7 +370,7 @@ def _bars(before: pa.ChunkedArray, after: pa.ChunkedArray) -> tuple[Bar, ...]:
         return ()
     return tuple(
         Bar(start=start, people=Pair(before=counted[0].get(start, 0), after=counted[1].get(start, 0)))
-        for start in range(min(found), max(found) + BIN, BIN)
+        for start in range(min(found), max(found) + width, width)
     )
 
 
