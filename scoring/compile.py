@@ -12,6 +12,7 @@ from calendar import monthrange
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import assert_never
 
 from sqlglot import exp
@@ -45,12 +46,13 @@ from scoring.conditions import (
 from scoring.conditions import Any as AnyOf
 from scoring.conditions_sql import Conditions, among
 from scoring.events_sql import Counted, Fades, Keyed, Pass, Picked, Since, pick, union, window_of
+from scoring.facts import Fact
 from scoring.fades import window_start
 from scoring.ignored_sql import Live, Sources
 from scoring.policy import Bands, Policy
 from scoring.tables import KNOWN_FROM, KNOWN_UNTIL, MICRO, events_schema, people_schema
 
-__all__ = ["Compiled", "Fresh", "compile_fresh", "compile_policy", "newest"]
+__all__ = ["Account", "Compiled", "Fresh", "compile_fresh", "compile_policy", "newest"]
 
 Expression = exp.Expression
 _Column = tuple[str, exp.Expression]
@@ -68,28 +70,52 @@ _MAX_BITS = 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compiled:
-    """A policy for one day.
+class Account:
+    """What `scoring.ledger` asks of a policy for one day.
 
-    query   one row a person: the columns of `scoring.cards.schema`
-    detail  the same with columns between the steps, for `scoring.ledger`
+    detail  the columns of `Compiled.query` with those between the steps
     picks   one row a person, item and counted event: person_id, item, event_id, day, occurrences, micro (of one)
     ignored one row a person, engagement dimension and ignored event: person_id, section (its place among
             `scoring.cards.sections`), event_id, kind, day, at, line (its place in ``ignore``)
     fades   column of ``fades`` -> worth by age
     people, events   the columns the queries read
-    events_of_query  the columns of events that ``query`` alone reads
     """
 
-    layout: Layout
-    query: exp.Select
     detail: exp.Select
     picks: exp.Query | None
     ignored: exp.Query | None
     fades: Mapping[str, tuple[int, ...]]
     people: frozenset[str]
     events: frozenset[str]
-    events_of_query: frozenset[str]
+
+
+class Compiled:
+    """A policy for one day. The queries for ledgers are made when they are asked for: most days nobody does.
+
+    query   one row a person: the columns of `scoring.cards.schema`
+    fades, people, events   as in `Account`, for ``query`` alone
+    """
+
+    def __init__(self, policy: Policy, day: date) -> None:
+        self._custom = policy.custom
+        self._parts = _Query(policy, day)
+        self.layout: Layout = self._parts.layout
+        self.query: exp.Select = self._parts.sources.within(self._parts.cards())
+        self.fades: Mapping[str, tuple[int, ...]] = self._parts.fades.tables()
+        self.people, self.events = _columns_read([self.query], self._custom)
+
+    @cached_property
+    def account(self) -> Account:
+        parts = self._parts
+        detail = parts.sources.within(parts.detail())
+        picks = _joined(pick(one, parts.on, parts.fades, whole_order=True) for one in parts.counted)
+        if picks is not None:
+            picks = parts.sources.within(picks)
+        ignored = _joined(parts.ignored())
+        people, events = _columns_read((q for q in (detail, picks, ignored) if q is not None), self._custom)
+        return Account(
+            detail=detail, picks=picks, ignored=ignored, fades=parts.fades.tables(), people=people, events=events
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +124,7 @@ class Fresh:
 
     query   one row a person: person_id, points (whole points of engagement). It reads one more table, ``since``: of
             each person asked about person_id, at (the instant) and day (its date in the policy's timezone)
-    fades, people, events   as in `Compiled`
+    fades, people, events   as in `Account`
     """
 
     query: exp.Select
@@ -316,13 +342,19 @@ class _Query:
 
     # the steps
 
-    def query(self) -> tuple[exp.Select, exp.Select]:
-        """The scorecards, and the same with the columns between the steps."""
+    @cached_property
+    def _steps(self) -> list[list[_Column]]:
         gates = self._gates()  # before the passes are written: gates ask for aggregates too
-        steps = [*self._scores(), gates]
-        result = self._result()
-        between = [(column, sql.column(column)) for columns in steps[:8] for column, _ in columns]
-        return self._stacked(steps, result), self._stacked(steps, [*result, *between])
+        return [*self._scores(), gates]
+
+    def cards(self) -> exp.Select:
+        """The scorecards."""
+        return self._stacked(self._steps, self._result())
+
+    def detail(self) -> exp.Select:
+        """The scorecards with the columns between the steps."""
+        between = [(column, sql.column(column)) for columns in self._steps[:8] for column, _ in columns]
+        return self._stacked(self._steps, [*self._result(), *between])
 
     def points(self, score: Score) -> exp.Select:
         """person_id and the whole points of one score."""
@@ -684,24 +716,7 @@ def compile_policy(policy: Policy, day: date) -> Compiled:
 
     Raises ValueError for a condition that stands where it cannot be computed (the loader does not let one pass).
     """
-    query = _Query(policy, day)
-    cards, detail = (query.sources.within(one) for one in query.query())
-    picks = _joined(pick(counted, day, query.fades, whole_order=True) for counted in query.counted)
-    if picks is not None:
-        picks = query.sources.within(picks)
-    ignored = _joined(query.ignored())
-    names = _names(one for one in (cards, picks, ignored) if one is not None)
-    return Compiled(
-        layout=query.layout,
-        query=cards,
-        detail=detail,
-        picks=picks,
-        ignored=ignored,
-        fades=query.fades.tables(),
-        people=names & set(people_schema(policy.custom).names),
-        events=names & set(events_schema().names),
-        events_of_query=_names([cards]) & set(events_schema().names),
-    )
+    return Compiled(policy, day)
 
 
 def compile_fresh(policy: Policy, day: date) -> Fresh:
@@ -709,13 +724,8 @@ def compile_fresh(policy: Policy, day: date) -> Fresh:
     models = tuple(replace(m, engagement=_without_absence(m.engagement)) for m in policy.models)
     query = _Query(replace(policy, models=models), day, later=True)
     points = query.sources.within(query.points(Score.ENGAGEMENT))
-    names = _names([points])
-    return Fresh(
-        query=points,
-        fades=query.fades.tables(),
-        people=names & set(people_schema(policy.custom).names),
-        events=names & set(events_schema().names),
-    )
+    people, events = _columns_read([points], policy.custom)
+    return Fresh(query=points, fades=query.fades.tables(), people=people, events=events)
 
 
 def _without_absence(dimension: Dimension) -> Dimension:
@@ -731,9 +741,10 @@ def _joined(selects: Iterable[exp.Select]) -> exp.Query | None:
     return union(parts) if parts else None
 
 
-def _names(queries: Iterable[exp.Query]) -> frozenset[str]:
-    """Every column that is read."""
-    return frozenset(column.name for query in queries for column in query.find_all(exp.Column))
+def _columns_read(queries: Iterable[exp.Query], custom: Mapping[str, Fact]) -> tuple[frozenset[str], frozenset[str]]:
+    """The columns of people and of events that are read."""
+    names = frozenset(column.name for query in queries for column in query.find_all(exp.Column))
+    return names & set(people_schema(custom).names), names & set(events_schema().names)
 
 
 def newest(

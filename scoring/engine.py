@@ -24,7 +24,7 @@ from sqlglot import exp
 
 from scoring import compile as compiler
 from scoring.cards import Layout, schema, sections
-from scoring.compile import Compiled, Fresh
+from scoring.compile import Account, Compiled, Fresh
 from scoring.ledger import Ledger, build
 from scoring.policy import Policy
 from scoring.tables import Bucket, events_schema, people_schema
@@ -109,7 +109,7 @@ class DuckDbEngine:
     def score(self, policy: Policy, bucket: Bucket, day: date, *, only: frozenset[str] | None = None) -> pa.Table:
         """See `Engine.score`."""
         ready = self._prepare(policy, day)
-        _Tables(self._connection).fill(ready, bucket, only, ready.compiled.events_of_query)
+        _Tables(self._connection).fill(ready, ready.compiled, bucket, only)
         found = self._connection.sql(ready.parsed(ready.compiled.query)).to_arrow_table()
         return found.cast(schema(ready.compiled.layout))
 
@@ -150,10 +150,10 @@ class DuckDbEngine:
     def ledgers(self, policy: Policy, bucket: Bucket, day: date, person_ids: Collection[str]) -> Mapping[str, Ledger]:
         """See `Engine.ledgers`."""
         ready = self._prepare(policy, day)
-        _Tables(self._connection).fill(ready, bucket, frozenset(person_ids), ready.compiled.events)
-        compiled = ready.compiled
-        picks, ignored, rows = (self._rows(ready, one) for one in (compiled.picks, compiled.ignored, compiled.detail))
-        return ledgers_of(policy, day, compiled.layout, rows, picks, ignored)
+        account = ready.compiled.account
+        _Tables(self._connection).fill(ready, account, bucket, frozenset(person_ids))
+        picks, ignored, rows = (self._rows(ready, one) for one in (account.picks, account.ignored, account.detail))
+        return ledgers_of(policy, day, ready.compiled.layout, rows, picks, ignored)
 
     def _rows(self, ready: _Ready[Compiled], query: exp.Query | None) -> list[dict[str, Any]]:
         """Few rows, as dicts. (Asked for as Arrow, the query would be planned twice.)"""
@@ -170,7 +170,7 @@ class DuckDbEngine:
         if self._fresh is None or self._fresh.policy is not policy or self._fresh.day != day:
             self._fresh = _Ready(self._connection, policy, day, compiler.compile_fresh(policy, day))
         ready = self._fresh
-        _Tables(self._connection).fill(ready, bucket, frozenset(since), ready.compiled.events)
+        _Tables(self._connection).fill(ready, ready.compiled, bucket, frozenset(since))
         self._connection.register("since", since_table(policy, since))
         return dict(self._connection.execute(ready.parsed(ready.compiled.query)).fetchall())
 
@@ -209,19 +209,19 @@ class _Tables:
     def fill(
         self,
         ready: _Ready[Compiled] | _Ready[Fresh],
+        queries: Compiled | Account | Fresh,
         bucket: Bucket,
         only: frozenset[str] | None,
-        of_events: frozenset[str],
     ) -> None:
-        """Makes them those of ``bucket``, or of some of its people. ``of_events``: the columns of its events."""
-        policy, compiled = ready.policy, ready.compiled
-        fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in compiled.fades.items()}
+        """Makes them what ``queries`` read of ``bucket``, or of some of its people."""
+        policy = ready.policy
+        fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in queries.fades.items()}
         self.connection.register("fades", pa.table(fades or {"none": [0]}))
         if only is not None:
             self.connection.register("only_people", pa.table({"person_id": pa.array(sorted(only), pa.string())}))
         for name, files, empty, key, columns in (
-            ("people", bucket.people, people_schema(policy.custom), "person_id", compiled.people),
-            ("events", bucket.events, events_schema(), "event_id", of_events),
+            ("people", bucket.people, people_schema(policy.custom), "person_id", queries.people),
+            ("events", bucket.events, events_schema(), "event_id", queries.events),
         ):
             raw = f"{name}_files"
             if files:
@@ -257,7 +257,7 @@ def _write_scored(
     connection: duckdb.DuckDBPyConnection, ready: _Ready[Compiled], copy: duckdb.Statement, bucket: Bucket, file: Path
 ) -> int:
     """One bucket's scorecards into its file. Returns how many."""
-    _Tables(connection).fill(ready, bucket, None, ready.compiled.events_of_query)
+    _Tables(connection).fill(ready, ready.compiled, bucket, None)
     beside = file.with_name(f"{file.name}.tmp")
     ((people,),) = connection.execute(copy, {_FILE: str(beside)}).fetchall()
     beside.replace(file)
@@ -318,7 +318,7 @@ def ledgers_of(
     picks: Iterable[Mapping[str, Any]],
     ignored: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Ledger]:
-    """The ledgers of the people of ``rows``: the answers to `Compiled`'s queries of these names, in any order."""
+    """The ledgers of the people of ``rows``: the answers to `Account`'s queries of these names, in any order."""
     chosen: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
     for pick in _newest_first(picks):
         chosen.setdefault(pick["person_id"], {}).setdefault(pick["item"], []).append(pick)

@@ -26,7 +26,7 @@ from sqlglot.errors import UnsupportedError
 
 from scoring import compile as compiler
 from scoring.cards import schema
-from scoring.compile import Compiled, Fresh
+from scoring.compile import Account, Compiled, Fresh
 from scoring.engine import EngineFailed, ledgers_of, refuse_lacking, since_table
 from scoring.ledger import Ledger
 from scoring.policy import Policy
@@ -124,20 +124,20 @@ class SparkEngine:
         """See `scoring.engine.Engine.score`."""
         ready = self._prepare(policy, day)
         with self._session().asked() as spark:
-            _load(spark, ready, bucket, only)
+            _load(spark, ready, ready.compiled, bucket, only)
             return spark.answer(ready.query).cast(schema(ready.compiled.layout))
 
     def ledgers(self, policy: Policy, bucket: Bucket, day: date, person_ids: Collection[str]) -> Mapping[str, Ledger]:
         """See `scoring.engine.Engine.ledgers`."""
         ready = self._prepare(policy, day)
-        compiled = ready.compiled
+        account = ready.compiled.account
         with self._session().asked() as spark:
-            _load(spark, ready, bucket, frozenset(person_ids))
+            _load(spark, ready, account, bucket, frozenset(person_ids))
             rows, picks, ignored = (
                 spark.answer(spark_sql(query)).to_pylist() if query is not None else []
-                for query in (compiled.detail, compiled.picks, compiled.ignored)
+                for query in (account.detail, account.picks, account.ignored)
             )
-        return ledgers_of(policy, day, compiled.layout, rows, picks, ignored)
+        return ledgers_of(policy, day, ready.compiled.layout, rows, picks, ignored)
 
     def fresh_points(
         self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]
@@ -147,7 +147,7 @@ class SparkEngine:
             compiled = compiler.compile_fresh(policy, day)
             self._fresh = _Ready(policy=policy, day=day, compiled=compiled, query=spark_sql(compiled.query))
         with self._session().asked() as spark:
-            _load(spark, self._fresh, bucket, frozenset(since))
+            _load(spark, self._fresh, self._fresh.compiled, bucket, frozenset(since))
             spark.show_table("since", since_table(policy, since))
             found = spark.answer(self._fresh.query)
         return dict(zip(found["person_id"].to_pylist(), found["points"].to_pylist(), strict=True))
@@ -175,20 +175,26 @@ class _Ready(Generic[_Queries]):
     query: str
 
 
-def _load(spark: _Spark, ready: _Ready[Compiled] | _Ready[Fresh], bucket: Bucket, only: frozenset[str] | None) -> None:
-    """Makes the tables people, events and fades of the session those of ``bucket``, or of some of its people."""
-    policy, compiled = ready.policy, ready.compiled
-    fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in compiled.fades.items()}
+def _load(
+    spark: _Spark,
+    ready: _Ready[Compiled] | _Ready[Fresh],
+    queries: Compiled | Account | Fresh,
+    bucket: Bucket,
+    only: frozenset[str] | None,
+) -> None:
+    """Makes the tables people, events and fades what ``queries`` read of ``bucket``, or of some of its people."""
+    policy = ready.policy
+    fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in queries.fades.items()}
     spark.show_table("fades", pa.table(fades or {"none": [0]}))
     if only is not None:
         spark.show_table("only_people", pa.table({"person_id": pa.array(sorted(only), pa.string())}))
     known = [pa.field(name, pa.date32()) for name in (KNOWN_FROM, KNOWN_UNTIL) if bucket.versioned]
     for name, files, there, key, columns in (
-        ("people", bucket.people, people_schema(policy.custom), "person_id", compiled.people),
-        ("events", bucket.events, events_schema(), "event_id", compiled.events),
+        ("people", bucket.people, people_schema(policy.custom), "person_id", queries.people),
+        ("events", bucket.events, events_schema(), "event_id", queries.events),
     ):
         raw = f"{name}_files"
-        read = pa.schema([*(there.field(column) for column in sorted({*columns, "seq"})), *known])
+        read = pa.schema([*(there.field(column) for column in sorted({*columns, key, "seq"})), *known])
         if files:
             for file in files:
                 refuse_lacking(file, set(read.names) - set(pq.read_schema(file).names))

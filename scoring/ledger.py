@@ -122,7 +122,7 @@ def build(
     picks: Mapping[int, Sequence[Mapping[str, Any]]],
     ignored: Sequence[Mapping[str, Any]] = (),
 ) -> Ledger:
-    """A ledger from a row of `scoring.compile.Compiled.detail`, and the person's rows of ``picks`` (by item) and of
+    """A ledger from a row of `scoring.compile.Account.detail`, and the person's rows of ``picks`` (by item) and of
     ``ignored``."""
     model = layout.models.index(row["model"])
     lines = layout.lines[model]

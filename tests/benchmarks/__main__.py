@@ -20,7 +20,15 @@ from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
 from types import MappingProxyType
 
-from tests.benchmarks import bench_connectors, bench_engine, bench_routing, bench_runs, bench_spark, bench_store
+from tests.benchmarks import (
+    bench_connectors,
+    bench_engine,
+    bench_routing,
+    bench_runs,
+    bench_spark,
+    bench_store,
+    bench_trials,
+)
 from tests.benchmarks.figures import FULL, QUICK, Figure, Rows, Sizes, table, timed
 
 Task = Callable[[Sizes], Iterator[Figure]]
@@ -39,6 +47,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         "scoring-10m": bench_engine.most,
         "spark": bench_spark.on_spark,
         "routing": bench_routing.routing,
+        "trials": bench_trials.trials,
         "help": bench_runs.command_line,
     }
 )

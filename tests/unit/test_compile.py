@@ -177,13 +177,13 @@ def test_every_query_is_one_that_spark_can_read(newest: bool) -> None:
     rules.append(rule("clicks", match=CLICKS))
     of = compiled(*rules, newest=newest, ignore=LINES)
     fresh = compile_fresh(shaped(*rules, newest=newest, ignore=LINES), TODAY)
-    for query in (of.query, of.detail, of.picks, fresh.query, of.ignored):
+    for query in (of.query, of.account.detail, of.account.picks, fresh.query, of.account.ignored):
         assert query is not None
         text = query.sql("spark", unsupported_level=ErrorLevel.RAISE)
         assert not re.search(r"regexp|rlike|pow|double|float", text, re.IGNORECASE)
         assert not [window for window in query.find_all(exp.Window) if window.find(exp.Distinct)]
         places = re.findall(r"`fades`\.`f\d+`\[(.*?)\]", text)
-        assert places or query is of.ignored
+        assert places or query is of.account.ignored
         assert all(place.endswith("+ -1") for place in places)
         assert "NULLS LAST" in text or "ORDER BY" not in text
 
