@@ -6,7 +6,7 @@ Everything in it comes from the engine's own queries; nothing is scored a second
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -110,7 +110,8 @@ class Ledger:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, texts and integers."""
-        return asdict(self)
+        made: dict[str, Any] = _plain(self)
+        return made
 
 
 def build(
@@ -238,3 +239,10 @@ class _Rows:
 
 def _losses(lost: Mapping[str, int]) -> dict[str, int]:
     return {name: micro for name, micro in lost.items() if micro}
+
+
+def _plain(value: Any) -> Any:
+    """What `dataclasses.asdict` makes, several times as fast: nothing in a ledger is changed, so nothing is copied."""
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value

@@ -70,7 +70,7 @@ class _Beside:
 class Decider:
     """What decisions depend on, and nothing else: no clock but ``as_of``, no chance.
 
-    ledger  (person ids) -> the ledger of each as JSON, for people whose decision is stored in full
+    ledger  (person ids) -> the ledger of each as JSON, for people whose decision is stored in full; None: none is kept
     facts   (person ids) -> the facts of each in stored form, for routing
     dropping (day, person ids) -> for whom of them `Stay.drop_when` was true on that day
     fresh   person id -> instant: the engagement points of each person's later events alone
@@ -86,7 +86,7 @@ class Decider:
     run_id: str
     release: str
     facts: Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
-    ledger: Callable[[Sequence[str]], Mapping[str, Any]]
+    ledger: Callable[[Sequence[str]], Mapping[str, Any]] | None
     dropping: Callable[[date, Sequence[str]], Collection[str]] = lambda day, ids: ()
     fresh: Callable[[Mapping[str, datetime]], Mapping[str, int]] = lambda since: {}
     assigning: bool = True
@@ -158,9 +158,7 @@ class Decider:
         self.decided.people += len(cards)
         decisions.save_episodes(tx, episodes)
         decisions.save_people(tx, rows)
-        for person, _, decision in told:
-            if decision.opens is not None:
-                outbox.release_held(tx, person.person_id, at=self.as_of)
+        outbox.release_held(tx, [p.person_id for p, _, decision in told if decision.opens is not None], at=self.as_of)
         self._save_ledgers(tx, told)
         self._plan(tx, complete)
         return waiting
@@ -254,6 +252,8 @@ class Decider:
 
     def _save_ledgers(self, tx: Connection, told: Sequence[tuple[PersonState, Scorecard, Decision]]) -> None:
         """The full arithmetic is kept for people whose status or episode changed, and for whom it matters."""
+        if self.ledger is None:
+            return
         kept = [t for t in told if t[2].opens is not None or t[2].closes is not None or t[0].status is not None]
         ledgers = self.ledger([person.person_id for person, _, _ in kept])
         decisions.save_decisions(

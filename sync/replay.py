@@ -291,11 +291,19 @@ class Replay:
     replayed: Replayed = field(init=False)
     _people: dict[str, PersonState] = field(init=False)
     _own: dict[str, list[EpisodeRow]] = field(init=False)
+    _watched: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.replayed = Replayed(policy=self.policy, everybody_because=opens_unprompted(self.policy))
         self._own = self.world.at_the_start()
         self._people = {id: with_episodes(nobody(id, _status_in(own[-1])), own) for id, own in self._own.items()}
+        self._watched = {id for id, person in self._people.items() if not self._rests(person)}
+
+    def _rests(self, person: PersonState) -> bool:
+        """Whether nothing but being suppressed can move somebody in hand: no wait, no word of sales, no ``stay``."""
+        episode = person.open_episode
+        in_hand = episode is not None and not episode.waiting
+        return in_hand and self.policy.stay is None and person.person_id not in self.world.sales
 
     def day(self, day: date, *, before_first: bool = False) -> None:
         """Decide one day; every day that follows it is the next.
@@ -304,7 +312,7 @@ class Replay:
         """
         asked = None
         if day != self.world.first and self.replayed.everybody_because is None:
-            asked = self.news.on(day) | self._people.keys()
+            asked = self.news.on(day) | self._watched
         table = self.engine.score(self.policy, self.bucket, day, only=asked)
         opened, closed = 0, 0
         for card, person, decision in self._decided(table, day):
@@ -336,9 +344,12 @@ class Replay:
     def _decided(self, table: pa.Table, day: date) -> Iterator[tuple[Scorecard, PersonState, Decision]]:
         """The people whose scorecard can change anything, with what becomes of them."""
         found = self.world.found_by_hand(day) | self.news.found.get(day, set())
-        known = pa.array(sorted({*self._people, *found}), pa.string())
-        gate = pc.and_(pc.greater(table["lines"], 0), pc.is_null(table["suppressed"]))
-        some = table.filter(pc.or_(gate, pc.is_in(table["person_id"], value_set=known)))
+        watched = pa.array(sorted({*self._watched, *found}), pa.string())
+        resting = pa.array(sorted(self._people.keys() - self._watched - found), pa.string())
+        free, rests = pc.is_null(table["suppressed"]), pc.is_in(table["person_id"], value_set=resting)
+        # Whoever rests is looked at when suppressed, everybody else when not.
+        gate = pc.and_(pc.xor(free, rests), pc.or_(rests, pc.greater(table["lines"], 0)))
+        some = table.filter(pc.or_(gate, pc.is_in(table["person_id"], value_set=watched)))
         ids = some["person_id"].to_pylist()
         self.world.load(ids)
         people = {id: self._people.get(id) or nobody(id, self._status(id, day)) for id in ids}
@@ -385,5 +396,6 @@ class Replay:
         if own or decision.status is Status.REVIEW:
             stays = replace(person, status=decision.status, reason=decision.reason, scored_day=day.isoformat())
             self._own[person.person_id] = [own[n] for n in sorted(own)]
-            self._people[person.person_id] = with_episodes(stays, self._own[person.person_id])
+            now = self._people[person.person_id] = with_episodes(stays, self._own[person.person_id])
+            (self._watched.discard if self._rests(now) else self._watched.add)(person.person_id)
         return rows

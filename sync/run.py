@@ -464,7 +464,7 @@ class Runner:
             run_id=self.run_id,
             release=self.release(),
             facts=lambda ids: refreshed.facts(ids),
-            ledger=lambda ids: self._ledgers(refreshed, day, ids),
+            ledger=None if self.dry_run else lambda ids: self._ledgers(refreshed, day, ids),
             dropping=lambda on, ids: self._dropping(refreshed, policy, on, ids),
             fresh=lambda since: self._fresh(refreshed, policy, day, since),
             assigning=StageName.ASSIGN in self.stages,

@@ -124,12 +124,13 @@ def whatif_json(found: WhatIf) -> dict[str, Any]:
 def backtest_report(found: Backtest, *, most: int) -> Report:
     """``most``: people that are named, and rules that are listed."""
     days = (found.until - found.since).days + 1
+    replayed = f"{days:,} {'day' if days == 1 else 'days'} replayed with what was known on each."
     new, live = found.new, found.live
     return Report(
         title=f"{new.name} {new.version} against {live.version}, {found.since} to {found.until}",
         lead=(
-            f"{days:,} {'day' if days == 1 else 'days'} replayed with what was known on each. New MQLs: {len(new.judged):,} instead of "
-            f"{len(live.judged):,}. {new.standing:,} would have been MQLs when it began and count nowhere.",
+            f"{replayed} New MQLs: {len(new.judged):,} instead of {len(live.judged):,}. {new.standing:,} would have "
+            "been MQLs when it began and count nowhere.",
             f"Judged are those at least {found.mature} days old: {new.too_young:,} are too young, in use "
             f"{live.too_young:,}. Who had got there before qualifying is left out of that row.",
             *(f"Everybody was scored every day: {why}" for why in {new.replayed.everybody_because} if why),

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from connectors.records import Crm, RecordRef
 from sync.plan import Conflict, PlannedTask, PlannedWrite
 from sync.store import schema
+from sync.store.refs import parts
 
 __all__ = ["TASK", "DeadLetter", "OutboxRow", "RowState"]
 
@@ -122,7 +123,7 @@ def put(tx: Connection, writes: Sequence[tuple[str, PlannedWrite]], *, run_id: s
     """
     known: dict[RecordRef, list[Any]] = {}
     for (crm, object), ids in _by_object([write.ref for _, write in writes]).items():
-        for part in _parts(ids):
+        for part in parts(ids):
             for row in tx.execute(select(schema.outbox).where(_here(schema.outbox, crm, object, part))):
                 known.setdefault(RecordRef(crm=crm, object=object, id=row.id), []).append(row)
     replaced: list[int] = []
@@ -165,7 +166,7 @@ def put_tasks(tx: Connection, tasks: Sequence[tuple[str, PlannedTask]], *, run_i
         keys.setdefault(task.person.crm, []).append(task.key)
     there: set[tuple[str, str]] = set()
     for crm, own in keys.items():
-        for part in _parts(own):
+        for part in parts(own):
             for table in (schema.acked, schema.outbox):
                 found = select(table.c.id).where(table.c.conn == crm, table.c.object == TASK, table.c.id.in_(part))
                 there.update((crm, key) for key in tx.execute(found).scalars())
@@ -207,7 +208,7 @@ def drop_pending(tx: Connection, refs: Sequence[RecordRef]) -> int:
     """Forget queued or parked rows of records that need nothing any more. Rows in flight stay."""
     dropped = 0
     for (crm, object), ids in _by_object(refs).items():
-        for part in _parts(ids):
+        for part in parts(ids):
             here = _here(schema.outbox, crm, object, part)
             dropped += tx.execute(
                 delete(schema.outbox).where(here, schema.outbox.c.state != RowState.INFLIGHT)
@@ -407,7 +408,7 @@ def acked_fields(tx: Connection, refs: Sequence[RecordRef]) -> dict[RecordRef, d
 def _fields_of(tx: Connection, table: Any, refs: Sequence[RecordRef]) -> dict[RecordRef, dict[str, str | None]]:
     out: dict[RecordRef, dict[str, str | None]] = {}
     for (crm, object), ids in _by_object(refs).items():
-        for part in _parts(ids):
+        for part in parts(ids):
             columns = select(table.c.id, table.c.fields)
             for row in tx.execute(columns.where(_here(table, crm, object, part))):
                 out[RecordRef(crm=crm, object=object, id=row.id)] = dict(row.fields)
@@ -426,17 +427,12 @@ def _by_object(refs: Iterable[RecordRef]) -> dict[tuple[Crm, str], list[str]]:
     return grouped
 
 
-def _parts(ids: Sequence[Any], size: int = 500) -> Iterable[Sequence[Any]]:
-    """Pieces that fit into one statement: SQLite takes 32,766 parameters, a plan is kept readable with fewer."""
-    return (ids[start : start + size] for start in range(0, len(ids), size))
-
-
 def _here(table: Any, crm: Crm, object: str, ids: Sequence[str]) -> Any:
     return (table.c.conn == crm) & (table.c.object == object) & table.c.id.in_(ids)
 
 
 def _delete(tx: Connection, seqs: Sequence[int]) -> None:
-    for part in _parts(seqs):
+    for part in parts(seqs):
         tx.execute(delete(schema.outbox).where(schema.outbox.c.seq.in_(part)))
 
 
@@ -484,11 +480,8 @@ def record_conflict(
     return known is None or known.settled_at is not None or known.theirs != conflict.theirs
 
 
-def release_held(tx: Connection, person_id: str, *, at: datetime) -> int:
-    """A new episode: what people held in the last one is ours to write again."""
-    freed = tx.execute(
-        update(schema.conflict)
-        .where(schema.conflict.c.person_id == person_id, schema.conflict.c.held)
-        .values(held=False, settled_at=at)
-    )
-    return freed.rowcount
+def release_held(tx: Connection, person_ids: Sequence[str], *, at: datetime) -> int:
+    """New episodes: what people held in the last ones is ours to write again. Returns how many values that are."""
+    c = schema.conflict.c
+    freed = update(schema.conflict).values(held=False, settled_at=at)
+    return sum(tx.execute(freed.where(c.person_id.in_(part), c.held)).rowcount for part in parts(person_ids))

@@ -272,6 +272,6 @@ def test_an_edit_is_new_once_until_it_changes_or_was_settled(store: Store) -> No
     assert record(edit("b"))
     assert record(edit("b", tamper=True))
     with store.write() as tx:
-        assert outbox.release_held(tx, "p1", at=NOW) == 2
-        assert outbox.release_held(tx, "p1", at=NOW) == 0
+        assert outbox.release_held(tx, ["p1"], at=NOW) == 2
+        assert outbox.release_held(tx, ["p1"], at=NOW) == 0
     assert record(edit("b"))

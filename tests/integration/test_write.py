@@ -474,7 +474,7 @@ def test_a_status_a_person_set_is_held(scene: Scene) -> None:
     [row] = scene.conflicts()
     assert (row.kind, row.field, row.theirs, row.held) == ("human edit", "status", "disqualified", True)
     with scene.store.write() as tx:
-        assert outbox.release_held(tx, "p1", at=scene.clock.now()) == 1
+        assert outbox.release_held(tx, ["p1"], at=scene.clock.now()) == 1
     assert not scene.conflicts()[0].held
 
 
