@@ -6,29 +6,17 @@ As in `sync.cli`, commands import what they need when they run.
 from __future__ import annotations
 
 import getpass
-import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sync.policy_cli import SCHEMA_VERSION, AsJson
-
-if TYPE_CHECKING:
-    from sync.store.db import Store
+from sync.terminal import AsJson, ConfigDir, fail, open_all, opened_store, print_json
 
 __all__ = ["review_app"]
 
-ERROR, CONFIG = 1, 3
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="DIR", help="Where the four files are. Else $MQLSYNC_CONFIG, else ./config."),
-]
 Whom = Annotated[list[str], typer.Argument(metavar="EMAIL|ID...", help="E-mail addresses, person ids or record ids.")]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; else who is signed in here.")]
 
@@ -38,14 +26,14 @@ review_app = typer.Typer(
 
 
 @review_app.command("list")
-def list_(config: Config = None, as_json: AsJson = False) -> None:
+def list_(config: ConfigDir = None, as_json: AsJson = False) -> None:
     """Who waits, since when, why, and when time approves them."""
     from sync.review_shown import waiting
 
-    with _store(config, as_json) as store, store.read() as tx:
+    with opened_store(config, as_json) as store, store.read() as tx:
         found = waiting(tx)
     if as_json:
-        _print_json({"waiting": [one.as_json() for one in found]})
+        print_json({"waiting": [one.as_json() for one in found]})
         return
     for one in found:
         for line in one.lines():
@@ -56,29 +44,25 @@ def list_(config: Config = None, as_json: AsJson = False) -> None:
 @review_app.command()
 def show(
     who: Annotated[str, typer.Argument(metavar="EMAIL|ID", help="An e-mail address, a person id or a CRM record id.")],
-    config: Config = None,
+    config: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """What there is to decide by: why the person waits, facts, every rule, the episode."""
-    from sync.compose import load, open_parts
     from sync.explain import NobodyFound, explanation, facts_now
     from sync.review_shown import waiting
 
-    with (
-        _clear_errors(as_json),
-        open_parts(load(config, online=False, examples=False), online=False, level="warning") as opened,
-    ):
+    with open_all(config, as_json=as_json, online=False) as opened:
         try:
             found = explanation(opened.parts, who)
         except NobodyFound as error:
-            raise _fail(str(error), as_json) from None
+            raise fail(str(error), as_json) from None
         person_id = found.person.person_id
         with opened.parts.store.read() as tx:
             waits = next(iter(waiting(tx, [person_id])), None)
             known = facts_now(tx, opened.parts, [person_id])
         facts = {name: _shown(value) for one in known.values() for name, value in sorted(one.facts.items())}
     if as_json:
-        _print_json({"waiting": None if waits is None else waits.as_json(), "facts": facts, **found.as_json()})
+        print_json({"waiting": None if waits is None else waits.as_json(), "facts": facts, **found.as_json()})
         return
     for line in waits.lines() if waits is not None else ("Does not wait for a marketer.",):
         typer.echo(line)
@@ -95,7 +79,7 @@ def approve(
     who: Whom,
     why: Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Why, for whoever asks later.")] = None,
     by: By = None,
-    config: Config = None,
+    config: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Let people in review go to sales. The next run hands them over. All of them, or none when one is refused."""
@@ -107,7 +91,7 @@ def reject(
     who: Whom,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever asks later.")],
     by: By = None,
-    config: Config = None,
+    config: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Say no to people in review. The next run closes their episodes. All of them, or none when one is refused."""
@@ -123,15 +107,15 @@ def _answer(
     from sync.store.reviews import say
 
     verdict = Verdict(approve=approve, at=datetime.now(UTC), by=by or getpass.getuser(), why=why)
-    with _store(config, as_json) as store, store.write() as tx:
+    with opened_store(config, as_json) as store, store.write() as tx:
         try:
             people = to_be_answered(tx, who)
         except (NobodyFound, NotInReview) as error:
-            raise _fail(f"{error}. Nobody was {_said(approve)}", as_json) from None
+            raise fail(f"{error}. Nobody was {_said(approve)}", as_json) from None
         say(tx, list(people), verdict)
     if as_json:
         told = {"approve": approve, "by": verdict.by, "at": verdict.at, "why": why}
-        _print_json({"verdict": told, "people": list(people)})
+        print_json({"verdict": told, "people": list(people)})
         return
     for name in people.values():
         typer.echo(f"{_said(approve)} {name}")
@@ -144,44 +128,3 @@ def _shown(value: object) -> object:
 
 def _said(approve: bool) -> str:
     return "approved" if approve else "rejected"
-
-
-# -- around ------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _store(config: Path | None, as_json: bool) -> Iterator[Store]:
-    from sync.compose import config_folder, open_store
-
-    with _clear_errors(as_json), open_store(config_folder(config)) as store:
-        yield store
-
-
-@contextmanager
-def _clear_errors(as_json: bool) -> Iterator[None]:
-    """Every error that has a known cause ends as a sentence and an exit code."""
-    from scoring.document import PolicyInvalid
-    from sync.store.db import StoreError
-
-    try:
-        yield
-    except (PolicyInvalid, StoreError) as error:
-        raise _fail(str(error), as_json, code=CONFIG) from None
-
-
-def _print_json(body: Mapping[str, Any]) -> None:
-    answer = {"schema_version": SCHEMA_VERSION, **body}
-    sys.stdout.write(json.dumps(answer, ensure_ascii=False, default=_plain) + "\n")
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def _fail(message: str, as_json: bool, code: int = ERROR) -> typer.Exit:
-    typer.secho(message, err=True, fg="red")
-    if as_json:
-        _print_json({"error": message, "exit_code": code})
-    return typer.Exit(code)
