@@ -52,16 +52,25 @@ class FactField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectMap:
-    """The facts of one object, and the properties mqlsync writes on it (they are read back with each record)."""
+    """The facts of one object, and what else is read with each record of it.
+
+    written  properties mqlsync writes
+    heard    properties by which people at the CRM say something; an object that does not have one says nothing there
+    """
 
     object: str
     facts: tuple[FactField, ...]
     written: tuple[str, ...] = ()
+    heard: tuple[str, ...] = ()
 
     def properties(self) -> tuple[str, ...]:
         """Every CRM property to ask for, facts first, none twice."""
-        names = [f.property for f in self.facts if f.property] + list(self.written)
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys((*self.needed(), *self.heard)))
+
+    def needed(self) -> tuple[str, ...]:
+        """Those of them that the object ought to have."""
+        names = [f.property for f in self.facts if f.property]
+        return tuple(dict.fromkeys((*names, *(name for name in self.written if name not in self.heard))))
 
 
 class EventSource(StrEnum):

@@ -104,6 +104,7 @@ class PersonRecord:
     emails      every address the CRM has for the record, primary first, as written there; often empty
     facts       canonical name (``person.title``, ``company.employees``) -> value; missing values are left out
     current     CRM property -> its text now, for every property mqlsync writes on this object; None when blank
+    heard       the same for every property by which people at the CRM say something (`ObjectMap.heard`)
     owner       the CRM's owner id, None when blank
     company     the company or account the record belongs to
     cross_refs  records of other CRMs that this record names (HubSpot ``salesforcecontactid``)
@@ -127,6 +128,7 @@ class PersonRecord:
     moved_to: RecordRef | None = None
     absorbed: tuple[RecordRef, ...] = ()
     problems: tuple[RecordProblem, ...] = ()
+    heard: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +270,12 @@ class FieldSchema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedField:
-    """A property mqlsync needs to exist on one object of one CRM. ``length`` for text; ``options`` for picklists."""
+    """A property mqlsync needs to exist on one object of one CRM.
+
+    length   for text
+    options  for picklists; ``labels`` says what people see instead of an option, where that differs
+    offered  people choose among the options, so a picklist that takes any value has to show them as well
+    """
 
     object: str
     name: str
@@ -278,6 +285,8 @@ class WantedField:
     options: tuple[str, ...] = ()
     unique: bool = False
     description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    offered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

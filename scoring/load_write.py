@@ -11,6 +11,8 @@ from scoring.policy import LeadStatus, Result, TaskIn, WritePlan
 
 __all__ = ["read_write"]
 
+_WRITTEN = tuple(str(result) for result in Result if result is not Result.REVIEW)
+
 _NUMBERS = (Result.FIT, Result.TOTAL)
 """Results that there are none of where fit is in thirds."""
 
@@ -35,9 +37,7 @@ def read_write(node: Node, mapped: Mapping[tuple[str, str], Mapping[str, str]], 
     task = found["task"].fields("in", "due") if "task" in found else {}
     wins = plain.human_edit_wins
     if "human_edit_wins" in found:
-        wins = frozenset(
-            Result(item.choice([str(r) for r in Result], "result")) for item in found["human_edit_wins"].each()
-        )
+        wins = frozenset(Result(item.choice(_WRITTEN, "result")) for item in found["human_edit_wins"].each())
     return WritePlan(
         properties=properties,
         lead_status=statuses,
@@ -49,7 +49,7 @@ def read_write(node: Node, mapped: Mapping[tuple[str, str], Mapping[str, str]], 
 
 
 def _written(node: Node, crm: str, name: str, facts: Mapping[str, str]) -> tuple[dict[Result, str], LeadStatus | None]:
-    found = node.fields(*(str(r) for r in Result), what="result")
+    found = node.fields(*_WRITTEN, what="result")
     properties: dict[Result, str] = {}
     status = None
     if "lead_status" in found:

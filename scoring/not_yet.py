@@ -12,11 +12,8 @@ from scoring.document import Node
 __all__ = ["FIELDS", "POLICY", "refuse"]
 
 POLICY = (
-    "recycle",
     "nurture",
     "sla",
-    "mql needs",
-    "mql review",
     "mql stay",
     "suppress * tell",
     "write * * nurture",
@@ -26,8 +23,6 @@ POLICY = (
 """Keys of policy.yaml from the top down; ``*`` is any key, lists count for nothing."""
 
 FIELDS = (
-    "* sales_state",
-    "* review",
     "hubspot events email_event",
     "hubspot events meeting",
 )

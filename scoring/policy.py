@@ -254,7 +254,11 @@ class Example:
 
 
 class Result(StrEnum):
-    """What can be written to a CRM property (``write.<crm>.<object>``)."""
+    """What can be written to a CRM property (``write.<crm>.<object>``).
+
+    REVIEW is not among what policy.yaml writes: it is the property by which fields.yaml lets a marketer answer a
+    review, and it is only ever cleared.
+    """
 
     STATUS = "status"
     GRADE = "grade"
@@ -272,6 +276,7 @@ class Result(StrEnum):
     MISSING = "missing"
     LIFECYCLE = "lifecycle"
     LEAD_STATUS = "lead_status"
+    REVIEW = "review"
 
 
 class TaskIn(StrEnum):

@@ -17,10 +17,11 @@ from scoring.engine_spark import SparkEngine
 from scoring.policy import Policy
 from sync.check_team import empty_pools, overlapping_leave, shut_hours
 from sync.owners import OwnerDirectory
-from sync.run import Parts, exit_code
+from sync.resolve import PEOPLE_OBJECTS
+from sync.run import Parts, exit_code, unchoosable
 from sync.schedule import Cron, next_slots
 from sync.settings import OwnerAuthority, Settings
-from sync.setup import unusable_fields, wanted_fields
+from sync.setup import heard_fields, unusable_fields, wanted_fields
 from sync.store import accounts, schema
 
 __all__ = ["Finding", "check_engine", "check_online", "check_schedules", "check_team"]
@@ -96,7 +97,7 @@ def check_online(parts: Parts) -> list[Finding]:
             zone = f"time zone {account.timezone}"
             found.append(Finding(where=crm, message=f"signed in to {account.name} ({account.id}), {zone}"))
             found += _pinned(parts, account)
-            fields = _fields(parts, connector)
+            fields = _fields(parts, connector) + _heard(parts, connector)
             read = _streams(connector)
             found += _told(connector.check(), fields) + fields + read
             owners[crm] = connector.owners()
@@ -184,6 +185,45 @@ def _fields(parts: Parts, connector: Connector) -> list[Finding]:
         elif there is not None and there.options is not None and (gone := set(wanted.options) - set(there.options)):
             message = f"lacks the options {', '.join(sorted(gone))}; run `mqlsync setup`"
             found.append(Finding(where=where, message=message, error=True, exit_code=4))
+    return found
+
+
+def _heard(parts: Parts, connector: Connector) -> list[Finding]:
+    """Properties by which sales and marketing are to be heard and cannot. A run goes on without: nobody is heard there.
+
+    An object that has none of them is passed over in silence where another object of the CRM has them: of Salesforce's
+    people only a Lead has a Status.
+    """
+    crm = connector.crm
+    rule, review = parts.fields.sales_states.get(crm), parts.fields.reviews.get(crm)
+    described = {object: connector.describe(object) for object in PEOPLE_OBJECTS[crm]}
+    found: list[Finding] = []
+    for name in rule.properties() if rule is not None else ():
+        if rule is not None and not any(name in there for there in described.values()):
+            made = name == rule.reason and parts.policy.recycle is not None
+            cure = "run `mqlsync setup`" if made else "correct sales_state in fields.yaml"
+            found.append(Finding(where=f"{crm}.{name}", message=f"not there: sales is not heard by it; {cure}"))
+    for object, there in described.items():
+        if rule is not None and (gone := unchoosable(connector, object, rule)):
+            names = ", ".join(map(repr, gone))
+            message = f"{names}: nobody can choose this any more; was it renamed? Correct sales_state in fields.yaml"
+            found.append(Finding(where=f"{crm}.{object}.{rule.property}", message=message))
+        if review is not None and review.property in there and not there[review.property].writable:
+            message = "not writable by these credentials: an answer is heard, and stays; grant edit access"
+            found.append(Finding(where=f"{crm}.{object}.{review.property}", message=message))
+    return found + _lacking(parts, connector)
+
+
+def _lacking(parts: Parts, connector: Connector) -> list[Finding]:
+    """What `mqlsync setup` would make for people to choose from."""
+    found: list[Finding] = []
+    for wanted in heard_fields(parts.policy, parts.fields, connector):
+        there = connector.describe(wanted.object).get(wanted.name)
+        gone = [] if there is None else [o for o in wanted.options if o not in (there.options or ())]
+        if there is None or gone:
+            lacks = "not there" if there is None else f"lacks the options {', '.join(gone)}"
+            message = f"{lacks}: nobody can choose it; run `mqlsync setup`"
+            found.append(Finding(where=f"{connector.crm}.{wanted.object}.{wanted.name}", message=message))
     return found
 
 

@@ -20,6 +20,7 @@ import typer
 
 from sync import policy_trials_cli, policy_versions_cli  # noqa: F401  # add their commands to `mqlsync policy`
 from sync.policy_cli import policy_app
+from sync.review_cli import review_app
 from sync.route_cli import route_app
 from sync.terminal import (
     CHANGES,
@@ -62,6 +63,7 @@ app = typer.Typer(
 dead_app = typer.Typer(help="Records a CRM refused: list them, let them try again.", no_args_is_help=True)
 app.add_typer(dead_app, name="dead")
 app.add_typer(policy_app, name="policy")
+app.add_typer(review_app, name="review")
 app.add_typer(route_app, name="route")
 
 Log = Annotated[

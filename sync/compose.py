@@ -294,7 +294,7 @@ def _connectors(
     sleep: Callable[[float], None],
 ) -> dict[Crm, Connector]:
     """One connector a connection. The client packages are loaded here, and nowhere earlier."""
-    written = _written(loaded.policy)
+    written = _written(loaded.policy, loaded.fields)
     connectors: dict[Crm, Connector] = {}
     if loaded.settings.hubspot is not None:
         from connectors.hubspot import HubSpotConnector
@@ -319,21 +319,25 @@ def _connectors(
     return connectors
 
 
-def _written(policy: Policy) -> dict[Crm, dict[str, tuple[str, ...]]]:
-    """The properties that the policy writes, by CRM and object."""
+def _written(policy: Policy, fields: mapping.Mapping) -> dict[Crm, dict[str, tuple[str, ...]]]:
+    """The properties that the policy writes, and those by which a review is answered, by CRM and object."""
     written: dict[Crm, dict[str, tuple[str, ...]]] = {crm: {} for crm in Crm}
     for (crm, object), properties in policy.write.properties.items():
         written[Crm(crm)][object] = tuple(properties.values())
     for (crm, object), rule in policy.write.lead_status.items():
         written[Crm(crm)][object] = (*written[Crm(crm)].get(object, ()), rule.property)
+    for (crm, object), prop in fields.answers().items():
+        written[crm][object] = (*written[crm].get(object, ()), prop)
     return written
 
 
-def _release(policy: Policy, schemas: Mapping[Crm, Mapping[str, Mapping[str, FieldSchema]]]) -> str:
+def _release(
+    policy: Policy, fields: mapping.Mapping, schemas: Mapping[Crm, Mapping[str, Mapping[str, FieldSchema]]]
+) -> str:
     """Hash of what can make a refused record acceptable: the policy, and the properties it writes."""
     described = sorted(
         (str(crm), object, name, repr(schemas[crm].get(object, {}).get(name)))
-        for crm, objects in _written(policy).items()
+        for crm, objects in _written(policy, fields).items()
         for object, names in objects.items()
         for name in names
     )
@@ -453,7 +457,7 @@ class Opened:
             job=row.job,
             stages=self.loaded.settings.jobs[row.job].stages,
             as_of=as_of,
-            release=lambda: _release(self.parts.policy, self.properties.schemas),
+            release=lambda: _release(self.parts.policy, self.parts.fields, self.properties.schemas),
             dry_run=dry_run,
             only=only,
             stop=stop,

@@ -25,14 +25,17 @@ from scoring.qualify import qualify
 from sync.account_match import AccountMatching
 from sync.assign import Assigned
 from sync.life import episodes_after, history_of, missed_days, rejected_at
+from sync.mapping import ReviewAnswer
 from sync.owners import OwnerDirectory
 from sync.plan import Conflict, PlannedTask, PlannedWrite, RecordPlan, due_date, plan_record
 from sync.quiet import QuietPeople, note_scored
 from sync.routing import Routing
+from sync.sales import approves
 from sync.settings import OwnerAuthority
 from sync.store import decisions, outbox
 from sync.store import routing as routing_store
 from sync.store.decisions import AssignmentRow, EpisodeRow, PersonState, Target
+from sync.store.records import blank_is_none
 
 __all__ = ["Decided", "Decider"]
 
@@ -77,6 +80,7 @@ class Decider:
     matching how the account of a person is found whom no CRM has linked to one
     listing keep every planned write in `Decided.changes`; a run that shows nobody what it queues need not hold them all
     quiet   finds who stays as they are; None: everybody is decided in full
+    reviews where a review is answered in a CRM: an answer that was heard is cleared
     """
 
     policy: Policy
@@ -93,6 +97,7 @@ class Decider:
     matching: AccountMatching = field(default_factory=AccountMatching)
     listing: bool = True
     quiet: QuietPeople | None = None
+    reviews: Mapping[Crm, ReviewAnswer] = field(default_factory=dict)
     decided: Decided = field(default_factory=Decided)
     _waiting: dict[str, Status] = field(default_factory=dict)
 
@@ -450,6 +455,9 @@ class Decider:
         lead_status = self.policy.write.lead_status.get((ref.crm, ref.object))
         if lead_status is not None:
             properties[Result.LEAD_STATUS] = lead_status.property
+        review = self.reviews.get(ref.crm)
+        if review is not None:
+            properties[Result.REVIEW] = review.property
         return properties
 
     def _wanted(
@@ -467,6 +475,8 @@ class Decider:
             Result.MODEL: person.model,
             Result.VERSION: person.policy_version,
         }
+        if self._answered(target):
+            wanted[Result.REVIEW] = None
         if episode is None or episode.adopted or episode.waiting:
             return wanted
         wanted[Result.QUALIFIED_AT] = episode.opened_at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -475,6 +485,13 @@ class Decider:
         self._want_lead_status(target, wanted)
         self._want_owner(person, target, properties, wanted)
         return wanted
+
+    def _answered(self, target: Target) -> bool:
+        """Whether the record shows the very answer that was heard, and no other one that has yet to be."""
+        rule = self.reviews.get(target.state.ref.crm)
+        if rule is None or approves(rule, target.answer) is None:
+            return False
+        return blank_is_none(target.state.current.get(rule.property)) == target.answer
 
     def _want_lead_status(self, target: Target, wanted: dict[Result, str | None]) -> None:
         rule = self.policy.write.lead_status.get((target.state.ref.crm, target.state.ref.object))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -18,16 +18,17 @@ from scoring.episodes import MEANINGS, Status
 from scoring.explain import as_ledger
 from scoring.explain import explain as score_lines
 from scoring.ledger import Ledger
+from sync.gather import GatherRules, PersonFacts, gather
 from sync.run import Parts
 from sync.store import decisions, schema
 from sync.store.decisions import PersonState
 from sync.store.outbox import acked_fields
-from sync.store.people import load_owner_names, owner_name
+from sync.store.people import load_owner_names, load_sources, owner_name
 from sync.store.scorecards import Scorecards
 from sync.store.snapshot import bucket_of
 from sync.trace import trace_lines
 
-__all__ = ["Explanation", "NobodyFound", "explanation", "find_person"]
+__all__ = ["Explanation", "NobodyFound", "explanation", "facts_now", "find_person"]
 
 
 class NobodyFound(Exception):
@@ -193,6 +194,19 @@ def explanation(parts: Parts, who: str) -> Explanation:
             for row in conflicts
         ),
     )
+
+
+def facts_now(tx: Connection, parts: Parts, ids: Sequence[str]) -> dict[str, PersonFacts]:
+    """The facts of a few people as the store has them now. People without a live record are left out."""
+    rules = GatherRules(
+        prefer=parts.fields.prefer,
+        seniority=parts.policy.seniority,
+        custom=parts.policy.custom,
+        free_mail=parts.policy.free_mail,
+        owners=load_owner_names(tx),
+    )
+    gathered = {person_id: gather(sources, rules) for person_id, sources in load_sources(tx, ids, rules.owners).items()}
+    return {person_id: known for person_id, known in gathered.items() if known is not None}
 
 
 def find_person(tx: Connection, who: str) -> str:

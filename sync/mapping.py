@@ -9,7 +9,7 @@ import collections.abc
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from connectors.fields import Convert, CountRule, CrmMap, EventRule, EventSource, FactField, FieldMap, ObjectMap
 from connectors.records import Crm
@@ -21,6 +21,7 @@ from scoring.phrases import lacks
 from scoring.tables import fold
 from scoring.version import content_hash
 from sync.init import templates
+from sync.resolve import PEOPLE_OBJECTS
 
 __all__ = ["Mapping", "ReviewAnswer", "SalesState", "SeniorityTable", "load_mapping", "read_mapping"]
 
@@ -67,6 +68,10 @@ class SalesState:
     sql_when: collections.abc.Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reason: str | None = None
 
+    def properties(self) -> tuple[str, ...]:
+        """Every property that has to be read for it."""
+        return (self.property, *self.sql_when, *((self.reason,) if self.reason is not None else ()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewAnswer:
@@ -100,7 +105,12 @@ class Mapping:
 
     def reading(self, crm: Crm) -> str:
         """Names what is read from one CRM, and how: when it moves, that CRM's records are read again."""
-        return hashlib.sha256(repr(self.map.crms[crm]).encode()).hexdigest()[:16]
+        read = (self.map.crms[crm], self.sales_states.get(crm), self.reviews.get(crm))
+        return hashlib.sha256(repr(read).encode()).hexdigest()[:16]
+
+    def answers(self) -> dict[tuple[Crm, str], str]:
+        """(CRM, object) -> the property by which a review is answered there."""
+        return {(crm, name): of.property for crm, of in self.reviews.items() for name in PEOPLE_OBJECTS[crm]}
 
     def facts_by_property(self) -> dict[tuple[str, str], dict[str, str]]:
         """(CRM, object) -> property -> the first fact it is read as."""
@@ -161,9 +171,9 @@ class _Reader:
     def mapping(self, root: Node) -> Mapping:
         found = root.fields("version", "hubspot", "salesforce", "prefer", "seniority", required=("version",))
         check_version(root)
-        crms = {crm: self._crm(found.get(crm), crm) for crm in Crm}
         states = {crm: _sales_state(node) for crm in Crm if (node := root.find(crm, "sales_state")) is not None}
         reviews = {crm: _review(node) for crm in Crm if (node := root.find(crm, "review")) is not None}
+        crms = {crm: _hearing(self._crm(found.get(crm), crm), states.get(crm), reviews.get(crm)) for crm in Crm}
         if root.kind is Kind.MAPPING and not any(crm in found for crm in Crm):
             root.error("neither hubspot nor salesforce is mapped: nothing would be read")
         prefer = self._prefer(found["prefer"]) if "prefer" in found else {}
@@ -395,6 +405,14 @@ def _set(node: Node, kind: str) -> dict[str, str]:
 
 
 # -- what people at the CRM answer -------------------------------------------------------------------------------
+
+
+def _hearing(crm: CrmMap, state: SalesState | None, review: ReviewAnswer | None) -> CrmMap:
+    """The map, with what has to be read of people to hear sales and marketing."""
+    names = (*(state.properties() if state is not None else ()), *((review.property,) if review is not None else ()))
+    heard = tuple(dict.fromkeys(name for name in names if name))
+    people = {name: replace(crm.objects[name], heard=heard) for name in PEOPLE_OBJECTS[crm.crm]}
+    return replace(crm, objects={**crm.objects, **people})
 
 
 def _sales_state(node: Node) -> SalesState:

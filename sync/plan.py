@@ -50,11 +50,15 @@ KIND: Mapping[Result, FieldKind] = {
     Result.VERSION: FieldKind.TEXT,
     Result.LIFECYCLE: FieldKind.PICKLIST,
     Result.LEAD_STATUS: FieldKind.PICKLIST,
+    Result.NURTURE: FieldKind.PICKLIST,
+    Result.PAUSED: FieldKind.BOOLEAN,
+    Result.MISSING: FieldKind.TEXT,
+    Result.REVIEW: FieldKind.PICKLIST,
 }
 
 NUMBERS = frozenset({Result.FIT, Result.ENGAGEMENT, Result.TOTAL})
 
-CHECKED = frozenset({Result.OWNER, Result.STATUS, Result.LIFECYCLE, Result.LEAD_STATUS})
+CHECKED = frozenset({Result.OWNER, Result.STATUS, Result.LIFECYCLE, Result.LEAD_STATUS, Result.REVIEW})
 """Results whose current value is read just before they are sent: people edit these."""
 
 HUBSPOT_STAGE_NAMES = {"marketingqualifiedlead": "mql", "salesqualifiedlead": "sql"}
@@ -213,6 +217,10 @@ def plan_record(
             if forward and not (known and acked == want):
                 send[prop] = want
             continue
+        if result is Result.REVIEW:
+            # Whatever stands there was put there by somebody, and was heard.
+            send[prop] = want
+            continue
         edited = known and now != acked and not _was_sent(state.sent, prop, now, KIND[result])
         if edited and result in rules.human_edit_wins:
             conflicts.append(Conflict(ref=state.ref, field=prop, result=result, theirs=now, ours=acked))
@@ -321,7 +329,8 @@ def compare_again(
             verdicts[prop] = Verdict.SEND if forward else Verdict.LEAVE
         elif found in ours or _was_sent(sent, prop, found, kind):
             verdicts[prop] = Verdict.SEND
-        elif result is Result.LEAD_STATUS:
+        elif result in (Result.LEAD_STATUS, Result.REVIEW):
+            # A lead status belongs to sales by now; another answer has yet to be heard.
             verdicts[prop] = Verdict.LEAVE
         else:
             theirs = result in human_edit_wins

@@ -14,11 +14,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from connectors.port import Connector
-from connectors.records import AccountInfo, Page, RecordProblem, Stream, StreamKind, Window
+from connectors.records import AccountInfo, Page, PersonRecord, RecordProblem, Stream, StreamKind, Window
+from sync.sales import Hearing
 from sync.store.accounts import Cursor, load_cursor, pin_account, save_owners, save_window
 from sync.store.db import Store
 from sync.store.engagement import save_engagement
-from sync.store.problems import known_problems, note_problems
+from sync.store.problems import known_problems, note_problems, untold_doubts
 from sync.store.records import save_companies, save_people
 from sync.store.refs import SaveCounts
 
@@ -62,6 +63,7 @@ def pull(
     settle: timedelta,
     overlap: timedelta,
     ours: Mapping[str, str] | None = None,
+    hearing: Hearing | None = None,
     mapping: str = "",
     account: AccountInfo | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -73,7 +75,7 @@ def pull(
     ----------
     settle: a window ends so long before the CRM's clock, for changes that are not visible at once
     overlap: a window begins so long before the end of the last one, for changes that became visible late
-    ours: fact -> property, see `sync.store.records.save_people`
+    ours, hearing: see `sync.store.records.save_people`
     mapping: hash of the field map; a stream that was read with another one is read again from the beginning
     account: whom the credentials speak for, when the connector was asked already
     stop: asked between pages
@@ -98,6 +100,7 @@ def pull(
         overlap=overlap,
         mapping=mapping,
         ours=ours or {},
+        hearing=hearing or Hearing(),
         stop=stop,
         reached=reached,
         report=report,
@@ -120,6 +123,7 @@ class _Reader:
     overlap: timedelta
     mapping: str
     ours: Mapping[str, str]
+    hearing: Hearing
     stop: Callable[[], bool]
     reached: Callable[[str], None]
     report: PullReport
@@ -160,7 +164,8 @@ class _Reader:
             now = self.connector.now()
             with self.store.write(durable=False) as tx:
                 counts = self._save(stream)(tx, page.rows, now)
-                problems = note_problems(tx, page.problems, self.told, at=now)
+                doubts = untold_doubts(counts.doubts, self.told)
+                problems = note_problems(tx, [*page.problems, *doubts], self.told, at=now)
                 save_window(tx, stream, cursor, at=now)
             closed = page.resume is None
             self.report.add(stream, counts, problems)
@@ -188,13 +193,16 @@ class _Reader:
     def _save(self, stream: Stream) -> Save:
         match stream.kind:
             case StreamKind.PEOPLE:
-                return lambda tx, rows, now: save_people(tx, rows, seen_at=now, ours=self.ours)
+                return self._save_people
             case StreamKind.COMPANIES:
                 return lambda tx, rows, now: save_companies(tx, rows, seen_at=now)
             case StreamKind.ENGAGEMENT:
                 return lambda tx, rows, now: save_engagement(tx, rows, seen_at=now)
             case StreamKind.OWNERS:
                 raise AssertionError("owners are listed whole, not in windows")
+
+    def _save_people(self, tx: Connection, rows: Sequence[PersonRecord], now: datetime) -> SaveCounts:
+        return save_people(tx, rows, seen_at=now, ours=self.ours, hearing=self.hearing)
 
     def _owners(self, stream: Stream) -> None:
         owners = self.connector.owners()

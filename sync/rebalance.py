@@ -14,9 +14,9 @@ from scoring.policy import Route, Target, TargetKind
 from scoring.tables import people_row
 from sync.assign import Waiting
 from sync.decide import Decider
-from sync.gather import GatherRules, gather
+from sync.explain import facts_now
 from sync.run import LeaseHeld, Parts, owner_directory
-from sync.store import decisions, people, runs, schema
+from sync.store import decisions, runs, schema
 from sync.store import routing as routing_store
 from sync.store.decisions import PersonState
 from sync.store.runs import HeldElsewhere
@@ -142,24 +142,16 @@ def _decider(tx: Connection, parts: Parts, as_of: datetime) -> Decider:
         ledger=lambda ids: {},
         matching=parts.settings.account_matching,
         listing=False,
+        reviews=parts.fields.reviews,
     )
 
 
 def _facts(tx: Connection, parts: Parts, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """The facts of a few people as the store has them now, in stored form."""
     policy, zone = parts.policy, ZoneInfo(parts.policy.timezone)
-    rules = GatherRules(
-        prefer=parts.fields.prefer,
-        seniority=policy.seniority,
-        custom=policy.custom,
-        free_mail=policy.free_mail,
-        owners=people.load_owner_names(tx),
-    )
     found: dict[str, Mapping[str, Any]] = {person_id: {} for person_id in ids}
-    for person_id, sources in people.load_sources(tx, ids, rules.owners).items():
-        known = gather(sources, rules)
-        if known is not None:
-            found[person_id] = people_row(known.facts, person_id, 0, zone=zone, valid=known.valid, custom=policy.custom)
+    for person_id, known in facts_now(tx, parts, ids).items():
+        found[person_id] = people_row(known.facts, person_id, 0, zone=zone, valid=known.valid, custom=policy.custom)
     return found
 
 

@@ -5,8 +5,6 @@ As in `sync.cli`, commands import what they need when they run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sync.terminal import HELD, AsJson, ConfigDir, Yes, ask, clear_errors, fail, moment, print_json
+from sync.terminal import HELD, AsJson, ConfigDir, Yes, ask, clear_errors, fail, moment, opened_store, print_json
 
 if TYPE_CHECKING:
     from sync.rebalance import Rebalanced
-    from sync.store.db import Store
 
 __all__ = ["route_app"]
 
@@ -49,7 +46,7 @@ def show(who: Who, config: ConfigDir = None, as_json: AsJson = False) -> None:
     from sync.explain import NobodyFound
     from sync.route_shown import routed
 
-    with _store(config, as_json) as store, store.read() as tx:
+    with opened_store(config, as_json) as store, store.read() as tx:
         try:
             found = routed(tx, who)
         except NobodyFound as error:
@@ -72,7 +69,7 @@ def why_not(
     from sync.explain import NobodyFound
     from sync.route_shown import why_not_them
 
-    with _store(config, as_json) as store, store.read() as tx:
+    with opened_store(config, as_json) as store, store.read() as tx:
         try:
             found = why_not_them(tx, person, rep)
         except NobodyFound as error:
@@ -133,14 +130,3 @@ def _rebalance(
             raise fail(str(error), as_json) from None
         except LeaseHeld as held:
             raise fail(str(held), as_json, code=HELD) from None
-
-
-# -- around ------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _store(config: Path | None, as_json: bool) -> Iterator[Store]:
-    from sync.compose import config_folder, open_store
-
-    with clear_errors(as_json), open_store(config_folder(config)) as store:
-        yield store

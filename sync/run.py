@@ -30,14 +30,17 @@ from scoring.version import content_hash
 from sync.decide import Decided, Decider
 from sync.log import get_logger
 from sync.mapping import Mapping as FieldsFile
+from sync.mapping import SalesState
 from sync.owners import OwnerDirectory, takers
 from sync.plan import Conflict
 from sync.pull import PullReport, pull
 from sync.quiet import QuietPeople
+from sync.resolve import PEOPLE_OBJECTS
+from sync.sales import Hearing, not_offered
 from sync.settings import OwnerAuthority, Settings, StageName
 from sync.setup import unusable_fields
 from sync.shadow import Beside
-from sync.store import accounts, decisions, outbox, people, records, runs
+from sync.store import accounts, decisions, outbox, people, records, reviews, runs
 from sync.store.db import Store
 from sync.store.decisions import Asked, PersonState
 from sync.store.problems import known_problems, note_problems
@@ -333,6 +336,7 @@ class Runner:
             settle=self.parts.settings.pull.settle,
             overlap=self.parts.settings.pull.overlap,
             ours=self._ours(connector.crm),
+            hearing=self._hearing(connector),
             mapping=self.parts.fields.reading(connector.crm),
             account=self._accounts[connector.crm],
             stop=self._stopping,
@@ -359,6 +363,18 @@ class Runner:
                 ours["person.lead_status"] = rule.property
         return ours
 
+    def _hearing(self, connector: Connector) -> Hearing:
+        """What sales and marketing say in this CRM, with the values that fields.yaml names and nobody can choose."""
+        crm = connector.crm
+        rule = self.parts.fields.sales_states.get(crm)
+        gone: dict[str, tuple[str, ...]] = {}
+        for object in PEOPLE_OBJECTS[crm] if rule is not None else ():
+            if rule is not None and unchoosable(connector, object, rule):
+                # Described yesterday, perhaps: the value may have been made since.
+                self.parts.renew(crm, object)
+                gone[object] = unchoosable(connector, object, rule)
+        return Hearing(sales=rule, review=self.parts.fields.reviews.get(crm), gone=gone)
+
     def _decide(self, report: RunReport) -> None:
         """Resolve, gather, score, then one transaction of decisions."""
         parts = self.parts
@@ -366,6 +382,7 @@ class Runner:
         with self._deciding() as tx:
             found = people.resolve_touched(tx, at=parts.now())
             decisions.mark_due(tx, self.as_of)
+            reviews.tell_answers(tx, parts.fields.reviews)
         get_logger().info("resolve.people_found", **asdict(found))
         parts.reached("resolve:done")
         snapshot = Snapshot.of(parts.store)
@@ -470,6 +487,7 @@ class Runner:
             assigning=StageName.ASSIGN in self.stages,
             matching=parts.settings.account_matching,
             listing=self.dry_run or self.only is not None,
+            reviews=parts.fields.reviews,
         )
 
     def _directory(self, tx: Connection) -> OwnerDirectory:
@@ -532,7 +550,7 @@ class Runner:
         return Writer(
             store=parts.store,
             connectors=parts.connectors,
-            results=_results(parts.policy),
+            results=_results(parts.policy, parts.fields),
             human_edit_wins=parts.policy.write.human_edit_wins,
             release=self.release(),
             readback_after=parts.settings.readback_after,
@@ -628,13 +646,21 @@ def deciding(authority: OwnerAuthority, crms: Sequence[Crm]) -> tuple[Crm, ...]:
     return tuple(crm for crm in order if crm in crms)
 
 
-def _results(policy: Policy) -> dict[tuple[Crm, str], dict[str, Result]]:
+def unchoosable(connector: Connector, object: str, rule: SalesState) -> tuple[str, ...]:
+    """The values of a sales state that an object's picklist does not offer; none where it has no such picklist."""
+    there = connector.describe(object).get(rule.property)
+    return () if there is None or there.options is None else not_offered(rule, there.options)
+
+
+def _results(policy: Policy, fields: FieldsFile) -> dict[tuple[Crm, str], dict[str, Result]]:
     """(CRM, object) -> property -> the result it holds."""
     results: dict[tuple[Crm, str], dict[str, Result]] = {}
     for (crm, object), properties in policy.write.properties.items():
         results[Crm(crm), object] = {prop: result for result, prop in properties.items()}
     for (crm, object), rule in policy.write.lead_status.items():
         results.setdefault((Crm(crm), object), {})[rule.property] = Result.LEAD_STATUS
+    for (crm, object), prop in fields.answers().items():
+        results.setdefault((Crm(crm), object), {})[prop] = Result.REVIEW
     return results
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from scoring.document import Problem
     from sync.compose import Opened
+    from sync.store.db import Store
 
 __all__ = [
     "CHANGES",
@@ -41,6 +42,7 @@ __all__ = [
     "fail",
     "moment",
     "open_all",
+    "opened_store",
     "out",
     "plain",
     "print_json",
@@ -196,3 +198,12 @@ def open_all(
         loaded = load(folder, online=online, examples=online)
         with open_parts(loaded, online=online, level=level, fresh=fresh) as found:
             yield found
+
+
+@contextmanager
+def opened_store(folder: Path | None, as_json: bool) -> Iterator[Store]:
+    """The store alone, for commands that neither decide nor ask a CRM: a broken policy file does not stop them."""
+    from sync.compose import config_folder, open_store
+
+    with clear_errors(as_json), open_store(config_folder(folder)) as store:
+        yield store

@@ -143,6 +143,7 @@ class _Plan:
     asked: tuple[str, ...]
     facts: tuple[tuple[str, str, Converter], ...]
     written: tuple[str, ...]
+    heard: tuple[str, ...]
     counters: tuple[_CounterPlan, ...]
     cross: tuple[str, ...]
 
@@ -171,7 +172,7 @@ class Reader:
 
     def _named(self, object: str) -> list[str]:
         mapped = self._fields.objects.get(object) or ObjectMap(object=object, facts=())
-        names = list(mapped.properties())
+        names = list(mapped.needed())
         if object == "contact":
             for rule in self._fields.events_of(EventSource.COUNTER):
                 names += [name for name in (rule.key, rule.date) if name]
@@ -182,7 +183,7 @@ class Reader:
         mapped = self._fields.objects.get(object) or ObjectMap(object=object, facts=())
         counters = self._fields.events_of(EventSource.COUNTER) if object == "contact" else ()
         cross = tuple(name for name in _CROSS if object == "contact" and name in known)
-        named = [name for name in self._named(object) if name in known]
+        named = [name for name in (*self._named(object), *mapped.heard) if name in known]
         return _Plan(
             object=object,
             asked=tuple(dict.fromkeys((*named, _STAMP[object], *_ALWAYS[object], *cross))),
@@ -192,6 +193,7 @@ class Reader:
                 if fact.property is not None and fact.property in known
             ),
             written=mapped.written,
+            heard=mapped.heard,
             counters=tuple(
                 _CounterPlan(
                     rule=rule,
@@ -582,6 +584,7 @@ def _person(plan: _Plan, row: Record) -> PersonRecord | RecordProblem:
         emails=_emails(get("email"), get("hs_additional_emails")),
         facts=_facts(plan, ref, get, problems),
         current={name: get(name) or None for name in plan.written},
+        heard={name: get(name) or None for name in plan.heard},
         owner=get("hubspot_owner_id") or None,
         version=row.updatedAt or get(_STAMP["contact"]) or "",
         modified_at=modified,

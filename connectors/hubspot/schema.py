@@ -246,7 +246,7 @@ class Schema:
                 }
                 for o in there
             ]
-            body = {"options": kept + _options(missing, start=len(there))}
+            body = {"options": kept + _options(missing, want.labels, start=len(there))}
             path = self._client.properties(want.object, want.name)
             try:
                 self._client.write("properties_update", "PATCH", path, body, repeatable=True)
@@ -271,15 +271,20 @@ def _definition(want: WantedField) -> dict[str, object]:
     if want.unique:
         body["hasUniqueValue"] = True
     if want.kind is FieldKind.BOOLEAN:
-        body["options"] = _options(("true", "false"))
+        body["options"] = _options(("true", "false"), {})
     elif want.kind is FieldKind.PICKLIST:
-        body["options"] = _options(want.options)
+        body["options"] = _options(want.options, want.labels)
     return body
 
 
-def _options(values: Sequence[str], start: int = 0) -> list[dict[str, object]]:
+def _options(values: Sequence[str], labels: Mapping[str, str], start: int = 0) -> list[dict[str, object]]:
     return [
-        {"label": value.replace("_", " "), "value": value, "displayOrder": start + at, "hidden": False}
+        {
+            "label": labels.get(value) or value.replace("_", " "),
+            "value": value,
+            "displayOrder": start + at,
+            "hidden": False,
+        }
         for at, value in enumerate(values)
     ]
 

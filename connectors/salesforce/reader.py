@@ -110,6 +110,7 @@ class Reader:
                 emails=(address,) if address else (),
                 facts=_read_facts(facts, row, ref, problems),
                 current={name: text_of(value_at(row, name)) for name in mapped.written},
+                heard={name: text_of(value_at(row, name)) for name in mapped.heard},
                 owner=_id(row.get("OwnerId")),
                 version=row["SystemModstamp"],
                 modified_at=soql.instant(row["SystemModstamp"]),
@@ -244,7 +245,7 @@ class Reader:
         said = []
         for object, mapped in self._fields.objects.items():
             hidden = set(self.columns(object).hidden)
-            for name in mapped.properties():
+            for name in mapped.needed():
                 if name in hidden:
                     use = "written" if name in mapped.written else "mapped"
                     said.append(f"{api_name(object)}.{name} is {use}, but not visible to the integration user")

@@ -244,9 +244,9 @@ class SchemaMaker:
             )
 
     def _lacking(self, field: WantedField) -> tuple[str, ...]:
-        """The wanted values that a restricted picklist would refuse. Others take any value."""
+        """The wanted values that a restricted picklist would refuse, or that people could not choose."""
         picklist = self._describes.picklist(field.object, field.name)
-        if picklist is None or not picklist.restricted:
+        if picklist is None or not (picklist.restricted or field.offered):
             return ()
         return tuple(option for option in field.options if option not in picklist.options)
 
@@ -268,7 +268,7 @@ class SchemaMaker:
             found = self._client.get(f"tooling/query/?q={query}", kind="schema")
             id, metadata = found["records"][0]["Id"], found["records"][0]["Metadata"]
             values = metadata["valueSet"]["valueSetDefinition"]["value"]
-            new = [{"fullName": o, "label": o, "default": False} for o in options]
+            new = [_value(field, option) for option in options]
             definition = {**metadata["valueSet"]["valueSetDefinition"], "value": [*values, *new]}
             body = {"Metadata": {**metadata, "valueSet": {**metadata["valueSet"], "valueSetDefinition": definition}}}
             self._client.send("PATCH", f"tooling/sobjects/CustomField/{id}", body, kind="schema")
@@ -441,6 +441,10 @@ def _with_task_key(wanted: Sequence[WantedField]) -> tuple[WantedField, ...]:
     return tuple(by_name.values())
 
 
+def _value(field: WantedField, option: str) -> dict[str, object]:
+    return {"fullName": option, "label": field.labels.get(option, option), "default": False}
+
+
 def _metadata(field: WantedField, *, unique: bool) -> Mapping[str, object]:
     """The Tooling API's ``Metadata`` of a custom field."""
     common: dict[str, object] = {"label": field.label}
@@ -459,7 +463,7 @@ def _metadata(field: WantedField, *, unique: bool) -> Mapping[str, object]:
         case FieldKind.BOOLEAN:
             return {**common, "type": "Checkbox", "defaultValue": "false"}
         case FieldKind.PICKLIST:
-            values = [{"fullName": o, "label": o, "default": False} for o in field.options]
+            values = [_value(field, option) for option in field.options]
             return {
                 **common,
                 "type": "Picklist",

@@ -71,7 +71,10 @@ class AssignmentRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A record that may be written, with what `plan` compares and what `routing` asks of it."""
+    """A record that may be written, with what `plan` compares and what `routing` asks of it.
+
+    answer  what a marketer chose in it and was heard with, until the property is blank again
+    """
 
     state: RecordState
     owner: str | None
@@ -79,6 +82,7 @@ class Target:
     company_owner: str | None
     facts: Mapping[str, Any]
     modified_at: datetime
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,12 +178,12 @@ def _past(episodes: Sequence[EpisodeRow]) -> dict[str, Any]:
 
 
 def _sales(tx: Connection, ids: Sequence[str]) -> dict[str, Sales]:
-    """The latest word of sales in any record of a person, one that is not written to included."""
+    """The latest word of sales in any record of a person, one that is not written to or was converted included."""
     link, record = schema.link, schema.record
     found = tx.execute(
         select(link.c.person_id, record.c.sales)
         .join(record, (record.c.conn == link.c.conn) & (record.c.object == link.c.object) & (record.c.id == link.c.id))
-        .where(link.c.person_id.in_(ids), record.c.gone.is_(False), record.c.sales.is_not(None))
+        .where(link.c.person_id.in_(ids), record.c.sales.is_not(None))
     )
     said: dict[str, Sales] = {}
     for row in found:
@@ -191,7 +195,8 @@ def _sales(tx: Connection, ids: Sequence[str]) -> dict[str, Sales]:
 
 def _verdicts(tx: Connection, ids: Sequence[str]) -> dict[str, Verdict]:
     """The newest verdict on each person."""
-    found = select(schema.verdict).where(schema.verdict.c.person_id.in_(ids)).order_by(schema.verdict.c.seq)
+    v = schema.verdict.c
+    found = select(schema.verdict).where(v.person_id.in_(ids)).order_by(v.at, v.seq)
     return {row.person_id: Verdict(approve=row.approve, at=row.at, by=row.by, why=row.why) for row in tx.execute(found)}
 
 
@@ -214,9 +219,12 @@ def _targets(tx: Connection, ids: Sequence[str]) -> dict[str, list[Target]]:
     link, record = schema.link, schema.record
     # Only what is asked of them: reading every JSON column of a record costs more than all the rest.
     names = ("conn", "object", "id", "version", "current", "facts", "owner", "company_id", "modified_at")
+    answer = schema.answer
+    told = (answer.c.conn == link.c.conn) & (answer.c.object == link.c.object) & (answer.c.id == link.c.id)
     rows = tx.execute(
-        select(link.c.person_id, *(record.c[name] for name in names))
+        select(link.c.person_id, answer.c.value.label("answer"), *(record.c[name] for name in names))
         .join(record, (record.c.conn == link.c.conn) & (record.c.object == link.c.object) & (record.c.id == link.c.id))
+        .outerjoin(answer, told & answer.c.told)
         .where(link.c.person_id.in_(ids), link.c.role == "target", record.c.gone.is_(False))
         .order_by(link.c.person_id, record.c.conn, record.c.object, record.c.id)
     ).all()
@@ -243,6 +251,7 @@ def _targets(tx: Connection, ids: Sequence[str]) -> dict[str, list[Target]]:
                 company_owner=owners.get((row.conn, row.company_id)),
                 facts=row.facts,
                 modified_at=row.modified_at,
+                answer=row.answer,
             )
         )
     return out

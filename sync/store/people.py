@@ -278,7 +278,7 @@ def _save_conflicts(tx: Connection, people: Sequence[ResolvedPerson], at: dateti
 
 
 def merge_people(tx: Connection, loser: str, survivor: str, *, at: datetime) -> None:
-    """``loser`` turned out to be ``survivor``. Queued writes and conflicts go with it.
+    """``loser`` turned out to be ``survivor``. Queued writes, conflicts and verdicts go with it.
 
     Its episodes go with it too, with status and assignments, but only when the survivor has none of its own: two
     histories cannot be numbered into one without renaming tasks that stand in the CRMs. Else they stay under the old
@@ -302,7 +302,7 @@ def merge_people(tx: Connection, loser: str, survivor: str, *, at: datetime) -> 
         tx.execute(update(schema.decision).where(d.person_id == loser).values(person_id=survivor))
     else:
         tx.execute(delete(schema.decision).where(d.person_id == loser))
-    for table in (schema.outbox, schema.desired, schema.conflict):
+    for table in (schema.outbox, schema.desired, schema.conflict, schema.verdict):
         tx.execute(update(table).where(table.c.person_id == loser).values(person_id=survivor))
     tx.execute(delete(schema.person).where(schema.person.c.person_id == loser))
     m = schema.merged_person.c

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from connectors.records import RecordProblem
 from sync.store import schema
 
-__all__ = ["known_problems", "note_problems"]
+__all__ = ["known_problems", "note_problems", "untold_doubts"]
 
 UNREADABLE = "row not read"
 
@@ -40,3 +40,13 @@ def note_problems(
     if rows:
         tx.execute(schema.audit.insert(), rows)
     return new
+
+
+def untold_doubts(doubts: Sequence[RecordProblem], known: Known) -> list[RecordProblem]:
+    """The first record with each doubt that was told of no record so far: a renamed value is in thousands of them."""
+    told = {(field, reason) for _, field, reason in known} if doubts else set()
+    first: dict[tuple[str, str], RecordProblem] = {}
+    for doubt in doubts:
+        if (doubt.field, doubt.reason) not in told:
+            first.setdefault((doubt.field, doubt.reason), doubt)
+    return list(first.values())

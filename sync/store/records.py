@@ -24,11 +24,13 @@ from connectors.records import (
     RecordRef,
 )
 from sync.resolve import PEOPLE_OBJECTS
+from sync.sales import Hearing, read_stored, sales_word, stored, unknown_value
 from sync.store import outbox, schema
 from sync.store.accounts import Cursor, load_cursor, pin_account, pinned_accounts, save_owners, save_window
 from sync.store.db import PageStatement, to_json
 from sync.store.engagement import any_waiting, counter_events, insert_counter_events, place_waiting, save_engagement
 from sync.store.refs import SaveCounts, aliases_of, by_object, dirty_employees, here, mark_dirty, moved_into, parts
+from sync.store.reviews import hear_answers, note_blank
 
 __all__ = [
     "Cursor",
@@ -52,6 +54,8 @@ NOT_AN_INPUT = "person.owner"
 R = TypeVar("R", PersonRecord, CompanyRecord)
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+_NOTHING_HEARD = Hearing()
 
 
 # -- the record table --------------------------------------------------------------------------------------------
@@ -78,6 +82,7 @@ class RecordRow(NamedTuple):
     gone: bool
     moved_to: str | None
     problems: str
+    sales: str | None
     inputs_at: datetime
     touched: bool
     written_at: datetime | None
@@ -95,7 +100,7 @@ class RecordRow(NamedTuple):
 
 _SAVE_RECORD = PageStatement(schema.record, RecordRow._fields, keys=("conn", "object", "id"))
 
-_JSON = {"emails", "facts", "current", "counters", "cross_refs", "problems"}
+_JSON = {"emails", "facts", "current", "counters", "cross_refs", "problems", "sales"}
 
 _STORED_ROW = [cast(schema.record.c[n], Text).label(n) if n in _JSON else schema.record.c[n] for n in RecordRow._fields]
 
@@ -171,6 +176,8 @@ class _Page:
             self.dirty.setdefault("facts", []).append(row.ref)
         elif before.owner != row.owner or before.facts != row.facts:
             self.dirty.setdefault("owner", []).append(row.ref)
+        if before.sales != row.sales:
+            self.dirty.setdefault("sales", []).append(row.ref)
 
 
 def _history(row: RecordRow, before: RecordRow, seen_at: datetime) -> dict[str, Any]:
@@ -194,7 +201,12 @@ def _history(row: RecordRow, before: RecordRow, seen_at: datetime) -> dict[str, 
 
 
 def save_people(
-    tx: Connection, records: Sequence[PersonRecord], *, seen_at: datetime, ours: Mapping[str, str]
+    tx: Connection,
+    records: Sequence[PersonRecord],
+    *,
+    seen_at: datetime,
+    ours: Mapping[str, str],
+    hearing: Hearing = _NOTHING_HEARD,
 ) -> SaveCounts:
     """Store a page of people, with the engagement that their counters show.
 
@@ -203,6 +215,8 @@ def save_people(
     seen_at: the CRM's clock when the page was read
     ours: fact -> property, for facts mapped from a property that mqlsync writes too. A value that is there because we
         wrote it does not become a fact: the fact keeps what it was before.
+    hearing: what sales and marketing say by which properties. That is no scoring input: it moves neither facts nor
+        their history
     """
     page = _Page(seen_at=seen_at)
     newest = _newest(records)
@@ -215,7 +229,7 @@ def save_people(
         if before is not None and _is_older(record, before):
             page.counts.older += 1
             continue
-        row = _person_row(record, before, record.facts, seen_at, touched=ref in merged)
+        row = _person_row(record, before, record.facts, seen_at, touched=ref in merged, hearing=hearing)
         if before is not None and row.says_the_same(before):
             page.counts.unchanged += 1
         else:
@@ -223,7 +237,7 @@ def save_people(
     written = _written_by_us(tx, moved, stored, ours)
     for ref, values in written.items():
         facts = _without_our_values(newest[ref], _read(stored[ref].facts), ours, values)
-        row = _person_row(newest[ref], stored[ref], facts, seen_at, touched=ref in merged)
+        row = _person_row(newest[ref], stored[ref], facts, seen_at, touched=ref in merged, hearing=hearing)
         if row.says_the_same(stored[ref]):
             page.counts.unchanged += 1
             del moved[ref]
@@ -245,9 +259,12 @@ def save_people(
                 page.grown.append(ref)
         page.take(row, before)
         page.counts.problems += _new_problems(record.problems, before)
+        page.counts.doubts += _doubts(record, hearing)
         if before is not None and _edited(row.current, before.current, written.get(ref, {})):
             page.dirty.setdefault("edited", []).append(ref)
     _write_page(tx, page)
+    if hearing.review is not None:
+        hear_answers(tx, _answers(newest, stored, hearing.review.property), hearing.review.property)
     _absorb(tx, page)
     page.counts.events = insert_counter_events(tx, page.deltas)
     mark_dirty(tx, [ref for ref in page.grown if ref in stored], "engagement")
@@ -261,7 +278,13 @@ def save_people(
 
 
 def _person_row(
-    record: PersonRecord, before: RecordRow | None, facts: Mapping[str, Any], seen_at: datetime, *, touched: bool
+    record: PersonRecord,
+    before: RecordRow | None,
+    facts: Mapping[str, Any],
+    seen_at: datetime,
+    *,
+    touched: bool,
+    hearing: Hearing,
 ) -> RecordRow:
     """The row of a record; ``before`` is the one stored, ``facts`` are those to believe."""
     ref = record.ref
@@ -302,6 +325,7 @@ def _person_row(
         record.gone,
         moved_to,
         _problems(record.problems) if record.problems else "[]",
+        _sales(record, before, hearing),
         inputs_at,
         touched,
         before.written_at if before is not None else None,
@@ -310,13 +334,52 @@ def _person_row(
     )
 
 
+def _sales(record: PersonRecord, before: RecordRow | None, hearing: Hearing) -> str | None:
+    """What sales says, as text of JSON. Of a record that is gone nothing counts but that it was converted."""
+    if hearing.sales is None or (record.gone and not _converted(record.ref, record.moved_to)):
+        return None
+    known = read_stored(_read(before.sales)) if before is not None and before.sales is not None else None
+    word = sales_word(hearing.sales, record.heard, at=record.modified_at, before=known)
+    return to_json(stored(word)) if word is not None else None
+
+
+def _converted(ref: RecordRef, to: RecordRef | None) -> bool:
+    return to is not None and to.object != ref.object
+
+
+def _doubts(record: PersonRecord, hearing: Hearing) -> list[RecordProblem]:
+    gone = hearing.gone.get(record.ref.object, ())
+    if hearing.sales is None or not gone or record.gone:
+        return []
+    reason = unknown_value(hearing.sales, record.heard, gone)
+    return [] if reason is None else [RecordProblem(ref=record.ref, field=hearing.sales.property, reason=reason)]
+
+
+def _answers(
+    records: Mapping[RecordRef, PersonRecord], stored: Mapping[RecordRef, RecordRow], property: str
+) -> dict[RecordRef, tuple[str | None, datetime]]:
+    """What the review's property shows of records that are no older than what is known of them."""
+    said: dict[RecordRef, tuple[str | None, datetime]] = {}
+    for ref, record in records.items():
+        before = stored.get(ref)
+        if record.gone or (before is not None and (_is_older(record, before) or _lags(record, before))):
+            continue
+        said[ref] = (blank_is_none(record.heard.get(property)), record.modified_at)
+    return said
+
+
+def _lags(record: PersonRecord, before: RecordRow) -> bool:
+    """The version is older than our newest confirmed write."""
+    return before.written_at is not None and record.modified_at < before.written_at
+
+
 def _current(record: PersonRecord, before: RecordRow | None) -> str:
     """What the properties we write say now, as text of JSON.
 
     A version older than our confirmed write comes from an index that lags: what was confirmed (`note_confirmed`) is the
     later word.
     """
-    if before is None or before.written_at is None or record.modified_at >= before.written_at:
+    if before is None or not _lags(record, before):
         return to_json(record.current)
     known = _read(before.current)
     return to_json(dict(record.current) | {p: v for p, v in known.items() if p in record.current})
@@ -337,6 +400,7 @@ def note_confirmed(
         now = to_json(_read(row.current) | dict(values))
         rows.append(row._replace(current=now, written_at=max(stamps, default=None)))
     _SAVE_RECORD.execute(tx, rows)
+    note_blank(tx, confirmed)
 
 
 def _problems(problems: Sequence[RecordProblem]) -> str:
@@ -497,6 +561,7 @@ def _tombstone(
         gone=True,
         moved_to=f"{to.object}:{to.id}" if to else before.moved_to,
         input_hash=_input_hash(_read(before.facts), before.emails, before.company_id, True),
+        sales=before.sales if _converted(before.ref, to) else None,
         seen_at=seen_at,
     )
     if record is not None:
@@ -597,6 +662,7 @@ def _company_row(
         gone=gone,
         moved_to=f"{record.moved_to.object}:{record.moved_to.id}" if record and record.moved_to else None,
         problems=_problems(record.problems) if record else "[]",
+        sales=None,
         inputs_at=record.modified_at if record else LONG_AGO,
         touched=False,
         written_at=None,

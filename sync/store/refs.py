@@ -40,6 +40,7 @@ class SaveCounts:
     older     the stored version was newer, nothing was taken
     events    engagement that counters showed
     problems  values that could not be used, of records that did not have this problem before
+    doubts    values that may mean something nobody can tell, of records that are new or changed
     """
 
     new: int = 0
@@ -48,6 +49,7 @@ class SaveCounts:
     older: int = 0
     events: int = 0
     problems: list[RecordProblem] = field(default_factory=list)
+    doubts: list[RecordProblem] = field(default_factory=list)
 
     @property
     def rows(self) -> int:

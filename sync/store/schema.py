@@ -31,6 +31,7 @@ from sqlalchemy import (
 __all__ = [
     "acked",
     "alias",
+    "answer",
     "assignment",
     "audit",
     "conflict",
@@ -346,6 +347,19 @@ verdict = Table(  # what marketers said about people in review; the newest count
     Column("by", String, nullable=False),
     Column("why", Text),
     Index(None, "person_id"),
+)
+
+answer = Table(  # what stands in the property by which a review is answered, of records where ever anything did
+    "answer",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("property", String, nullable=False),
+    Column("value", String),  # NULL: blank again
+    Column("at", Instant, nullable=False),  # the CRM's stamp of the version that showed it, or of our clearing it
+    Column("told", Boolean, nullable=False),  # it has become a verdict, where it is one
+    Index("ix_answer_untold", "conn", "object", "id", **only_where("NOT told", sqlite="told = 0")),
 )
 
 notice = Table(  # what people are told beside their CRM; each once

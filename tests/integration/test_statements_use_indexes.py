@@ -21,7 +21,7 @@ ONCE = {
     ("person", "ix_person_email"),  # counted when the snapshot is made anew
 }
 
-PARTIAL = {"ix_event_unresolved", "ix_person_dirty", "ix_record_touched"}
+PARTIAL = {"ix_answer_untold", "ix_event_unresolved", "ix_person_dirty", "ix_record_touched"}
 """Indexes that hold only the rows asked for, so that looking through them is the point."""
 
 

@@ -244,6 +244,21 @@ def test_what_sales_and_marketing_answer_becomes_types() -> None:
     assert mapping.hash != load(FIELDS)[0].hash
 
 
+def test_what_is_heard_is_read_of_people_and_named_by_how_it_is_read() -> None:
+    mapping, _ = read_mapping(Source("fields.yaml", WHOLE.encode()), complete=True)
+    hubspot = mapping.map.crms[Crm.HUBSPOT].objects
+    heard = ("hs_lead_status", "lifecyclestage", "mql_rejection_reason", "mql_review")
+    assert hubspot["contact"].heard == heard
+    assert hubspot["company"].heard == ()
+    assert set(heard) <= set(hubspot["contact"].properties())
+    assert not {"mql_rejection_reason", "mql_review"} & set(hubspot["contact"].needed())
+    assert mapping.answers() == {(Crm.HUBSPOT, "contact"): "mql_review"}
+    other = WHOLE.replace("IN_PROGRESS: working", "IN_PROGRESS: accepted")
+    moved, _ = read_mapping(Source("fields.yaml", other.encode()), complete=True)
+    assert moved.reading(Crm.HUBSPOT) != mapping.reading(Crm.HUBSPOT)
+    assert moved.reading(Crm.SALESFORCE) == mapping.reading(Crm.SALESFORCE)
+
+
 def test_a_run_refuses_what_is_not_carried_out() -> None:
     _, problems = read_mapping(Source("fields.yaml", WHOLE.encode()))
     refused = {p.path.rpartition(".")[2] for p in problems}

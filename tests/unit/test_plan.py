@@ -26,6 +26,7 @@ PROPERTIES = {
     Result.REASON: "mql_reason",
     Result.OWNER: "hubspot_owner_id",
     Result.LIFECYCLE: "lifecyclestage",
+    Result.REVIEW: "mql_review",
 }
 RESULTS = {prop: result for result, prop in PROPERTIES.items()}
 HUMAN = frozenset({Result.OWNER, Result.STATUS})
@@ -148,6 +149,13 @@ def test_a_lifecycle_stage_that_a_person_moved_back_stays_there():
     assert planned.write is None
 
 
+def test_an_answer_is_cleared_again_and_is_no_tampering():
+    planned = plan({Result.REVIEW: None}, current={"mql_review": "approved"}, acked={"mql_review": None})
+    assert planned.write is not None
+    assert (planned.write.fields, planned.write.base) == ({"mql_review": None}, {"mql_review": "approved"})
+    assert planned.conflicts == ()
+
+
 def test_an_unknown_stage_ranks_beyond_all_we_know():
     assert lifecycle_rank("1234567") > lifecycle_rank("evangelist") > lifecycle_rank("lead") > lifecycle_rank(None)
 
@@ -166,6 +174,9 @@ def test_an_unknown_stage_ranks_beyond_all_we_know():
         ("mql_score", "50", "50.0", None, {}, (), Verdict.DONE),
         ("lifecyclestage", "marketingqualifiedlead", "lead", None, {}, (), Verdict.SEND),
         ("lifecyclestage", "marketingqualifiedlead", "customer", "lead", {}, (), Verdict.LEAVE),
+        ("mql_review", None, "approved", "approved", {"mql_review": None}, (), Verdict.SEND),
+        ("mql_review", None, "rejected", "approved", {}, (), Verdict.LEAVE),
+        ("mql_review", None, None, "approved", {}, (), Verdict.DONE),
     ],
 )
 def test_the_value_of_this_moment_decides(field, want, now, base, acked, sent, verdict):
