@@ -19,6 +19,7 @@ from scoring.policy import Policy
 __all__ = [
     "DimensionLayout",
     "DimensionPoints",
+    "Fresh",
     "GroupLayout",
     "GroupPoints",
     "ItemLayout",
@@ -266,6 +267,14 @@ class DimensionPoints:
     micro: int
     loss: int
     groups: tuple[GroupPoints, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """What came after an instant: whole ``points`` of engagement, and whether somebody ``raised`` a hand since."""
+
+    points: int
+    raised: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ from scoring.ignored_sql import Live, Sources
 from scoring.policy import Bands, Policy
 from scoring.tables import KNOWN_FROM, KNOWN_UNTIL, MICRO, events_schema, people_schema
 
-__all__ = ["Account", "Compiled", "Fresh", "compile_fresh", "compile_policy", "newest"]
+__all__ = ["Account", "Compiled", "CompiledFresh", "compile_fresh", "compile_policy", "newest"]
 
 Expression = exp.Expression
 _Column = tuple[str, exp.Expression]
@@ -119,11 +119,12 @@ class Compiled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fresh:
+class CompiledFresh:
     """What is worth how much of what came later than an instant.
 
-    query   one row a person: person_id, points (whole points of engagement). It reads one more table, ``since``: of
-            each person asked about person_id, at (the instant) and day (its date in the policy's timezone)
+    query   one row a person: person_id, points (whole points of engagement), hand_raise (day of the newest one). It
+            reads one more table, ``since``: of each person asked about person_id, at (the instant) and day (its date
+            in the policy's timezone)
     fades, people, events   as in `Account`
     """
 
@@ -356,9 +357,13 @@ class _Query:
         between = [(column, sql.column(column)) for columns in self._steps[:8] for column, _ in columns]
         return self._stacked(self._steps, [*self._result(), *between])
 
-    def points(self, score: Score) -> exp.Select:
-        """person_id and the whole points of one score."""
-        return self._stacked(self._scores(), [("person_id", sql.column("person_id")), ("points", sql.column(score))])
+    def fresh(self) -> exp.Select:
+        """person_id, the whole points of engagement, and the day of the newest hand raise."""
+        steps = [*self._scores(), [("hand_raise#", self._hand_raise())]]
+        points, raised = sql.column(Score.ENGAGEMENT), sql.column("hand_raise#")
+        return self._stacked(
+            steps, [("person_id", sql.column("person_id")), ("points", points), ("hand_raise", raised)]
+        )
 
     def _scores(self) -> list[list[_Column]]:
         return [
@@ -582,12 +587,9 @@ class _Query:
             named = [(person.expression(line.test), sql.text(line.name)) for line in self.policy.suppress]
             return sql.case(named, sql.cast(exp.null(), "TEXT"))
 
-        def hand_raise(index: int) -> Expression:
-            return self._newest(self.policy.hand_raise, self.policy.models[index].engagement)
-
         return [
             ("suppressed#", self._by_model(suppressed)),
-            ("hand_raise#", self._by_model(hand_raise)),
+            ("hand_raise#", self._hand_raise()),
             ("lines#", self._bits("become_when has", self._lines)),
             ("reach#", self._bits("become_when has conditions for", self._alternatives)),
             ("review#", self._bits("review has", self._reviewed)),
@@ -595,6 +597,10 @@ class _Query:
             ("unknown#", self._bits("fit has tables for", self._unknown)),
             ("drop#", self._by_model(self._dropped)),
         ]
+
+    def _hand_raise(self) -> Expression:
+        """Day of the newest live hand raise, NULL for none."""
+        return self._by_model(lambda index: self._newest(self.policy.hand_raise, self.policy.models[index].engagement))
 
     def _bits(self, what: str, tests: Callable[[int], Sequence[Condition]]) -> Expression:
         """Which of a model's conditions are true, as bits: the first is 1."""
@@ -719,13 +725,13 @@ def compile_policy(policy: Policy, day: date) -> Compiled:
     return Compiled(policy, day)
 
 
-def compile_fresh(policy: Policy, day: date) -> Fresh:
+def compile_fresh(policy: Policy, day: date) -> CompiledFresh:
     """The query for engagement that came later than an instant of each person's; absence is not asked."""
     models = tuple(replace(m, engagement=_without_absence(m.engagement)) for m in policy.models)
     query = _Query(replace(policy, models=models), day, later=True)
-    points = query.sources.within(query.points(Score.ENGAGEMENT))
-    people, events = _columns_read([points], policy.custom)
-    return Fresh(query=points, fades=query.fades.tables(), people=people, events=events)
+    fresh = query.sources.within(query.fresh())
+    people, events = _columns_read([fresh], policy.custom)
+    return CompiledFresh(query=fresh, fades=query.fades.tables(), people=people, events=events)
 
 
 def _without_absence(dimension: Dimension) -> Dimension:

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from scoring import compile as compiler
-from scoring.cards import Layout, schema, sections
-from scoring.compile import Account, Compiled, Fresh
+from scoring.cards import Fresh, Layout, schema, sections
+from scoring.compile import Account, Compiled, CompiledFresh
 from scoring.ledger import Ledger, build
 from scoring.policy import Policy
 from scoring.tables import Bucket, events_schema, people_schema
@@ -38,7 +38,7 @@ _FEW_VALUES = 1000
 _FILE = "file"
 """The parameter of the statement that writes."""
 
-_Queries = TypeVar("_Queries", Compiled, Fresh)
+_Queries = TypeVar("_Queries", Compiled, CompiledFresh)
 
 
 class EngineFailed(Exception):
@@ -59,10 +59,8 @@ class Engine(Protocol):
         """The full account of a few people, by person id. Ids that are not in the bucket are left out."""
         ...
 
-    def fresh_points(
-        self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]
-    ) -> Mapping[str, int]:
-        """Whole points of engagement that events later than an instant give, by person id.
+    def fresh(self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]) -> Mapping[str, Fresh]:
+        """What events later than an instant come to, by person id.
 
         ``since``: person id -> the instant, with its zone. The same rules, caps, floor and rounding; ``absent_for``
         is left out, and a date without a time of day is later when it is after the date of the instant in the policy's
@@ -92,7 +90,7 @@ class DuckDbEngine:
             },
         )
         self._ready: _Ready[Compiled] | None = None
-        self._fresh: _Ready[Fresh] | None = None
+        self._fresh: _Ready[CompiledFresh] | None = None
 
     def __enter__(self) -> DuckDbEngine:
         return self
@@ -163,16 +161,15 @@ class DuckDbEngine:
         names = [name for name, *_ in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
-    def fresh_points(
-        self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]
-    ) -> Mapping[str, int]:
-        """See `Engine.fresh_points`."""
+    def fresh(self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]) -> Mapping[str, Fresh]:
+        """See `Engine.fresh`."""
         if self._fresh is None or self._fresh.policy is not policy or self._fresh.day != day:
             self._fresh = _Ready(self._connection, policy, day, compiler.compile_fresh(policy, day))
         ready = self._fresh
         _Tables(self._connection).fill(ready, ready.compiled, bucket, frozenset(since))
         self._connection.register("since", since_table(policy, since))
-        return dict(self._connection.execute(ready.parsed(ready.compiled.query)).fetchall())
+        found = self._connection.execute(ready.parsed(ready.compiled.query)).fetchall()
+        return {id: Fresh(points=points, raised=raised is not None) for id, points, raised in found}
 
     def _prepare(self, policy: Policy, day: date) -> _Ready[Compiled]:
         """The queries, kept for the next bucket."""
@@ -208,8 +205,8 @@ class _Tables:
 
     def fill(
         self,
-        ready: _Ready[Compiled] | _Ready[Fresh],
-        queries: Compiled | Account | Fresh,
+        ready: _Ready[Compiled] | _Ready[CompiledFresh],
+        queries: Compiled | Account | CompiledFresh,
         bucket: Bucket,
         only: frozenset[str] | None,
     ) -> None:
@@ -299,7 +296,7 @@ def refuse_lacking(file: Path, lacking: Collection[str]) -> None:
 
 
 def since_table(policy: Policy, since: Mapping[str, datetime]) -> pa.Table:
-    """The table ``since`` of `scoring.compile.Fresh`."""
+    """The table ``since`` of `scoring.compile.CompiledFresh`."""
     zone = ZoneInfo(policy.timezone)
     return pa.table(
         {

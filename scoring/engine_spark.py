@@ -25,8 +25,8 @@ from sqlglot import ErrorLevel, exp
 from sqlglot.errors import UnsupportedError
 
 from scoring import compile as compiler
-from scoring.cards import schema
-from scoring.compile import Account, Compiled, Fresh
+from scoring.cards import Fresh, schema
+from scoring.compile import Account, Compiled, CompiledFresh
 from scoring.engine import EngineFailed, ledgers_of, refuse_lacking, since_table
 from scoring.ledger import Ledger
 from scoring.policy import Policy
@@ -80,7 +80,7 @@ _ENDING = 30
 """Seconds Java is given to end by itself."""
 
 
-_Queries = TypeVar("_Queries", Compiled, Fresh)
+_Queries = TypeVar("_Queries", Compiled, CompiledFresh)
 
 
 class SparkEngine:
@@ -100,7 +100,7 @@ class SparkEngine:
         self._memory = memory
         self._spark: _Spark | None = None
         self._ready: _Ready[Compiled] | None = None
-        self._fresh: _Ready[Fresh] | None = None
+        self._fresh: _Ready[CompiledFresh] | None = None
 
     def __enter__(self) -> SparkEngine:
         return self
@@ -139,10 +139,8 @@ class SparkEngine:
             )
         return ledgers_of(policy, day, ready.compiled.layout, rows, picks, ignored)
 
-    def fresh_points(
-        self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]
-    ) -> Mapping[str, int]:
-        """See `scoring.engine.Engine.fresh_points`."""
+    def fresh(self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]) -> Mapping[str, Fresh]:
+        """See `scoring.engine.Engine.fresh`."""
         if self._fresh is None or self._fresh.policy is not policy or self._fresh.day != day:
             compiled = compiler.compile_fresh(policy, day)
             self._fresh = _Ready(policy=policy, day=day, compiled=compiled, query=spark_sql(compiled.query))
@@ -150,7 +148,10 @@ class SparkEngine:
             _load(spark, self._fresh, self._fresh.compiled, bucket, frozenset(since))
             spark.show_table("since", since_table(policy, since))
             found = spark.answer(self._fresh.query)
-        return dict(zip(found["person_id"].to_pylist(), found["points"].to_pylist(), strict=True))
+        return {
+            row["person_id"]: Fresh(points=row["points"], raised=row["hand_raise"] is not None)
+            for row in found.to_pylist()
+        }
 
     def _session(self) -> _Spark:
         if self._spark is None:
@@ -177,8 +178,8 @@ class _Ready(Generic[_Queries]):
 
 def _load(
     spark: _Spark,
-    ready: _Ready[Compiled] | _Ready[Fresh],
-    queries: Compiled | Account | Fresh,
+    ready: _Ready[Compiled] | _Ready[CompiledFresh],
+    queries: Compiled | Account | CompiledFresh,
     bucket: Bucket,
     only: frozenset[str] | None,
 ) -> None:

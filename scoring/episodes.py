@@ -12,6 +12,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from scoring.cards import Fresh
+
 __all__ = [
     "ACCEPTED_BY_SALES",
     "ADOPTED",
@@ -205,8 +207,7 @@ class Seen:
     owner_known      whether a CRM names an owner who counts as somebody, for an adopted episode
     sales            the latest word of sales
     verdict          the latest verdict of a marketer
-    fresh_points     whole engagement points of events later than the newest rejection
-    fresh_hand_raise whether one of those events is a hand raise
+    fresh            what events later than the newest rejection come to; None: there are none, or no rejection
     missed           days since the last decision without one, oldest first, each with whether ``drop_when`` was true;
                      for people in an episode, at most `MOST_MADE_UP`
     """
@@ -217,8 +218,7 @@ class Seen:
     owner_known: bool = False
     sales: Sales | None = None
     verdict: Verdict | None = None
-    fresh_points: int = 0
-    fresh_hand_raise: bool = False
+    fresh: Fresh | None = None
     missed: tuple[tuple[date, bool], ...] = ()
 
 

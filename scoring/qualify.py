@@ -245,14 +245,20 @@ class _Case:
             rule = self._rule(reason)
         if rule is not None and not rule.never and not rule.send_to_review and self.card.lines:
             skips = self.policy.recycle is not None and self.policy.recycle.hand_raise_skips_wait
-            if self._rested(rule, closed) or (skips and self.seen.fresh_hand_raise):
-                return replace(self._gate(closed, raised=self.seen.fresh_hand_raise), amends=amends)
+            if self._rested(rule, closed) or (skips and self._raised_since):
+                return replace(self._gate(closed, raised=self._raised_since), amends=amends)
         status, waiting = self._standing(reason)
         return self._decision(status, f"{REJECTED}{reason}", waiting=waiting, amends=amends)
 
     def _rested(self, rule: Reason, closed: ClosedEpisode) -> bool:
         waited = rule.wait is None or self._passed(self._date(closed.closed_at), rule.wait)
-        return waited and self.seen.fresh_points >= (rule.fresh_points or 0)
+        points = self.seen.fresh.points if self.seen.fresh is not None else 0
+        return waited and points >= (rule.fresh_points or 0)
+
+    @property
+    def _raised_since(self) -> bool:
+        """Whether the person has asked for sales since the newest rejection."""
+        return self.seen.fresh is not None and self.seen.fresh.raised
 
     def _gate(self, closed: ClosedEpisode | None, *, raised: bool) -> Decision:
         """A line is true. ``raised``: the person has asked for sales since the last episode."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from connectors.records import Crm, RecordRef
-from scoring.cards import Scorecard, cards
+from scoring.cards import Fresh, Scorecard, cards
 from scoring.episodes import Decision, History, Seen, Status
 from scoring.facts import LIFECYCLE_STAGES
 from scoring.policy import Policy, Result, TaskIn
@@ -66,7 +66,7 @@ class _Beside:
     """By person: days without a run, each with whether `Stay.drop_when` was true; what came after the newest no."""
 
     missed: Mapping[str, tuple[tuple[date, bool], ...]]
-    fresh: Mapping[str, int]
+    fresh: Mapping[str, Fresh]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Decider:
     ledger  (person ids) -> the ledger of each as JSON, for people whose decision is stored in full; None: none is kept
     facts   (person ids) -> the facts of each in stored form, for routing
     dropping (day, person ids) -> for whom of them `Stay.drop_when` was true on that day
-    fresh   person id -> instant: the engagement points of each person's later events alone
+    fresh   person id -> instant: what each person's later events alone come to
     matching how the account of a person is found whom no CRM has linked to one
     listing keep every planned write in `Decided.changes`; a run that shows nobody what it queues need not hold them all
     quiet   finds who stays as they are; None: everybody is decided in full
@@ -92,7 +92,7 @@ class Decider:
     facts: Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
     ledger: Callable[[Sequence[str]], Mapping[str, Any]] | None
     dropping: Callable[[date, Sequence[str]], Collection[str]] = lambda day, ids: ()
-    fresh: Callable[[Mapping[str, datetime]], Mapping[str, int]] = lambda since: {}
+    fresh: Callable[[Mapping[str, datetime]], Mapping[str, Fresh]] = lambda since: {}
     assigning: bool = True
     matching: AccountMatching = field(default_factory=AccountMatching)
     listing: bool = True
@@ -174,7 +174,7 @@ class Decider:
         beside = self._look_beside(people.values())
         for card in cards:
             person = people[card.person_id]
-            seen = self._seen(person, card, beside)
+            seen = self._seen(person, beside)
             decision = qualify(card, self._history(person), seen, policy=self.policy, as_of=self.as_of)
             if person.ambiguous and decision.opens is not None:
                 # Nobody knows yet which records this person is: an episode has to wait until that is settled.
@@ -192,7 +192,7 @@ class Decider:
         owner = person.assignment.owner_key if person.assignment else None
         return history_of(person, self._owner_there(person) if adopted else owner)
 
-    def _seen(self, person: PersonState, card: Scorecard, beside: _Beside) -> Seen:
+    def _seen(self, person: PersonState, beside: _Beside) -> Seen:
         return Seen(
             crm_status=self._status_in_crms(person),
             lifecycle_stage=_lifecycle(person),
@@ -200,17 +200,9 @@ class Decider:
             owner_known=self._owner_there(person) is not None,
             sales=person.sales,
             verdict=person.verdict,
-            fresh_points=beside.fresh.get(person.person_id, 0),
-            fresh_hand_raise=self._raised_since(person, card),
+            fresh=beside.fresh.get(person.person_id),
             missed=beside.missed.get(person.person_id, ()),
         )
-
-    def _raised_since(self, person: PersonState, card: Scorecard) -> bool:
-        """Whether a hand raise is of a later day than the newest episode's end."""
-        closed = person.closed_episode
-        if closed is None or closed.closed_at is None or card.hand_raise is None:
-            return False
-        return card.hand_raise > closed.closed_at.astimezone(ZoneInfo(self.policy.timezone)).date()
 
     def _look_beside(self, people: Iterable[PersonState]) -> _Beside:
         """Further scores that some people's decisions ask for: of days without a run, of what came after a no."""

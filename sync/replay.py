@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, select
 
-from scoring.cards import Scorecard, cards
+from scoring.cards import Fresh, Scorecard, cards
 from scoring.engine import Engine
 from scoring.episodes import Decision, Sales, Seen, Status, Verdict
 from scoring.facts import LIFECYCLE_STAGES
@@ -357,11 +357,7 @@ class Replay:
         as_of = self._as_of(day)
         for card in cards(some):
             person = people[card.person_id]
-            seen = replace(
-                self.world.seen(card.person_id, day),
-                fresh_points=fresh.get(card.person_id, 0),
-                fresh_hand_raise=self._raised_since(person, card),
-            )
+            seen = replace(self.world.seen(card.person_id, day), fresh=fresh.get(card.person_id))
             owner = HELD if person.open_episode is not None and not person.open_episode.waiting else None
             decision = qualify(card, history_of(person, owner), seen, policy=self.policy, as_of=as_of)
             if card.person_id in self.world.ambiguous and decision.opens is not None:
@@ -373,17 +369,11 @@ class Replay:
         first = self.world.past.day(self.world.person(person_id).first_read())
         return None if first == day else Status.NOT_YET
 
-    def _fresh(self, people: Iterable[PersonState], day: date) -> Mapping[str, int]:
+    def _fresh(self, people: Iterable[PersonState], day: date) -> Mapping[str, Fresh]:
         since = {p.person_id: at for p in people if p.open_episode is None and (at := rejected_at(p)) is not None}
         if self.policy.recycle is None or not since:
             return {}
-        return self.engine.fresh_points(self.policy, self.bucket, day, since)
-
-    def _raised_since(self, person: PersonState, card: Scorecard) -> bool:
-        closed = person.closed_episode
-        if closed is None or closed.closed_at is None or card.hand_raise is None:
-            return False
-        return card.hand_raise > self.world.past.day(closed.closed_at)
+        return self.engine.fresh(self.policy, self.bucket, day, since)
 
     def _as_of(self, day: date) -> datetime:
         return self.world.past.end(day) - timedelta(microseconds=1)

@@ -22,7 +22,7 @@ from structlog.contextvars import bound_contextvars
 from connectors.errors import ConnectorError, RetryLater, RunCannotContinue
 from connectors.port import Connector
 from connectors.records import AccountInfo, Crm, RecordProblem, RecordRef
-from scoring.cards import Scorecard
+from scoring.cards import Fresh, Scorecard
 from scoring.engine import Engine, EngineFailed
 from scoring.episodes import Decision
 from scoring.policy import Policy, Result
@@ -509,9 +509,9 @@ class Runner:
 
     def _fresh(
         self, refreshed: SnapshotReport, policy: Policy, day: date, since: Mapping[str, datetime]
-    ) -> Mapping[str, int]:
+    ) -> Mapping[str, Fresh]:
         bucket = refreshed.together(refreshed.by_bucket(since))
-        return self.parts.engine.fresh_points(policy, bucket, day, since)
+        return self.parts.engine.fresh(policy, bucket, day, since)
 
     # -- write -----------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, select
 
+from scoring.cards import Fresh
 from scoring.engine import Engine
 from scoring.episodes import Status
 from scoring.ledger import Ledger
@@ -253,10 +254,8 @@ class _Watched:
     def ledgers(self, policy: Policy, bucket: Bucket, day: date, person_ids: Collection[str]) -> Mapping[str, Ledger]:
         return self.engine.ledgers(policy, bucket, day, person_ids)
 
-    def fresh_points(
-        self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]
-    ) -> Mapping[str, int]:
-        return self.engine.fresh_points(policy, bucket, day, since)
+    def fresh(self, policy: Policy, bucket: Bucket, day: date, since: Mapping[str, datetime]) -> Mapping[str, Fresh]:
+        return self.engine.fresh(policy, bucket, day, since)
 
 
 # -- what differs ------------------------------------------------------------------------------------------------

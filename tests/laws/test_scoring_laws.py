@@ -139,7 +139,7 @@ def test_what_scanners_click_is_told_from_what_people_click(
 
 @LAW
 @given(draw=st.data(), policy=policies() | stormy_policies(), today=st.sampled_from(DAYS))
-def test_fresh_points_are_what_a_naive_evaluator_finds(
+def test_what_is_fresh_is_what_a_naive_evaluator_finds(
     engine: DuckDbEngine, draw: st.DataObject, policy: Policy, today: date
 ) -> None:
     people, events = draw.draw(populations(today))
@@ -149,8 +149,8 @@ def test_fresh_points_are_what_a_naive_evaluator_finds(
     )
     since = {person: draw.draw(moments) for person in people if person != "p0"}
     with tempfile.TemporaryDirectory() as folder:
-        found = engine.fresh_points(policy, write_bucket(Path(folder), people, events, CUSTOM), today, since)
-    assert found == Naive().fresh_points(policy, people, events, today, since)
+        found = engine.fresh(policy, write_bucket(Path(folder), people, events, CUSTOM), today, since)
+    assert found == Naive().fresh(policy, people, events, today, since)
 
 
 @LAW

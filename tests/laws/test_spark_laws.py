@@ -56,11 +56,11 @@ def alike(
         bucket = write_bucket(Path(folder), people, events, policy.custom)
         of_spark, of_duckdb = (e.score(policy, bucket, today).sort_by("person_id") for e in (spark, duckdb))
         ledgers, same = (e.ledgers(policy, bucket, today, some) for e in (spark, duckdb))
-        fresh, as_fresh = (e.fresh_points(policy, bucket, today, since) for e in (spark, duckdb))
+        fresh, as_fresh = (e.fresh(policy, bucket, today, since) for e in (spark, duckdb))
     assert of_spark.schema.equals(of_duckdb.schema, check_metadata=True)
     assert of_spark.to_pylist() == of_duckdb.to_pylist()
     assert ledgers == same
-    assert fresh == as_fresh == Naive().fresh_points(policy, people, events, today, since)
+    assert fresh == as_fresh == Naive().fresh(policy, people, events, today, since)
     for card in cards(of_spark):
         expected = oracle.score(policy, people[card.person_id], events.get(card.person_id, []), today)
         if card.person_id not in ledgers:
@@ -193,4 +193,4 @@ def test_an_empty_bucket_has_nobody(spark: SparkEngine) -> None:
     nobody = Bucket(people=(), events=())
     assert spark.score(complete_policy(), nobody, TODAY).num_rows == 0
     assert spark.ledgers(complete_policy(), nobody, TODAY, ["p"]) == {}
-    assert spark.fresh_points(complete_policy(), nobody, TODAY, {"p": datetime(2026, 1, 1, tzinfo=UTC)}) == {}
+    assert spark.fresh(complete_policy(), nobody, TODAY, {"p": datetime(2026, 1, 1, tzinfo=UTC)}) == {}

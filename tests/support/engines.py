@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from scoring.cards import DimensionPoints, Scorecard, cards
+from scoring.cards import DimensionPoints, Fresh, Scorecard, cards
 from scoring.conditions import Score
 from scoring.engine import DuckDbEngine, Engine
 from scoring.ledger import Ledger
@@ -27,9 +27,9 @@ class Scorer(Protocol):
 
     def score(self, policy: Policy, people: People, events: Events, today: date) -> dict[str, oracle.Result]: ...
 
-    def fresh_points(
+    def fresh(
         self, policy: Policy, people: People, events: Events, today: date, since: Mapping[str, datetime]
-    ) -> dict[str, int]: ...
+    ) -> dict[str, Fresh]: ...
 
 
 class Naive:
@@ -38,12 +38,10 @@ class Naive:
     def score(self, policy: Policy, people: People, events: Events, today: date) -> dict[str, oracle.Result]:
         return {p: oracle.score(policy, dict(facts), events.get(p, []), today) for p, facts in people.items()}
 
-    def fresh_points(
+    def fresh(
         self, policy: Policy, people: People, events: Events, today: date, since: Mapping[str, datetime]
-    ) -> dict[str, int]:
-        return {
-            p: oracle.fresh_points(policy, dict(people[p]), events.get(p, []), today, at) for p, at in since.items()
-        }
+    ) -> dict[str, Fresh]:
+        return {p: oracle.fresh(policy, dict(people[p]), events.get(p, []), today, at) for p, at in since.items()}
 
 
 class OverFiles:
@@ -67,12 +65,12 @@ class OverFiles:
         assert ledgers.keys() == (people.keys() if asked else set())
         return {person: as_result(card, ledgers.get(person)) for person, card in found.items()}
 
-    def fresh_points(
+    def fresh(
         self, policy: Policy, people: People, events: Events, today: date, since: Mapping[str, datetime]
-    ) -> dict[str, int]:
+    ) -> dict[str, Fresh]:
         with tempfile.TemporaryDirectory() as folder:
             bucket = write_bucket(Path(folder), people, events, policy.custom)
-            return dict(self.engine.fresh_points(policy, bucket, today, since))
+            return dict(self.engine.fresh(policy, bucket, today, since))
 
 
 @pytest.fixture(scope="module", params=["duckdb", "oracle", pytest.param("spark", marks=pytest.mark.spark)])

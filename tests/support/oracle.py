@@ -17,6 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from scoring import conditions as c
+from scoring.cards import Fresh
 from scoring.policy import Bands, Model, Policy
 
 Facts = dict[str, Any]
@@ -544,8 +545,8 @@ def asks_scores(node: c.Condition) -> bool:
             return isinstance(node, c.ScoreAtLeast | c.ScoreBelow | c.LabelIn)
 
 
-def fresh_points(policy: Policy, facts: Facts, events: list[Event], today: date, since: datetime) -> int:
-    """Whole points of engagement from what came later than an instant; absence is not asked."""
+def fresh(policy: Policy, facts: Facts, events: list[Event], today: date, since: datetime) -> Fresh:
+    """What came later than an instant comes to; absence is not asked."""
     model = model_of(policy, facts, today)
     there = [e for e in events if e["day"] <= today]
     out = ignored(model.engagement, there, facts, today)
@@ -562,4 +563,5 @@ def fresh_points(policy: Policy, facts: Facts, events: list[Event], today: date,
         for group in model.engagement.groups
     )
     part = dimension(replace(model.engagement, groups=groups), View(facts, today, later))
-    return half_up(part.micro)
+    raised = any(matches(policy.hand_raise, e, today) for e in later)
+    return Fresh(points=half_up(part.micro), raised=raised)

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from scoring import conditions as c
-from scoring.cards import Scorecard, layout
+from scoring.cards import Fresh, Scorecard, layout
 from scoring.episodes import (
     ClosedEpisode,
     Decision,
@@ -123,24 +123,20 @@ class Life:
             values=tuple(0 for _ in layout(self.policy, today).columns),
         )
 
-    def _fresh(self, day: int) -> tuple[int, bool]:
-        """Engagement from events later than the newest rejection, and whether one is a hand raise."""
+    def _fresh(self, day: int) -> Fresh | None:
+        """What came later than the newest rejection."""
         closed = self.history.closed
         if closed is None or closed.rejected is None:
-            return 0, False
-        later = [e for e in self._events() if e["at"] > closed.closed_at]
-        found = oracle.score(self.policy, dict(self.facts), later, on(day).date())
-        return found.whole[c.Score.ENGAGEMENT], found.hand_raise is not None
+            return None
+        return oracle.fresh(self.policy, dict(self.facts), self._events(), on(day).date(), closed.closed_at)
 
     def decide(self, day: int) -> None:
         """The decision of one day, after those of all days before."""
-        fresh, raised = self._fresh(day)
         missed = range(self._decided + 1, day)
         seen = Seen(
             sales=self._sales,
             verdict=self._verdict,
-            fresh_points=fresh,
-            fresh_hand_raise=raised,
+            fresh=self._fresh(day),
             missed=tuple((on(d).date(), self.card(d).drop) for d in missed) if self.history.open_episode else (),
         )
         decision = qualify(self.card(day), self.history, seen, policy=self.policy, as_of=on(day))

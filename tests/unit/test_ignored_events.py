@@ -223,7 +223,7 @@ def test_each_model_ignores_for_itself(scorer: Scorer) -> None:
 # -- points that came later --------------------------------------------------------------------------------------
 
 
-def test_fresh_points_are_those_of_later_events(scorer: Scorer) -> None:
+def test_what_is_fresh_is_what_later_events_come_to(scorer: Scorer) -> None:
     """The same caps, counts and fades; what is ignored stays ignored by what came before; absence is not asked."""
     of = policy(
         engagement=f"{{max: 100, ignore: [{SCANNER}], groups: {{"
@@ -244,11 +244,17 @@ def test_fresh_points_are_those_of_later_events(scorer: Scorer) -> None:
         "a date": [event("e", "page_view", date(2026, 6, 10))],
         "the next date": [event("e", "page_view", date(2026, 6, 11))],
         "many": viewed(0, 0, 0, 30),
+        "asks before": [event("e", "demo_request", date(2026, 6, 10), at=noon - timedelta(microseconds=1))],
+        "asks just after": [event("e", "demo_request", date(2026, 6, 10), at=noon + timedelta(microseconds=1))],
         "scanned": late,
     }
     people = {name: person({"person.created_at": "2026-01-01"}) for name in [*events, "nobody asks"]}
     since = dict.fromkeys(events, noon) | {"scanned": instant(f"{TODAY}T10:00:01")}
-    assert scorer.fresh_points(of, people, events, TODAY, since) == {
+    found = scorer.fresh(of, people, events, TODAY, since)
+    assert {name for name, one in found.items() if one.raised} == {"asks just after"}
+    assert {name: one.points for name, one in found.items()} == {
+        "asks before": 0,
+        "asks just after": 0,
         "before": 0,
         "at the instant": 0,
         "just after": 8,
