@@ -195,7 +195,7 @@ def test_what_became_of_them_is_told_with_how_sure_it_is(lived: Lived) -> None:
     shares = report.new.precision
     mature = [one for one in report.new.judged if one.mature]
     assert report.new.too_young == len(report.new.judged) - len(mature) > 0
-    won = {one.episode.person_id for one in mature if one.reached is not None}
+    won = {one.episode.person_id for one in mature if one.proves(Outcome.SQL)}
     assert shares[Outcome.SQL].n == len(mature)
     assert shares[Outcome.SQL].k == len(won) > 0
     assert shares[Outcome.WON].k == 0

@@ -67,7 +67,9 @@ def test_backtest_of_today_finds_what_the_run_of_today_did_and_more_with_a_wider
     found = answer(scene, "backtest", wider, "--since", "0d", "--mature", "0", "--html", page)
     assert len(found["new"]["episodes"]) > len(found["live"]["episodes"]) > 0
     assert sum(found["new"]["weeks"].values()) == len(found["new"]["episodes"])
-    assert {share["n"] for share in found["live"]["precision"].values()} <= {len(found["live"]["episodes"])}
+    judged = {outcome: share["n"] for outcome, share in found["live"]["precision"].items()}
+    assert judged["sql"] == judged["won"] == len(found["live"]["episodes"])
+    assert 0 < judged["accepted"] <= judged["sql"], "whom sales had accepted before says nothing about the policy"
     assert all(share["low"] <= share["share"] <= share["high"] for share in found["new"]["precision"].values())
     said = scene.cli("policy", "backtest", str(wider), "--since", "0d")
     counted = f"New MQLs: {len(found['new']['episodes'])} instead of {len(found['live']['episodes'])}."
