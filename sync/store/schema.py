@@ -42,6 +42,7 @@ __all__ = [
     "episode",
     "event",
     "event_history",
+    "fight",
     "job_run",
     "lease",
     "link",
@@ -61,7 +62,9 @@ __all__ = [
     "schema_cache",
     "shadow",
     "shadow_run",
+    "sighting",
     "snapshot",
+    "sweep",
     "verdict",
 ]
 
@@ -122,6 +125,26 @@ cursor = Table(  # how far a stream is read: everything changed before `lo` is s
     Column("window_hi", Instant),
     Column("resume", Text),
     Column("updated_at", Instant, nullable=False),
+)
+
+sweep = Table(  # how far the newest comparison of a stream with its CRM has come, and what it found
+    "sweep",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("stream", String, primary_key=True),
+    Column("began_at", Instant, nullable=False),
+    Column("since", Instant),  # when the one before it began
+    Column("resume", Text),  # where to go on; NULL: at the start, or finished
+    Column("found", JSON, nullable=False),  # `sync.store.sweeps.Drift`
+    Column("finished_at", Instant),  # NULL while it is under way
+)
+
+sighting = Table(  # the records that the sweep under way has seen in the CRM
+    "sighting",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("id", String, primary_key=True),
 )
 
 record = Table(  # people and companies of the CRMs as last read
@@ -501,6 +524,17 @@ conflict = Table(  # where a person's edit, or two records of one address, keeps
     Column("settled_at", Instant),
     UniqueConstraint("kind", "conn", "object", "id", "field"),
     Index(None, "person_id"),
+)
+
+fight = Table(  # fields of ours that somebody rewrites: when, as far back as it counts
+    "fight",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("field", String, primary_key=True),
+    Column("rewritten", JSON, nullable=False),  # ISO instants, oldest first
+    Column("acked_at", Instant),  # of the confirmed write that was rewritten last
 )
 
 # -- runs --------------------------------------------------------------------------------------------------------
