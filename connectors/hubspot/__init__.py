@@ -14,6 +14,8 @@ from connectors.errors import RunCannotContinue, UnexpectedAnswer
 from connectors.fields import CrmMap
 from connectors.hubspot.answers import decode
 from connectors.hubspot.client import Client
+from connectors.hubspot.forms import Forms
+from connectors.hubspot.owners import owners
 from connectors.hubspot.reader import BATCH, Reader
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.schema import Schema
@@ -75,6 +77,7 @@ class HubSpotConnector:
         self._client = Client(settings, patience=patience or Patience(), sleep=sleep, monotonic=monotonic)
         self._schema = Schema(self._client, {} if schemas is None else schemas)
         self._reader = Reader(self._client, self._schema, fields)
+        self._forms = Forms(self._client, fields)
         self._writer = Writer(self._client, self._reader, self._schema)
         self._tasks = Tasks(self._client, self._schema, self._reader)
         self._no_forms: tuple[str, ...] = ()
@@ -147,7 +150,7 @@ class HubSpotConnector:
             streams.append(Stream(crm=Crm.HUBSPOT, kind=StreamKind.COMPANIES, name="company"))
         streams.append(Stream(crm=Crm.HUBSPOT, kind=StreamKind.PEOPLE, name="contact"))
         try:
-            forms = self._reader.forms()
+            forms = self._forms.listed()
             self._no_forms = ()
         except (RunCannotContinue, Refused) as refused:
             if isinstance(refused, RunCannotContinue) and not refused.credentials:
@@ -158,7 +161,7 @@ class HubSpotConnector:
         return tuple(streams)
 
     def owners(self) -> tuple[Owner, ...]:
-        return self._reader.owners()
+        return owners(self._client)
 
     def people(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
         """Contacts. ``resume`` is the list's cursor in a first load, the last id of the page in a later window."""
@@ -169,7 +172,7 @@ class HubSpotConnector:
 
     def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         """The submissions of one form. One without an e-mail address is a problem of the page, not an event."""
-        return self._reader.submissions(stream.name.removeprefix(FORM), window, resume)
+        return self._forms.submissions(stream.name.removeprefix(FORM), window, resume)
 
     def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
         """Batches of 100, and one call more for each id that no batch answers for."""

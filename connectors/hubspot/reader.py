@@ -1,49 +1,38 @@
-"""Reading a portal: records, form submissions, owners.
+"""Reading a portal: people and companies, as a listing, a window, or by id.
 
 Search API: https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm
-Forms API: https://developers.hubspot.com/docs/api-reference/legacy/marketing/forms/v1/get-form-integrations-v1-submissions-forms-form_guid
-Owners API: https://developers.hubspot.com/docs/api-reference/crm-crm-owners-v3/guide
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
 
-import msgspec
-
-from connectors.errors import UnexpectedAnswer
-from connectors.fields import CrmMap, EventRule, EventSource, ObjectMap
+from connectors.fields import CrmMap, EventSource, ObjectMap
+from connectors.hubspot import counters
 from connectors.hubspot.answers import (
     BatchAnswer,
-    Paging,
     Record,
     Undecodable,
     batch_answer,
     decode,
-    following,
     record_page,
 )
 from connectors.hubspot.client import Client
+from connectors.hubspot.paging import going_round
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.schema import Schema
-from connectors.normalise import Converter, converter, email, fold, instant, number, salesforce_id
+from connectors.normalise import Converter, converter, email, instant, salesforce_id
 from connectors.records import (
     CompanyRecord,
-    Counter,
     Crm,
-    Engagement,
     FieldKind,
     FieldSchema,
     Found,
     Gone,
     Moved,
-    Owner,
-    OwnerKind,
     Page,
     PersonRecord,
     ReadBack,
@@ -53,7 +42,7 @@ from connectors.records import (
     Window,
 )
 
-__all__ = ["BATCH", "Form", "Reader", "merged_ids"]
+__all__ = ["BATCH", "Reader", "merged_ids"]
 
 R = TypeVar("R", PersonRecord, CompanyRecord)
 
@@ -61,7 +50,6 @@ BATCH = 100
 """Most inputs of a batch call, and rows of a list page."""
 
 _SEARCH_PAGE = 200
-_SUBMISSION_PAGE = 50
 _LONGEST_URL = 8_000
 """Characters of a list call; beyond it ids are listed and the properties read by batch."""
 
@@ -77,64 +65,6 @@ _CROSS: Mapping[str, str] = {"salesforcecontactid": "contact", "salesforceleadid
 """Written by HubSpot's own Salesforce connector, where the portal has it."""
 
 
-class _Form(msgspec.Struct, frozen=True):
-    id: str
-    name: str | None = None
-    archived: bool | None = None
-
-
-class _Forms(msgspec.Struct, frozen=True):
-    results: list[_Form]
-    paging: Paging | None = None
-
-
-class _Value(msgspec.Struct, frozen=True):
-    name: str
-    value: object = None
-
-
-class _Submission(msgspec.Struct, frozen=True):
-    submittedAt: int | str  # noqa: N815  # HubSpot's names, here and below
-    conversionId: str | None = None  # noqa: N815
-    values: list[_Value] | None = None
-    pageUrl: str | None = None  # noqa: N815
-
-
-class _Submissions(msgspec.Struct, frozen=True):
-    results: list[msgspec.Raw]
-    paging: Paging | None = None
-
-
-class _OwnerRow(msgspec.Struct, frozen=True):
-    id: str | int
-    email: str | None = None
-    firstName: str | None = None  # noqa: N815
-    lastName: str | None = None  # noqa: N815
-    type: str | None = None
-    archived: bool | None = None
-
-
-class _Owners(msgspec.Struct, frozen=True):
-    results: list[_OwnerRow]
-    paging: Paging | None = None
-
-
-_P = TypeVar("_P", _Forms, _Submissions, _Owners)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    guid: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _CounterPlan:
-    rule: EventRule
-    property: str
-    blank: Counter
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
     """What to ask of an object, and how each property becomes a fact. Made once per listing."""
@@ -144,7 +74,7 @@ class _Plan:
     facts: tuple[tuple[str, str, Converter], ...]
     written: tuple[str, ...]
     heard: tuple[str, ...]
-    counters: tuple[_CounterPlan, ...]
+    counters: tuple[counters.CounterPlan, ...]
     cross: tuple[str, ...]
 
 
@@ -153,7 +83,6 @@ class Reader:
         self._client = client
         self._schema = schema
         self._fields = fields
-        self._forms: dict[str, Form] = {}
 
     # -- records ---------------------------------------------------------------------------------------------------
 
@@ -181,7 +110,7 @@ class Reader:
     def _plan(self, object: str) -> _Plan:
         known = self._schema.of(object)
         mapped = self._fields.objects.get(object) or ObjectMap(object=object, facts=())
-        counters = self._fields.events_of(EventSource.COUNTER) if object == "contact" else ()
+        rules = self._fields.events_of(EventSource.COUNTER) if object == "contact" else ()
         cross = tuple(name for name in _CROSS if object == "contact" and name in known)
         named = [name for name in (*self._named(object), *mapped.heard) if name in known]
         return _Plan(
@@ -194,22 +123,7 @@ class Reader:
             ),
             written=mapped.written,
             heard=mapped.heard,
-            counters=tuple(
-                _CounterPlan(
-                    rule=rule,
-                    property=rule.key,
-                    blank=Counter(
-                        property=rule.key,
-                        kind=rule.kind,
-                        total=0,
-                        last_at=None,
-                        count_first=rule.count_first,
-                        attributes=rule.set,
-                    ),
-                )
-                for rule in counters
-                if rule.key is not None and rule.key in known
-            ),
+            counters=counters.plans(rules, known),
             cross=cross,
         )
 
@@ -258,7 +172,7 @@ class Reader:
             if by_batch and rows:
                 rows = self._batch(plan.object, [row.id for row in rows], plan.asked).results
             if page.after is not None and page.after == after:
-                raise _going_round("list", plan.object)
+                raise going_round("list", plan.object)
             after = page.after
             yield rows, page.broken, after
             if after is None:
@@ -295,7 +209,7 @@ class Reader:
                 return
             ids = {row.id for row in page.rows} | {row.id for row in page.broken if row.id}
             if ids <= before or page.last == last:
-                raise _going_round("search", plan.object)
+                raise going_round("search", plan.object)
             # The last row's id as it stands: no arithmetic on ids, whose order is the index's own business.
             last, before = page.last, frozenset(ids)
             yield page.rows, page.broken, last
@@ -393,112 +307,6 @@ class Reader:
                 return
             after = page.after
 
-    # -- forms -----------------------------------------------------------------------------------------------------
-
-    def forms(self) -> tuple[Form, ...]:
-        """The forms whose submissions are events by the map. One call per hundred forms."""
-        rules = self._fields.events_of(EventSource.FORM)
-        if not rules:
-            return ()
-        found = [Form(guid=one.id, name=one.name or "") for one in self._all_forms() if not one.archived]
-        wanted = tuple(form for form in found if _rule(rules, form) is not None)
-        self._forms = {form.guid: form for form in wanted}
-        return wanted
-
-    def _all_forms(self) -> list[_Form]:
-        for path in self._client.paths.forms[:-1]:
-            try:
-                return self._forms_at(path)
-            except Refused as refused:
-                if refused.status != 404:
-                    raise
-        return self._forms_at(self._client.paths.forms[-1])
-
-    def _forms_at(self, path: str) -> list[_Form]:
-        return [
-            row
-            for page in self._pages("forms", path, lambda body: decode(body, _Forms), [("limit", str(BATCH))])
-            for row in page.results
-        ]
-
-    def submissions(self, guid: str, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
-        """Newest first, until the window's lower end: there is no filter by date."""
-        if guid not in self._forms:
-            self.forms()
-        form = self._forms.get(guid) or Form(guid=guid, name="")
-        rule = _rule(self._fields.events_of(EventSource.FORM), form)
-        path = f"{self._client.paths.submissions}/{quote(guid, safe='')}"
-        query = [("limit", str(_SUBMISSION_PAGE))]
-        pages = self._pages("submissions", path, lambda body: decode(body, _Submissions), query, resume)
-        try:
-            yield from self._events(form, rule, pages, window)
-        except Refused as refused:
-            if refused.status != 404:
-                raise
-            gone = RecordRef(crm=Crm.HUBSPOT, object="form", id=guid)
-            yield Page(
-                rows=(), resume=None, problems=(RecordProblem(ref=gone, field="", reason="there is no such form"),)
-            )
-
-    def _events(
-        self, form: Form, rule: EventRule | None, pages: Iterator[_Submissions], window: Window
-    ) -> Iterator[Page[Engagement]]:
-        for page in pages:
-            rows: list[Engagement] = []
-            problems: list[RecordProblem] = []
-            oldest: datetime | None = None
-            for raw in page.results:
-                read = _submission(form, rule, raw)
-                if isinstance(read, RecordProblem):
-                    problems.append(read)
-                    continue
-                at, made = read
-                oldest = at
-                if at > window.hi or (window.lo is not None and at < window.lo):
-                    continue
-                if isinstance(made, RecordProblem):
-                    problems.append(made)
-                elif made is not None:
-                    rows.append(made)
-            after = following(page.paging)
-            if window.lo is not None and oldest is not None and oldest < window.lo:
-                after = None
-            yield Page(rows=tuple(rows), resume=after, problems=tuple(problems))
-            if after is None:
-                return
-
-    # -- owners ----------------------------------------------------------------------------------------------------
-
-    def owners(self) -> tuple[Owner, ...]:
-        """All of them, each time: an owner's own stamp does not move when the user behind it changes."""
-        found: dict[str, Owner] = {}
-        for archived in ("true", "false"):
-            query = [("limit", str(BATCH)), ("archived", archived)]
-            pages = self._pages("owners", self._client.paths.owners, lambda body: decode(body, _Owners), query)
-            for row in (row for page in pages for row in page.results):
-                one = _owner(row, active=archived == "false" and not row.archived)
-                found[one.id] = one
-        return tuple(sorted(found.values(), key=lambda owner: (not owner.active, owner.id)))
-
-    def _pages(
-        self,
-        kind: str,
-        path: str,
-        read: Callable[[bytes], _P],
-        query: Sequence[tuple[str, str]],
-        after: str | None = None,
-    ) -> Iterator[_P]:
-        while True:
-            here = [*query, ("after", after)] if after else query
-            page = self._client.read(kind, "GET", path, read=read, query=here)
-            yield page
-            further = following(page.paging)
-            if further is None:
-                return
-            if further == after:
-                raise _going_round(kind, path)
-            after = further
-
 
 # -- one row -------------------------------------------------------------------------------------------------------
 
@@ -591,7 +399,7 @@ def _person(plan: _Plan, row: Record) -> PersonRecord | RecordProblem:
         created_at=_created(ref, row, problems),
         company=_ref("company", company) if company else None,
         cross_refs=_cross_refs(plan, ref, get, problems) if plan.cross else (),
-        counters=tuple(_counter(one, ref, get, problems) for one in plan.counters),
+        counters=tuple(counters.counter(one, ref, get, problems) for one in plan.counters),
         gone=row.archived,
         absorbed=tuple(_ref("contact", id) for id in merged) if merged else (),
         problems=tuple(problems),
@@ -648,106 +456,3 @@ def _cross_refs(
             except ValueError as error:
                 problems.append(RecordProblem(ref=ref, field=name, reason=str(error)))
     return tuple(found)
-
-
-def _counter(
-    plan: _CounterPlan, ref: RecordRef, get: Callable[[str], str | None], problems: list[RecordProblem]
-) -> Counter:
-    raw = get(plan.property)
-    if not raw or raw == "0":
-        return plan.blank
-    field = plan.property
-    try:
-        total = int(number(raw))
-        field = plan.rule.date or field
-        last = get(plan.rule.date) if plan.rule.date else None
-        last_at = instant(last) if last else None
-    except ValueError as error:
-        problems.append(RecordProblem(ref=ref, field=field, reason=str(error)))
-        if field == plan.property:
-            return plan.blank
-        last_at = None
-    return Counter(
-        property=plan.property,
-        kind=plan.rule.kind,
-        total=total,
-        last_at=last_at,
-        count_first=plan.rule.count_first,
-        attributes=plan.rule.set,
-    )
-
-
-def _rule(rules: Sequence[EventRule], form: Form) -> EventRule | None:
-    """The first line that names the form by GUID or name, or is ``otherwise``."""
-    names = {fold(form.guid), fold(form.name)} - {""}
-    return next((rule for rule in rules if rule.key is None or fold(rule.key) in names), None)
-
-
-def _submission(
-    form: Form, rule: EventRule | None, raw: msgspec.Raw
-) -> RecordProblem | tuple[datetime, Engagement | RecordProblem | None]:
-    """When it was sent, and the event it makes; a problem where even the time cannot be read."""
-    where = RecordRef(crm=Crm.HUBSPOT, object="form", id=form.guid)
-    try:
-        sent = decode(raw, _Submission)
-        at = instant(sent.submittedAt)
-    except (msgspec.DecodeError, ValueError) as error:
-        return RecordProblem(ref=where, field="submittedAt", reason=f"a submission cannot be read: {error}")
-    if rule is None:
-        return at, None
-    values = {
-        value.name.rpartition("/")[2].strip().casefold(): str(value.value)
-        for value in sent.values or ()
-        if value.value is not None
-    }
-    who = email(values.get("email"))
-    if who is None:
-        named = sent.conversionId or at.isoformat()
-        return at, RecordProblem(ref=where, field="email", reason=f"submission {named} names no e-mail address")
-    attributes = {"form": form.name, "page": _path_of(sent.pageUrl)}
-    attributes |= {name: values.get(source.casefold(), source) for name, source in rule.set.items()}
-    return at, Engagement(
-        crm=Crm.HUBSPOT,
-        source_id=sent.conversionId or _stable_id(form.guid, at, who),
-        kind=rule.kind,
-        at=at,
-        who=who,
-        attributes={name: text for name, text in attributes.items() if text},
-    )
-
-
-def _stable_id(*parts: object) -> str:
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]
-
-
-def _path_of(url: str | None) -> str:
-    if not url:
-        return ""
-    try:
-        path = urlsplit(url.strip()).path
-    except ValueError:
-        return ""
-    return path.rstrip("/") or "/"
-
-
-def _owner(row: _OwnerRow, *, active: bool) -> Owner:
-    address = email(row.email)
-    name = " ".join(part.strip() for part in (row.firstName, row.lastName) if part and part.strip())
-    return Owner(
-        crm=Crm.HUBSPOT,
-        id=str(row.id),
-        kind=OwnerKind.QUEUE if (row.type or "").upper() == "QUEUE" else OwnerKind.USER,
-        email=address,
-        name=name or address or str(row.id),
-        active=active,
-        label=name,
-    )
-
-
-def _going_round(kind: str, what: str) -> UnexpectedAnswer:
-    return UnexpectedAnswer(
-        Crm.HUBSPOT,
-        f"the {kind} of {what} goes round in a circle: a page brought nothing new.",
-        status=200,
-        advice="What was read so far is stored; the next run begins this window again.",
-    )
