@@ -1,12 +1,18 @@
-"""Read what changed in a CRM into the store, so that nothing is missed and nothing needs to be read twice.
+"""Read what changed in the CRMs into the store, so that nothing is missed and nothing needs to be read twice.
 
 A stream is read in windows with a fixed upper bound; each page and the place where to go on are one transaction. The
 cursor moves to the end of a window only when all of it is stored. Whatever is read again changes nothing.
+
+Each connection is read by a thread of its own. What they read goes through one short queue to the one writer of the
+store: a page is read ahead while another is stored, and a reader that is faster than the store waits.
 """
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from connectors.port import Connector
-from connectors.records import AccountInfo, Page, PersonRecord, RecordProblem, Stream, StreamKind, Window
+from connectors.records import AccountInfo, Crm, Owner, Page, RecordProblem, Stream, StreamKind, Window
 from sync.sales import Hearing
 from sync.store.accounts import Cursor, load_cursor, pin_account, save_owners, save_window
 from sync.store.db import Store
@@ -23,9 +29,61 @@ from sync.store.problems import known_problems, note_problems, untold_doubts
 from sync.store.records import save_companies, save_people
 from sync.store.refs import SaveCounts
 
-__all__ = ["PullReport", "pull"]
+__all__ = ["PullReport", "Source", "pull", "pull_side_by_side"]
 
-Save = Callable[[Connection, Sequence[Any], datetime], SaveCounts]
+LOOKS_UP_EVERY = 0.1
+"""Seconds after which a thread that waits for another one looks whether it is to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One CRM, and how what it says is to be understood.
+
+    ours, hearing  see `sync.store.records.save_people`
+    mapping        hash of the field map; a stream that was read with another one is read again from the beginning
+    lacking        object -> mapped properties that cannot be read. They read as blank everywhere, so that one that goes
+                   away or comes back is as good as another map of its object
+    account        whom the credentials speak for, when the connector was asked already
+    """
+
+    connector: Connector
+    ours: Mapping[str, str] = field(default_factory=dict)
+    hearing: Hearing = field(default_factory=Hearing)
+    mapping: str = ""
+    lacking: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    account: AccountInfo | None = None
+
+    @property
+    def crm(self) -> Crm:
+        return self.connector.crm
+
+    def reading(self, stream: Stream) -> str:
+        """What the stream's cursor remembers of how it was read."""
+        lacking = self.lacking.get(stream.name)
+        return f"{self.mapping} without {','.join(sorted(lacking))}" if lacking else self.mapping
+
+    def pages(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Any]]:
+        match stream.kind:
+            case StreamKind.PEOPLE:
+                return self.connector.people(stream, window, resume)
+            case StreamKind.COMPANIES:
+                return self.connector.companies(stream, window, resume)
+            case StreamKind.ENGAGEMENT:
+                return self.connector.engagement(stream, window, resume)
+            case StreamKind.OWNERS:
+                raise AssertionError("owners are listed whole, not in windows")
+
+    def save(self, tx: Connection, stream: Stream, rows: Sequence[Any], now: datetime) -> SaveCounts:
+        """Store rows of a stream that were read when the CRM's clock said ``now``."""
+        match stream.kind:
+            case StreamKind.PEOPLE:
+                return save_people(tx, rows, seen_at=now, ours=self.ours, hearing=self.hearing)
+            case StreamKind.COMPANIES:
+                return save_companies(tx, rows, seen_at=now)
+            case StreamKind.ENGAGEMENT:
+                return save_engagement(tx, rows, seen_at=now)
+            case StreamKind.OWNERS:
+                return save_owners(tx, stream.crm, rows, seen_at=now)
 
 
 @dataclass(slots=True)
@@ -62,159 +120,234 @@ def pull(
     *,
     settle: timedelta,
     overlap: timedelta,
-    ours: Mapping[str, str] | None = None,
-    hearing: Hearing | None = None,
-    mapping: str = "",
-    account: AccountInfo | None = None,
     stop: Callable[[], bool] = lambda: False,
     reached: Callable[[str], None] = lambda place: None,
+    **understood: Any,
 ) -> PullReport:
-    """Read every stream of one CRM up to now.
+    """`pull_side_by_side` of one CRM. ``understood``: the rest of its `Source`."""
+    source = Source(connector=connector, **understood)
+    return pull_side_by_side([source], store, settle=settle, overlap=overlap, stop=stop, reached=reached)[source.crm]
+
+
+def pull_side_by_side(
+    sources: Sequence[Source],
+    store: Store,
+    *,
+    settle: timedelta,
+    overlap: timedelta,
+    stop: Callable[[], bool] = lambda: False,
+    reached: Callable[[str], None] = lambda place: None,
+) -> dict[Crm, PullReport]:
+    """Read every stream of each CRM up to now. The first failure of one CRM stops the others between two pages.
 
     Parameters
     ----------
     settle: a window ends so long before the CRM's clock, for changes that are not visible at once
     overlap: a window begins so long before the end of the last one, for changes that became visible late
-    ours, hearing: see `sync.store.records.save_people`
-    mapping: hash of the field map; a stream that was read with another one is read again from the beginning
-    account: whom the credentials speak for, when the connector was asked already
-    stop: asked between pages
-    reached: told the name of each place, after its commit
+    stop: asked between pages, in the calling thread
+    reached: told the name of each place, after its commit, in the calling thread
 
     Raises
     ------
     StoreError: the credentials are for another account than the store's
-    ConnectorError: the CRM could not go on; all that was read is stored, and the next pull goes on from there
+    ConnectorError: a CRM could not go on; all that was read is stored, and the next pull goes on from there
     """
-    report = PullReport()
-    before = dict(connector.calls)
-    account = account or connector.check()
-    now = connector.now()
-    with store.write() as tx:
-        pin_account(tx, account, at=now)
+    before = {source.crm: dict(source.connector.calls) for source in sources}
+    reports = {source.crm: PullReport() for source in sources}
+    for source in sources:
+        account = source.account or source.connector.check()
+        with store.write() as tx:
+            pin_account(tx, account, at=source.connector.now())
+    with store.read() as tx:
         told = known_problems(tx)
-    reader = _Reader(
-        connector=connector,
-        store=store,
-        settle=settle,
-        overlap=overlap,
-        mapping=mapping,
-        ours=ours or {},
-        hearing=hearing or Hearing(),
-        stop=stop,
-        reached=reached,
-        report=report,
-        told=told,
-    )
+    line = _Line(len(sources))
+    readers = [_Reader(source=s, store=store, settle=settle, overlap=overlap, line=line) for s in sources]
+    threads = [
+        threading.Thread(target=copy_context().run, args=(one.read,), name=f"pull {one.source.crm}", daemon=True)
+        for one in readers
+    ]
+    for thread in threads:
+        thread.start()
     try:
-        for stream in connector.streams():
-            reader.read(stream)
+        for step in line.steps(len(readers), stop):
+            _store(step, store, told, reports[step.source.crm], reached)
     except _Stop:
-        report.interrupted = True
-    report.calls = {kind: n - before.get(kind, 0) for kind, n in connector.calls.items() if n > before.get(kind, 0)}
-    return report
+        for report in reports.values():
+            report.interrupted = True
+    finally:
+        line.close()
+        for thread in threads:
+            thread.join()
+    for source in sources:
+        made, was = source.connector.calls, before[source.crm]
+        reports[source.crm].calls = {kind: n - was.get(kind, 0) for kind, n in made.items() if n > was.get(kind, 0)}
+    return reports
+
+
+# -- between readers and writer ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """What a reader asks to be stored in one transaction.
+
+    place    what is told when that is done
+    cursor   where the stream stands after it; None for owners, and where it stands there already
+    rows     None when none were read
+    now      the CRM's clock when it was read
+    """
+
+    source: Source
+    stream: Stream
+    place: str
+    cursor: Cursor | None
+    now: datetime
+    rows: Sequence[Any] | None = None
+    problems: tuple[RecordProblem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A reader has nothing more to say: all is read, or this is why not."""
+
+    failure: BaseException | None = None
+
+
+class _Line:
+    """The way from the readers to the writer, as long as there are readers: nobody reads far ahead."""
+
+    def __init__(self, length: int) -> None:
+        self._queue: queue.Queue[_Step | _End] = queue.Queue(maxsize=max(length, 1))
+        self._closed = threading.Event()
+
+    def put(self, step: _Step | _End) -> None:
+        """Wait for room. Raises _Stop when nobody takes any more."""
+        while not self._closed.is_set():
+            try:
+                self._queue.put(step, timeout=LOOKS_UP_EVERY)
+            except queue.Full:
+                continue
+            return
+        raise _Stop
+
+    def steps(self, readers: int, stop: Callable[[], bool]) -> Iterator[_Step]:
+        """What to store, until every reader has ended. Raises what one of them raised, or _Stop when asked to."""
+        while readers:
+            if stop():
+                raise _Stop
+            try:
+                step = self._queue.get(timeout=LOOKS_UP_EVERY)
+            except queue.Empty:
+                continue
+            if isinstance(step, _Step):
+                yield step
+            elif step.failure is not None:
+                raise step.failure
+            else:
+                readers -= 1
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+def _store(
+    step: _Step,
+    store: Store,
+    told: set[tuple[str, str, str]],
+    report: PullReport,
+    reached: Callable[[str], None],
+) -> None:
+    """One transaction of the writer, and the name of the place that is reached by it."""
+    if step.rows is not None or step.cursor is not None:
+        # Owners are listed whole and have no cursor that would have them read again.
+        with store.write(durable=step.cursor is None) as tx:
+            if step.rows is not None:
+                counts = step.source.save(tx, step.stream, step.rows, step.now)
+                doubts = untold_doubts(counts.doubts, told)
+                problems = note_problems(tx, [*step.problems, *doubts], told, at=step.now)
+                report.add(step.stream, counts, problems)
+            if step.cursor is not None:
+                save_window(tx, step.stream, step.cursor, at=step.now)
+    reached(f"pull:{step.stream}:{step.place}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reader:
-    connector: Connector
+    """One connection, read in a thread of its own. Only this thread calls the connector meanwhile."""
+
+    source: Source
     store: Store
     settle: timedelta
     overlap: timedelta
-    mapping: str
-    ours: Mapping[str, str]
-    hearing: Hearing
-    stop: Callable[[], bool]
-    reached: Callable[[str], None]
-    report: PullReport
-    told: set[tuple[str, str, str]]
+    line: _Line
 
-    def read(self, stream: Stream) -> None:
+    def read(self) -> None:
+        """Every stream, to its end. Never raises: the writer hears of it."""
+        try:
+            for stream in self.source.connector.streams():
+                self._stream(stream)
+            self.line.put(_End())
+        except _Stop:
+            return
+        except BaseException as failure:  # noqa: BLE001  # the writer raises it, in the thread that can tell of it
+            self._fail(failure)
+
+    def _fail(self, failure: BaseException) -> None:
+        try:
+            self.line.put(_End(failure))
+        except _Stop:
+            return
+
+    def _stream(self, stream: Stream) -> None:
         """Finish the window that was begun, then read on to now."""
-        self._go_on()
         if stream.kind is StreamKind.OWNERS:
-            self._owners(stream)
+            owners: tuple[Owner, ...] = self.source.connector.owners()
+            self._put(stream, "done", None, owners)
             return
         with self.store.read() as tx:
             known = load_cursor(tx, stream)
-        if known is None or known.mapping != self.mapping:
-            known = Cursor(lo=None, window=None, resume=None, mapping=self.mapping)
+        mapping = self.source.reading(stream)
+        if known is None or known.mapping != mapping:
+            known = Cursor(lo=None, window=None, resume=None, mapping=mapping)
         if known.window is not None:
             known = self._window(stream, known, known.window)
         self._window(stream, known, self._next_window(known))
 
     def _next_window(self, known: Cursor) -> Window:
-        hi = self.connector.now() - self.settle
+        hi = self.source.connector.now() - self.settle
         # A CRM's clock that was set back must not turn the window round.
         return Window(lo=None if known.lo is None else min(known.lo - self.overlap, hi), hi=hi)
 
     def _window(self, stream: Stream, known: Cursor, window: Window) -> Cursor:
         """Read one window to its end. Its bounds are stored first: whoever goes on after a crash reads the same one."""
-        self._go_on()
         cursor = replace(known, window=window)
         if known.window is None:
-            now = self.connector.now()
-            with self.store.write(durable=False) as tx:
-                save_window(tx, stream, cursor, at=now)
-            self._tell(stream, "begun")
+            self._put(stream, "begun", cursor)
         done = replace(cursor, lo=window.hi, window=None, resume=None)
         closed = False
-        for page in self._pages(stream, window, cursor.resume):
-            cursor = done if page.resume is None else replace(cursor, resume=page.resume)
-            now = self.connector.now()
-            with self.store.write(durable=False) as tx:
-                counts = self._save(stream)(tx, page.rows, now)
-                doubts = untold_doubts(counts.doubts, self.told)
-                problems = note_problems(tx, [*page.problems, *doubts], self.told, at=now)
-                save_window(tx, stream, cursor, at=now)
+        for page in self.source.pages(stream, window, cursor.resume):
             closed = page.resume is None
-            self.report.add(stream, counts, problems)
-            self._tell(stream, "page")
-            if not closed:
-                self._go_on()
-        if not closed:
-            now = self.connector.now()
-            with self.store.write(durable=False) as tx:
-                save_window(tx, stream, done, at=now)
-        self._tell(stream, "done")
+            cursor = done if closed else replace(cursor, resume=page.resume)
+            self._put(stream, "page", cursor, page.rows, page.problems)
+        self._put(stream, "done", None if closed else done)
         return done
 
-    def _pages(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Any]]:
-        match stream.kind:
-            case StreamKind.PEOPLE:
-                return self.connector.people(stream, window, resume)
-            case StreamKind.COMPANIES:
-                return self.connector.companies(stream, window, resume)
-            case StreamKind.ENGAGEMENT:
-                return self.connector.engagement(stream, window, resume)
-            case StreamKind.OWNERS:
-                raise AssertionError("owners are listed whole, not in windows")
-
-    def _save(self, stream: Stream) -> Save:
-        match stream.kind:
-            case StreamKind.PEOPLE:
-                return self._save_people
-            case StreamKind.COMPANIES:
-                return lambda tx, rows, now: save_companies(tx, rows, seen_at=now)
-            case StreamKind.ENGAGEMENT:
-                return lambda tx, rows, now: save_engagement(tx, rows, seen_at=now)
-            case StreamKind.OWNERS:
-                raise AssertionError("owners are listed whole, not in windows")
-
-    def _save_people(self, tx: Connection, rows: Sequence[PersonRecord], now: datetime) -> SaveCounts:
-        return save_people(tx, rows, seen_at=now, ours=self.ours, hearing=self.hearing)
-
-    def _owners(self, stream: Stream) -> None:
-        owners = self.connector.owners()
-        now = self.connector.now()
-        with self.store.write() as tx:
-            counts = save_owners(tx, stream.crm, owners, seen_at=now)
-        self.report.add(stream, counts, ())
-        self._tell(stream, "done")
-
-    def _tell(self, stream: Stream, place: str) -> None:
-        self.reached(f"pull:{stream}:{place}")
-
-    def _go_on(self) -> None:
-        if self.stop():
-            raise _Stop
+    def _put(
+        self,
+        stream: Stream,
+        place: str,
+        cursor: Cursor | None,
+        rows: Sequence[Any] | None = None,
+        problems: tuple[RecordProblem, ...] = (),
+    ) -> None:
+        self.line.put(
+            _Step(
+                source=self.source,
+                stream=stream,
+                place=place,
+                cursor=cursor,
+                now=self.source.connector.now(),
+                rows=rows,
+                problems=problems,
+            )
+        )

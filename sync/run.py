@@ -33,7 +33,7 @@ from sync.mapping import Mapping as FieldsFile
 from sync.mapping import SalesState
 from sync.owners import OwnerDirectory, takers
 from sync.plan import Conflict
-from sync.pull import PullReport, pull
+from sync.pull import Source, pull_side_by_side
 from sync.quiet import QuietPeople
 from sync.resolve import PEOPLE_OBJECTS
 from sync.sales import Hearing, not_offered
@@ -315,8 +315,7 @@ class Runner:
 
     def _stages(self, report: RunReport) -> None:
         if StageName.PULL in self.stages:
-            for connector in self.parts.connectors.values():
-                self._pull(connector, report)
+            self._pull(report)
         for turn in range(MOST_ROUNDS):
             self._go_on()
             if self.stages & {StageName.SCORE, StageName.ASSIGN}:
@@ -328,25 +327,31 @@ class Runner:
             if not again or self.only is not None or turn == MOST_ROUNDS - 1:
                 return
 
-    def _pull(self, connector: Connector, report: RunReport) -> None:
-        self._note(f"pull {connector.crm}")
-        pulled: PullReport = pull(
-            connector,
+    def _pull(self, report: RunReport) -> None:
+        self._note("pull")
+        pulled = pull_side_by_side(
+            [self._source(connector) for connector in self.parts.connectors.values()],
             self.parts.store,
             settle=self.parts.settings.pull.settle,
             overlap=self.parts.settings.pull.overlap,
+            stop=self._stopping,
+            reached=self._pulled,
+        )
+        for one in pulled.values():
+            for stream, n in one.rows.items():
+                report.pulled[stream] = report.pulled.get(stream, 0) + n
+            report.problems += one.problems
+        if any(one.interrupted for one in pulled.values()):
+            raise Interrupted
+
+    def _source(self, connector: Connector) -> Source:
+        return Source(
+            connector=connector,
             ours=self._ours(connector.crm),
             hearing=self._hearing(connector),
             mapping=self.parts.fields.reading(connector.crm),
             account=self._accounts[connector.crm],
-            stop=self._stopping,
-            reached=self._pulled,
         )
-        for stream, n in pulled.rows.items():
-            report.pulled[stream] = report.pulled.get(stream, 0) + n
-        report.problems += pulled.problems
-        if pulled.interrupted:
-            raise Interrupted
 
     def _pulled(self, place: str) -> None:
         self.progress(place, 0, None)
