@@ -10,6 +10,7 @@ from connectors.records import (
     AccountInfo,
     CompanyRecord,
     Crm,
+    DayQuota,
     Engagement,
     FieldSchema,
     Owner,
@@ -50,6 +51,10 @@ class Connector(Protocol):
         ...
 
     def now(self) -> datetime:
+    def day(self) -> DayQuota | None:
+        """What is left of the calls of this day, as far as the CRM has told. No call."""
+        ...
+
         """The CRM's clock, from the ``Date`` header of its newest answer (asks `check` if there was none yet)."""
         ...
 
@@ -83,14 +88,19 @@ class Connector(Protocol):
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
         """Set absolute values by record id; never creates. All patches of one object, no record twice.
 
-        At most `batch_size` patches. One outcome per patch, in order. A batch refused whole is split until the bad
-        row stands alone.
+        At most `batch_size` times `batches_at_once` patches. One outcome per patch, in order. A batch refused whole is
+        split until the bad row stands alone; an error of one batch loses no outcome of another.
         """
         ...
 
     @property
     def batch_size(self) -> int:
-        """Most patches one `apply` takes: 100 for HubSpot, 200 for Salesforce."""
+        """Most patches one HTTP call of `apply` takes: 100 for HubSpot, 200 for Salesforce."""
+        ...
+
+    @property
+    def batches_at_once(self) -> int:
+        """How many of these calls `apply` and `read` may have under way, in threads of their own."""
         ...
 
     @property

@@ -127,16 +127,18 @@ class Writer:
     def _send_ready(self, crm: Crm, report: WriteReport, done: Callable[[Crm, int], None]) -> set[int]:
         """Send until nothing is ready. Returns the rows that wait for another one's answer, or for another run.
 
-        Records are compared `read_size` at a time and sent `batch_size` at a time, so what does not fill a batch waits
-        for the next comparison: only the last batch of an object is a small one.
+        Records are compared and sent in as many calls as the connector makes at once. What does not fill all of them
+        waits for the next comparison: only the last batch of an object is a small one.
         """
         blocked: set[int] = set()
         compared: list[Sending] = []
         connector = self.connectors[crm]
+        looked_at = connector.read_size * connector.batches_at_once
+        together = connector.batch_size * connector.batches_at_once
         while not self.stop() and report.failure is None:
             waiting = blocked | {row.seq for row, _ in compared}
             with self.store.read() as tx:
-                rows = outbox.ready(tx, crm, now=self.now(), limit=connector.read_size, skip=waiting)
+                rows = outbox.ready(tx, crm, now=self.now(), limit=looked_at, skip=waiting)
             if self.only is not None and (
                 others := {r.seq for r in rows if r.ref.object != TASK and r.key not in self.only}
             ):
@@ -154,9 +156,9 @@ class Writer:
                 else:
                     sound = self._preflight(connector, self._still_ours(rows), report)
                     compared += self._compare(connector, sound, report)
-                    while len(compared) >= connector.batch_size and not self.stop():
-                        self._send_records(connector, compared[: connector.batch_size], report)
-                        del compared[: connector.batch_size]
+                    while len(compared) >= together and not self.stop():
+                        self._send_records(connector, compared[:together], report)
+                        del compared[:together]
             except ConnectorError as error:
                 report.failure = error
                 break
@@ -164,7 +166,7 @@ class Writer:
         return blocked
 
     def _send_records(self, connector: Connector, part: Sequence[Sending], report: WriteReport) -> None:
-        """Send one batch and settle it."""
+        """Send what goes at once, and settle it: each batch by its own answer, all of them in one transaction."""
         with self._writing() as tx:
             outbox.mark_inflight(tx, part, now=self.now(), fence=self.fence(), batch=self.batch())
         self.reached(f"write:{connector.crm}:inflight")

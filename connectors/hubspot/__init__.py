@@ -31,6 +31,7 @@ from connectors.records import (
     Owner,
     Page,
     Patch,
+    DayQuota,
     PersonRecord,
     ReadBack,
     RecordRef,
@@ -68,6 +69,15 @@ class HubSpotConnector:
         settings: HubSpotSettings,
         fields: CrmMap,
         *,
+class _Usage(msgspec.Struct, frozen=True):
+    usageLimit: int  # noqa: N815
+    currentUsage: int  # noqa: N815
+
+
+class _Usages(msgspec.Struct, frozen=True):
+    results: list[_Usage]
+
+
         patience: Patience | None = None,
         sleep: Callable[[float], object] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
@@ -97,7 +107,9 @@ class HubSpotConnector:
     def check(self) -> AccountInfo:
         """One call, and one for each object whose properties are not known yet.
 
-        ``problems`` lists mapped properties the portal does not have, and forms that could not be listed.
+        One more, once, where the answers of the portal do not tell what is left of the day. ``problems`` lists mapped
+        properties the portal does not have, and forms that could not be listed.
+        self._asked_usage = False
         """
         account = self._client.read("account", "GET", self._client.paths.account, read=lambda b: decode(b, _Account))
         try:
@@ -114,14 +126,19 @@ class HubSpotConnector:
             id=str(account.portalId),
             name=account.uiDomain or f"portal {account.portalId}",
             timezone=account.timeZone or "UTC",
-            problems=(*missing, *self._no_forms),
+            problems=(*missing, *self._no_forms, *filter(None, (self._client.sign_in.problem,))),
+            lacking=lacking,
         )
 
+        self._client.sign_in.try_again()
     def now(self) -> datetime:
         """Whole seconds, as the ``Date`` header has them."""
         if self._client.clock is None:
             self.check()
         if self._client.clock is None:
+        if not self._client.day_is_told and not self._asked_usage:
+            self._ask_usage()
+        lacking = {object: gone for object in self._fields.objects if (gone := self._reader.missing(object))}
             raise UnexpectedAnswer(
                 Crm.HUBSPOT,
                 "answers carry no Date header, so there is no clock to cut windows by.",
@@ -135,6 +152,24 @@ class HubSpotConnector:
 
     def ensure_schema(self, wanted: Sequence[WantedField], *, dry_run: bool = False) -> tuple[SchemaChange, ...]:
         """Properties in a group ``mqlsync``, and the unique key of tasks.
+    def _ask_usage(self) -> None:
+        """The calls of the day where no header tells. An OAuth app has no such quota."""
+        self._asked_usage = True
+        if isinstance(self._client.settings.token, OAuth):
+            return
+        try:
+            usage = self._client.read("usage", "GET", self._client.paths.usage, read=lambda b: decode(b, _Usages))
+        except (RunCannotContinue, UnexpectedAnswer) as refused:
+            if isinstance(refused, RunCannotContinue) and not refused.credentials:
+                raise
+            return  # a figure to show, not one to stop for
+        for one in usage.results:
+            self._client.learn_day(left=one.usageLimit - one.currentUsage, limit=one.usageLimit)
+
+    def day(self) -> DayQuota | None:
+        """The account's calls of its calendar day, all apps together; mqlsync's own limit where that is lower."""
+        return self._client.day()
+
 
         The key's change is ``not possible ...`` where the portal takes no unique property on tasks.
         RunCannotContinue names a property that exists with another type.
@@ -191,7 +226,7 @@ class HubSpotConnector:
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
         """One call as a rule. A stage that HubSpot kept is `Rejected` as LIFECYCLE_BACKWARD, whatever else it took.
 
-        ValueError for more than `batch_size` patches, a record or trace twice, or two objects.
+        ValueError for more than `batches_at_once` times `batch_size` patches, a record or trace twice, or two objects.
         """
         return self._writer.apply(patches)
 
@@ -201,3 +236,7 @@ class HubSpotConnector:
 
     def close(self) -> None:
         self._client.close()
+    @property
+    def batches_at_once(self) -> int:
+        return self._client.settings.at_once
+

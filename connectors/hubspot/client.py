@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
@@ -20,11 +21,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
-from connectors.hubspot.answers import decode
-from connectors.hubspot.refusals import EdgeRefused, Garbled, Refused, SignInAgain, refusal, seconds
-from connectors.hubspot.settings import ApiVersion, HubSpotSettings, OAuth
+from connectors.hubspot.refusals import EdgeRefused, Garbled, SignInAgain, refusal, seconds
+from connectors.hubspot.settings import ApiVersion, HubSpotSettings
+from connectors.hubspot.signing import SignIn
 from connectors.pacing import Budget, DayBudget
-from connectors.records import Crm
+from connectors.records import Crm, DayQuota
 from connectors.retry import Patience, patiently
 
 if TYPE_CHECKING:
@@ -33,11 +34,26 @@ if TYPE_CHECKING:
 __all__ = ["PLURAL", "Answer", "Client", "Paths"]
 
 T = TypeVar("T")
+S = TypeVar("S")
 
-_EARLY = 300.0
-"""Seconds before its end at which an OAuth token is replaced; half its life if that is shorter."""
+_FOR_WRITING = frozenset(
+    {"account", "usage", "token", "properties", "batch_read", "read", "batch_update", "associations", "task_create"}
+)
+"""Kinds of calls that may be made from what is kept for writing: those that write, and those a write needs first."""
 
-PLURAL: Mapping[str, str] = MappingProxyType({"contact": "contacts", "company": "companies", "task": "tasks"})
+_BURST = 0.5
+"""Part of the calls of ten seconds that may go at once; the others are spread."""
+
+PLURAL: Mapping[str, str] = MappingProxyType(
+    {
+        "contact": "contacts",
+        "company": "companies",
+        "task": "tasks",
+        "meeting": "meetings",
+        "call": "calls",
+        "email": "emails",
+    }
+)
 """Our name of an object -> its name in paths."""
 
 
@@ -50,8 +66,12 @@ class Paths:
     associations: str
     owners: str
     account: str
+    usage: str
     forms: tuple[str, ...]
     submissions: str
+    email_events: str
+    marketing_events: str
+    occurrences: str
     token: tuple[str, ...]
 
     @classmethod
@@ -60,6 +80,7 @@ class Paths:
 
 
 _SUBMISSIONS = "/form-integrations/v1/submissions/forms"  # has no successor yet, nor a stable one the list of forms
+_EMAIL_EVENTS = "/email/public/v1/events"  # no successor either
 _V3_FORMS, _NEW_FORMS = "/marketing/v3/forms", "/marketing/forms/2026-09-beta"
 _V1_TOKEN, _NEW_TOKEN = "/oauth/v1/token", "/oauth/2026-03/token"  # paths. v1 ends on 2027-02-16
 
@@ -71,8 +92,12 @@ _PATHS: Mapping[ApiVersion, Paths] = MappingProxyType(
             associations="/crm/v4/associations",
             owners="/crm/v3/owners",
             account="/account-info/v3/details",
+            usage="/account-info/v3/api-usage/daily/private-apps",
             forms=(_V3_FORMS, _NEW_FORMS),
             submissions=_SUBMISSIONS,
+            email_events=_EMAIL_EVENTS,
+            marketing_events="/marketing/v3/marketing-events",
+            occurrences="/events/v3/events",
             token=(_NEW_TOKEN, _V1_TOKEN),
         ),
         "2026-03": Paths(
@@ -81,8 +106,12 @@ _PATHS: Mapping[ApiVersion, Paths] = MappingProxyType(
             associations="/crm/associations/2026-03",
             owners="/crm/owners/2026-03",
             account="/account-info/2026-03/details",
+            usage="/account-info/2026-03/api-usage/daily/private-apps",
             forms=(_V3_FORMS, _NEW_FORMS),
             submissions=_SUBMISSIONS,
+            email_events=_EMAIL_EVENTS,
+            marketing_events="/marketing/marketing-events/2026-03",
+            occurrences="/events/event-occurrences/2026-03",
             token=(_NEW_TOKEN,),
         ),
     }
@@ -95,14 +124,8 @@ class Answer:
     body: bytes
 
 
-class _Token(msgspec.Struct, frozen=True):
-    access_token: str
-    expires_in: float = 1800.0
-    refresh_token: str | None = None
-
-
 class Client:
-    """One portal. Opens no connection before the first call.
+    """One portal. Opens no connection before the first call. Thread safe.
 
     `read` repeats whatever fails in passing and may raise RetryLater, RunCannotContinue, UnexpectedAnswer or `Refused`.
     `write` repeats only what was certainly not done; OutcomeUnknown says that nobody knows.
@@ -125,14 +148,15 @@ class Client:
         self._patience = patience
         self._sleep = sleep
         self._monotonic = monotonic
-        self._general = Budget(settings.per_10_seconds, 10.0, monotonic=monotonic, sleep=sleep)
+        burst = max(int(settings.per_10_seconds * _BURST), 1)
+        self._general = Budget(settings.per_10_seconds, 10.0, monotonic=monotonic, sleep=sleep, at_once=burst)
         self._search = Budget(settings.search_per_second, 1.0, monotonic=monotonic, sleep=sleep)
-        self._day = DayBudget(Crm.HUBSPOT, settings.per_day, today=self._today)
+        self._day = DayBudget(Crm.HUBSPOT, settings.per_day, today=self._today, kept=settings.kept_for_writing)
+        self.day_is_told = False
+        self.sign_in = SignIn(settings.token, ask=self._token_answer, paths=self.paths.token, monotonic=monotonic)
         self._api: Any = None
-        self._signing_in = threading.Lock()
-        self._refresh_token = settings.token.refresh_token if isinstance(settings.token, OAuth) else ""
-        self._renew_at = float("inf")
-        self._sign_in_failed: RunCannotContinue | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
 
     # -- paths -----------------------------------------------------------------------------------------------------
 
@@ -210,7 +234,24 @@ class Client:
 
         return patiently(once, patience=patience or self._patience, sleep=self._sleep, monotonic=self._monotonic)
 
+    def together(self, work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
+        """What ``work`` makes of each part, in their order, with up to `HubSpotSettings.at_once` of them under way.
+
+        All of them are finished before this returns or raises; what is raised is the error of the first that failed.
+        """
+        if len(parts) < 2 or self.settings.at_once < 2:
+            return [work(part) for part in parts]
+        self._open()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.settings.at_once, thread_name_prefix="hubspot")
+        under_way = [self._threads.submit(work, part) for part in parts]
+        wait(under_way)
+        return [one.result() for one in under_way]
+
     def close(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
         if self._api is not None:
             self._api.rest_client.pool_manager.clear()
             self._api.close()
@@ -229,17 +270,17 @@ class Client:
         write: bool,
     ) -> Answer:
         """One request, and a second one where the token was over."""
-        search = kind == "search"
-        self._sign_in(because_refused=False)
+        token = self.sign_in.token()
         try:
-            return self._send(kind, method, path, query=query, body=body, write=write, search=search)
+            return self._send(kind, method, path, token=token, query=query, body=body, write=write)
         except SignInAgain as refused:
-            if not self._sign_in(because_refused=True):
-                raise self._no_longer_valid(refused) from None
+            another = self.sign_in.instead_of(token)
+            if another is None:
+                raise _no_longer_valid(refused) from None
         try:
-            return self._send(kind, method, path, query=query, body=body, write=write, search=search)
+            return self._send(kind, method, path, token=another, query=query, body=body, write=write)
         except SignInAgain as refused:
-            raise self._no_longer_valid(refused) from None
+            raise _no_longer_valid(refused) from None
 
     def _send(
         self,
@@ -247,25 +288,31 @@ class Client:
         method: str,
         path: str,
         *,
+        token: str | None,
         query: Sequence[tuple[str, str]] = (),
         body: object = None,
         form: Sequence[tuple[str, str]] = (),
         write: bool,
-        search: bool = False,
     ) -> Answer:
-        self._day.acquire()
+        search = kind == "search"
+        self._day.acquire(kept_too=kind in _FOR_WRITING)
         self._general.acquire()
         if search:
             self._search.acquire()
-        self.calls[kind] += 1
-        status, content, headers = self._call(kind, method, path, query=query, body=body, form=form, write=write)
+        with self._lock:
+            self.calls[kind] += 1
+        status, content, headers = self._call(
+            kind, method, path, token=token, query=query, body=body, form=form, write=write
+        )
         self._heed(headers, search=search)
         if 200 <= status < 300:
             return Answer(status=status, body=content)
         after = seconds(headers.get("Retry-After"), self.clock)
         error = refusal(status, content, request=kind, write=write, after=after)
         if status == 429 and isinstance(error, RetryLater) and error.after is not None:
-            (self._search if search else self._general).penalise(error.after)
+            (self._search if search else self._general).refused(error.after)
+        if isinstance(error, RunCannotContinue) and error.quota:
+            self._day.saw(0)  # asking again is no help before the day is over
         raise error
 
     def _call(
@@ -274,6 +321,7 @@ class Client:
         method: str,
         path: str,
         *,
+        token: str | None,
         query: Sequence[tuple[str, str]],
         body: object,
         form: Sequence[tuple[str, str]],
@@ -286,10 +334,12 @@ class Client:
                 path,
                 method,
                 query_params=list(query),
-                header_params={"Content-Type": "application/x-www-form-urlencoded"} if form else {},
+                header_params={"Content-Type": "application/x-www-form-urlencoded"}
+                if token is None
+                else {"Authorization": f"Bearer {token}"},
                 body=body,
                 post_params=list(form),
-                auth_settings=[] if form else ["oauth2"],
+                auth_settings=[],
                 _preload_content=False,
                 _request_timeout=self.settings.timeout,
             )
@@ -325,19 +375,26 @@ class Client:
 
     def _open(self) -> Any:
         """The package's API client: one for every call, so that connections are kept."""
-        if self._api is None:
-            from hubspot import HubSpot
+        with self._lock:
+            if self._api is None:
+                self._api = self._made()
+            return self._api
 
-            wanted: dict[str, object] = {"host": self.settings.host, "base_url": self.settings.host, "retry": False}
-            if self.settings.proxy:
-                wanted["proxy"] = self.settings.proxy
-            if not isinstance(self.settings.token, OAuth):
-                wanted["access_token"] = self._token()
-            api = HubSpot(**wanted).crm.contacts.basic_api.api_client
-            api.set_default_header("Accept", "application/json")
-            api.set_default_header("Accept-Encoding", "gzip")
-            self._api = api
-        return self._api
+    def _made(self) -> Any:
+        from hubspot import HubSpot
+
+        wanted: dict[str, object] = {
+            "host": self.settings.host,
+            "base_url": self.settings.host,
+            "retry": False,
+            "connection_pool_maxsize": max(self.settings.at_once, 1),
+        }
+        if self.settings.proxy:
+            wanted["proxy"] = self.settings.proxy
+        api = HubSpot(**wanted).crm.contacts.basic_api.api_client
+        api.set_default_header("Accept", "application/json")
+        api.set_default_header("Accept-Encoding", "gzip")
+        return api
 
     # -- what headers say ------------------------------------------------------------------------------------------
 
@@ -356,101 +413,44 @@ class Client:
             self._general.saw(remaining=left, limit=limit)
         today = _whole(headers, "X-HubSpot-RateLimit-Daily-Remaining")
         if today is not None:
-            self._day.saw(today)
+            self.learn_day(left=today, limit=_whole(headers, "X-HubSpot-RateLimit-Daily"))
+
+    def learn_day(self, *, left: int, limit: int | None) -> None:
+        """What HubSpot says of the account's calls of this day."""
+        self._day.saw(left, limit=limit)
+        self.day_is_told = True
+
+    def day(self) -> DayQuota | None:
+        """The calls of this day, as HubSpot has told them; None while it has not."""
+        if not self.day_is_told:
+            return None
+        here = self._here()
+        midnight = datetime.combine(here.date() + timedelta(days=1), time(), here.tzinfo)
+        return DayQuota(limit=self._day.limit, left=self._day.left, resets_at=midnight.astimezone(UTC))
+
+    def _here(self) -> datetime:
+        """The time where the account is, by its own clock as far as it is known."""
+        now = datetime.now(UTC)
+        if self.clock is not None:
+            now = self.clock + timedelta(seconds=self._monotonic() - self._clock_at)
+        return now.astimezone(self.zone or UTC)
 
     def _today(self) -> date:
-        """The account's calendar day, by its own clock as far as it is known."""
-        if self.clock is None:
-            return datetime.now(UTC).date()
-        now = self.clock + timedelta(seconds=self._monotonic() - self._clock_at)
-        return now.astimezone(self.zone or UTC).date()
+        return self._here().date()
 
     # -- signing in ------------------------------------------------------------------------------------------------
 
-    def _sign_in(self, *, because_refused: bool) -> bool:
-        """Have a token that should work. With ``because_refused``: whether there is another one to try."""
-        token = self.settings.token
-        if isinstance(token, str):
-            return False
-        api = self._open()
-        with self._signing_in:
-            if isinstance(token, OAuth):
-                if because_refused or api.configuration.access_token is None or self._monotonic() >= self._renew_at:
-                    api.configuration.access_token = self._refresh(token)
-                return True
-            if not because_refused:
-                return False
-            refused, api.configuration.access_token = api.configuration.access_token, token()
-            return bool(api.configuration.access_token != refused)
+    def _token_answer(self, path: str, form: Sequence[tuple[str, str]]) -> bytes:
+        return self._send("token", "POST", path, token=None, form=form, write=False).body
 
-    def _token(self) -> str:
-        token = self.settings.token
-        assert not isinstance(token, OAuth)
-        secret = token if isinstance(token, str) else token()
-        if not secret:
-            raise RunCannotContinue(
-                Crm.HUBSPOT, "the token is empty.", advice="Set the connection's auth.token.", credentials=True
-            )
-        return secret
 
-    def _refresh(self, oauth: OAuth) -> str:
-        """A new access token. A refusal is final: asking again with the same refresh token cannot help."""
-        if self._sign_in_failed is not None:
-            raise self._sign_in_failed
-        form = [
-            ("grant_type", "refresh_token"),
-            ("client_id", oauth.client_id),
-            ("client_secret", oauth.client_secret),
-            ("refresh_token", self._refresh_token),
-        ]
-        try:
-            answer = self._token_answer(form)
-        except RunCannotContinue as error:
-            if error.credentials:
-                self._sign_in_failed = error
-            raise
-        try:
-            token = decode(answer.body, _Token)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Garbled(
-                Crm.HUBSPOT, "signing in was answered with something that is no token.", status=answer.status
-            ) from None
-        if token.refresh_token and token.refresh_token != self._refresh_token:
-            self._refresh_token = token.refresh_token
-            if oauth.keep is not None:
-                oauth.keep(token.refresh_token)
-        life = max(token.expires_in, 0.0)
-        self._renew_at = self._monotonic() + life - min(_EARLY, life / 2)
-        return token.access_token
-
-    def _token_answer(self, form: Sequence[tuple[str, str]]) -> Answer:
-        refused: Refused | SignInAgain | None = None
-        for path in self.paths.token:
-            try:
-                return self._send("token", "POST", path, form=form, write=False)
-            except SignInAgain as error:
-                refused = error
-                break
-            except Refused as error:
-                refused = error
-                if error.status != 404:
-                    break
-        assert refused is not None
-        code = refused.refusal.what() if isinstance(refused, Refused) else "not authorised"
-        raise RunCannotContinue(
-            Crm.HUBSPOT,
-            f"signing in was refused ({code}).",
-            advice="Check client_id, client_secret and refresh_token; the app may have been uninstalled.",
-            credentials=True,
-        ) from refused
-
-    def _no_longer_valid(self, refused: SignInAgain) -> ConnectorError:
-        return RunCannotContinue(
-            Crm.HUBSPOT,
-            str(refused),
-            advice="Set a valid token: this one is unknown, expired or rotated.",
-            credentials=True,
-        )
+def _no_longer_valid(refused: SignInAgain) -> ConnectorError:
+    return RunCannotContinue(
+        Crm.HUBSPOT,
+        str(refused),
+        advice="Set a valid token: this one is unknown, expired or rotated.",
+        credentials=True,
+    )
 
 
 def _refused_answer(error: Exception) -> tuple[int, bytes, Mapping[str, str]] | None:

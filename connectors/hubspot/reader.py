@@ -218,8 +218,8 @@ class Reader:
 
     def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> dict[RecordRef, ReadBack]:
         found: dict[RecordRef, ReadBack] = {}
-        for start in range(0, len(refs), BATCH):
-            found |= self._read_some(list(dict.fromkeys(refs[start : start + BATCH])), fields)
+        for some in self._client.together(lambda part: self._read_some(part, fields), parts):
+            found |= some
         return found
 
     def _read_some(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> dict[RecordRef, ReadBack]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -16,12 +17,12 @@ ApiVersion = Literal["v3", "2026-03"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuth:
-    """An installed OAuth app. ``keep`` is told every refresh token HubSpot returns, so that it can be stored."""
+    """An installed OAuth app. ``kept_in``: file for the refresh token HubSpot returns instead (see `KeptToken`)."""
 
     client_id: str
     client_secret: str = field(repr=False)
     refresh_token: str = field(repr=False)
-    keep: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+    kept_in: Path | None = None
 
 
 Token = str | Callable[[], str] | OAuth
@@ -37,6 +38,8 @@ class HubSpotSettings:
     per_10_seconds     calls of this app in any ten seconds (190 from Professional on, 100 below, 110 for OAuth apps)
     search_per_second  searches of the whole account
     per_day            calls of the whole account
+    kept_for_writing   the part of them that what reads changes leaves alone
+    at_once            calls under way at the same time, each in a thread of its own
     timeout            seconds to connect, and between two bytes of an answer
     proxy              address of an https proxy; the environment is never asked
     """
@@ -47,6 +50,8 @@ class HubSpotSettings:
     per_10_seconds: int = 190
     search_per_second: int = 5
     per_day: int = 650_000
+    kept_for_writing: float = 0.1
+    at_once: int = 8
     timeout: tuple[float, float] = (5.0, 30.0)
     proxy: str | None = None
 
@@ -62,9 +67,11 @@ class HubSpotSettings:
             )
         if self.api_version not in ("v3", "2026-03"):
             raise ValueError(f'hubspot api_version: "v3" or "2026-03", not {self.api_version!r}')
-        for key in ("per_10_seconds", "search_per_second", "per_day"):
+        for key in ("per_10_seconds", "search_per_second", "per_day", "at_once"):
             if getattr(self, key) < 1:
                 raise ValueError(f"hubspot limits.{key}: at least 1, not {getattr(self, key)}")
+        if not 0 <= self.kept_for_writing < 1:
+            raise ValueError(f"hubspot limits.kept_for_writing: below 100 %, not {self.kept_for_writing:.0%}")
         if min(self.timeout) <= 0:
             raise ValueError(f"hubspot timeout: positive seconds, not {self.timeout}")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, OutcomeUnknown, UnexpectedAnswer
 from connectors.hubspot.batch import Done, Input, Missing, NoAnswer, NotSent, Result, Turned, send
 from connectors.hubspot.client import Client
 from connectors.hubspot.reader import BATCH, Reader
@@ -46,7 +46,26 @@ class Writer:
         """See `HubSpotConnector.apply`."""
         if not patches:
             return ()
-        _check(patches)
+        self._check(patches)
+        parts = [patches[start : start + BATCH] for start in range(0, len(patches), BATCH)]
+        tried = self._client.together(self._tried, parts)
+        failures = [one for one in tried if isinstance(one, ConnectorError)]
+        if len(failures) == len(parts):
+            raise failures[0]
+        return tuple(
+            outcome
+            for part, one in zip(parts, tried, strict=True)
+            for outcome in (_failed(part, one) if isinstance(one, ConnectorError) else one)
+        )
+
+    def _tried(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...] | ConnectorError:
+        """What became of one batch. An error is handed over: it says nothing of the other batches."""
+        try:
+            return self._batch(patches)
+        except ConnectorError as error:
+            return error
+
+    def _batch(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
         inputs = [
             Input(trace=patch.trace, id=patch.ref.id, properties={n: v or "" for n, v in patch.fields.items()})
             for patch in patches
@@ -57,6 +76,16 @@ class Writer:
         now = self._look(unclear)
         outcomes = (_outcome(patch, results[patch.trace], now.get(patch.ref)) for patch in patches)
         return tuple(self._doubting(outcome) for outcome in outcomes)
+
+    def _check(self, patches: Sequence[Patch]) -> None:
+        most = BATCH * self._client.settings.at_once
+        if len(patches) > most:
+            raise ValueError(f"at most {most} patches at once, not {len(patches)}")
+        if len({patch.ref.object for patch in patches}) > 1:
+            raise ValueError("patches of one object only")
+        refs, traces = {patch.ref for patch in patches}, {patch.trace for patch in patches}
+        if min(len(refs), len(traces)) < len(patches):
+            raise ValueError("no record and no trace twice in a batch")
 
     def _doubting(self, outcome: WriteOutcome) -> WriteOutcome:
         """A property that was just made is not known everywhere in HubSpot at once: that refusal passes."""
@@ -76,13 +105,15 @@ class Writer:
             return {}
 
 
-def _check(patches: Sequence[Patch]) -> None:
-    if len(patches) > BATCH:
-        raise ValueError(f"at most {BATCH} patches at once, not {len(patches)}")
-    if len({patch.ref.object for patch in patches}) > 1:
-        raise ValueError("patches of one object only")
-    if len({patch.ref for patch in patches}) < len(patches) or len({patch.trace for patch in patches}) < len(patches):
-        raise ValueError("no record and no trace twice in a batch")
+def _failed(patches: Sequence[Patch], error: ConnectorError) -> tuple[WriteOutcome, ...]:
+    """One batch failed as a whole, while others were carried out."""
+    if isinstance(error, OutcomeUnknown | UnexpectedAnswer):
+        return tuple(Unknown(ref=patch.ref, reason=error.problem) for patch in patches)
+    return tuple(_not_sent(patch.ref, error.problem) for patch in patches)
+
+
+def _not_sent(ref: RecordRef, reason: str) -> Rejected:
+    return Rejected(ref=ref, code="NOT_SENT", reason=f"nothing was written: {reason}", retry=True)
 
 
 def _has_to_be_read(patch: Patch, result: Result) -> bool:
@@ -117,7 +148,7 @@ def _outcome(patch: Patch, result: Result, now: ReadBack | None) -> WriteOutcome
         case NoAnswer(reason=reason):
             return Unknown(ref=ref, reason=reason)
         case NotSent(reason=reason):
-            return Rejected(ref=ref, code="NOT_SENT", reason=f"nothing was written: {reason}", retry=True)
+            return _not_sent(ref, reason)
 
 
 def _stamp(text: str | None) -> datetime | None:

@@ -25,6 +25,7 @@ from connectors.records import (
     AccountInfo,
     CompanyRecord,
     Crm,
+    DayQuota,
     Engagement,
     FieldSchema,
     Owner,
@@ -48,7 +49,14 @@ from connectors.salesforce.client import Client
 from connectors.salesforce.reader import READ, Reader
 from connectors.salesforce.refusals import NotPossible, Refused
 from connectors.salesforce.schema import Describes, SchemaMaker
-from connectors.salesforce.settings import ClientCredentials, Jwt, PasswordToken, SalesforceSettings, Session
+from connectors.salesforce.settings import (
+    ClientCredentials,
+    Jwt,
+    PasswordToken,
+    RefreshToken,
+    SalesforceSettings,
+    Session,
+)
 from connectors.salesforce.tasks import TaskMaker
 from connectors.salesforce.writer import COLLECTION, Writer
 
@@ -57,6 +65,7 @@ __all__ = [
     "Jwt",
     "PasswordToken",
     "SalesforceConnector",
+    "RefreshToken",
     "SalesforceSettings",
     "Session",
 ]
@@ -118,6 +127,7 @@ class SalesforceConnector:
         Configuration", and without that a describe.
         """
         org = self._organization()
+        self._client.try_again()
         if not org:
             self._prove()
         org_id = self._client.identity.org_id or org.get("Id")
@@ -133,7 +143,8 @@ class SalesforceConnector:
             id=soql.id18(org_id),
             name=org.get("Name") or self._settings.host,
             timezone=org.get("TimeZoneSidKey") or "UTC",
-            problems=self._reader.problems(),
+            problems=(*self._reader.problems(), *filter(None, (self._client.problem,))),
+            lacking=self._reader.lacking(),
         )
 
     def _prove(self) -> None:
@@ -155,6 +166,10 @@ class SalesforceConnector:
         return found[0] if found else {}
 
     def now(self) -> datetime:
+    def day(self) -> DayQuota | None:
+        """Our share of the org's rolling day, from the newest answer."""
+        return self._client.day()
+
         if self._client.clock is None:
             self._client.get("limits/", kind="check")
         clock = self._client.clock
@@ -220,6 +235,11 @@ class SalesforceConnector:
         user_id = None if dry_run else self._user_id()
         changes = self._schema.ensure(wanted, user_id=user_id, dry_run=dry_run)
         self._reader.forget()
+    @property
+    def batches_at_once(self) -> int:
+        """One: rows of one account that are written side by side lock each other out."""
+        return 1
+
         return changes
 
     def close(self) -> None:

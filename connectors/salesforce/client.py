@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from xml.parsers.expat import ExpatError
 
 from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
-from connectors.records import Crm
+from connectors.kept_token import KeptToken
+from connectors.records import Crm, DayQuota
 from connectors.retry import Patience, patiently
 from connectors.salesforce import soql
 from connectors.salesforce.quota import DayShare
@@ -36,6 +37,7 @@ from connectors.salesforce.settings import (
     ClientCredentials,
     Jwt,
     PasswordToken,
+    RefreshToken,
     SalesforceSettings,
     Session,
     on_salesforce,
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
 __all__ = ["Client", "Identity"]
 
 T = TypeVar("T")
+
+_READING = ("pull", "count", "bulk")
+"""How the kinds of calls begin that read changes, and so leave alone what is kept for writing."""
 
 _LOST_PLACES = 3
 """Times that a small query is asked anew because the server no longer knows its cursor."""
@@ -86,10 +91,13 @@ class Client:
         self._patience = patience
         self._sleep = sleep
         self._monotonic = monotonic
-        self._day = DayShare(settings.share_of_day, monotonic)
+        self._day = DayShare(settings.share_of_day, monotonic, kept=settings.kept_for_writing)
         self._session: requests.Session | None = None
         self._wire: Salesforce | None = None
         self._signing_in = threading.Lock()
+        auth = settings.auth
+        self._kept = KeptToken(auth.refresh_token, auth.kept_in) if isinstance(auth, RefreshToken) else None
+        self._locked_out: RunCannotContinue | None = None
         self._heard = threading.local()
 
     # -- calls -----------------------------------------------------------------------------------------------------
@@ -163,6 +171,19 @@ class Client:
                 self.identity = Identity(org_id=self.identity.org_id, user_id=soql.id18(user))
         return self.identity
 
+    def day(self) -> DayQuota | None:
+        """What is left for mqlsync of the org's rolling day; None while no answer has told."""
+        return self._day.now()
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the sign-in although calls go on; "" as a rule."""
+        return self._kept.problem if self._kept is not None else ""
+
+    def try_again(self) -> None:
+        """Sign in once more although that was refused: somebody may have put it right since."""
+        self._locked_out = None
+
     def close(self) -> None:
         if self._session is not None:
             self._session.close()
@@ -215,7 +236,7 @@ class Client:
         import requests
         from simple_salesforce.exceptions import SalesforceError
 
-        self._may_call()
+        self._may_call(kind)
         self._count(kind)
         # `from None` throughout: the package's and requests' texts carry the URL, and with it names and addresses
         try:
@@ -237,8 +258,8 @@ class Client:
     def _last(self, answer: requests.Response | None) -> None:
         self._heard.answer = answer
 
-    def _may_call(self) -> None:
-        why = self._day.spent()
+    def _may_call(self, kind: str) -> None:
+        why = self._day.spent(kept_too=not kind.startswith(_READING))
         if why is not None:
             raise RunCannotContinue(
                 Crm.SALESFORCE,
@@ -337,7 +358,7 @@ class Client:
                 )
             self.identity = Identity(org_id=_org_of(auth.session_id))
             return auth.session_id, self.settings.host
-        token, host = self._log_in()
+        token, host = self._granted()
         self._learn_identity(token)
         if not self.settings.loopback and not on_salesforce(host.partition(":")[0]):
             raise RunCannotContinue(
@@ -348,20 +369,78 @@ class Client:
             )
         return token, host
 
-    def _log_in(self) -> tuple[str, str]:
+    def _granted(self) -> tuple[str, str]:
+        """Token and host from whichever flow is configured. A refusal is final until `try_again`."""
+        if self._locked_out is not None:
+            raise self._locked_out
+        try:
+            if self._kept is None:
+                return self._log_in(self._by_package)
+            with self._kept.held() as refresh_token:
+                granted = self._log_in(lambda: self._by_refresh_token(refresh_token))
+                rotated = self._rotated()
+                if rotated is not None and rotated != refresh_token:
+                    self._kept.keep(rotated)
+                return granted
+        except OSError as error:
+            raise RunCannotContinue(
+                Crm.SALESFORCE,
+                f"the file of the refresh token cannot be used: {error.strerror}.",
+                advice="Make it readable and writable, or name another: auth.refresh_token_file.",
+                credentials=True,
+            ) from None
+        except RunCannotContinue as error:
+            if error.credentials:
+                self._locked_out = error
+            raise
+
+    def _by_package(self) -> tuple[str, str]:
+        from simple_salesforce.login import SalesforceLogin
+
+        found: tuple[str, str] = SalesforceLogin(
+            session=self._open_session(), sf_version=self.settings.api_version, **self._login_arguments()
+        )
+        return found
+
+    def _by_refresh_token(self, refresh_token: str) -> tuple[str, str]:
+        """The one flow the package does not have, sent and read by its own means."""
+        from simple_salesforce.login import token_login
+
+        auth = self.settings.auth
+        assert isinstance(auth, RefreshToken)
+        form = {"grant_type": "refresh_token", "client_id": auth.consumer_key, "refresh_token": refresh_token}
+        if auth.consumer_secret is not None:
+            form["client_secret"] = auth.consumer_secret
+        url = f"https://{self.settings.domain}.salesforce.com/services/oauth2/token"
+        found: tuple[str, str] = token_login(
+            url, form, self.settings.domain, auth.consumer_key, None, None, self._open_session()
+        )
+        return found
+
+    def _rotated(self) -> str | None:
+        """The refresh token of the newest answer, which apps that rotate them send along."""
+        import msgspec
+
+        answer = self._last
+        try:
+            said = msgspec.json.decode(answer.content) if answer is not None else None
+        except msgspec.DecodeError:
+            return None
+        token = said.get("refresh_token") if isinstance(said, dict) else None
+        return token if isinstance(token, str) and token else None
+
+    def _log_in(self, send: Callable[[], tuple[str, str]]) -> tuple[str, str]:
         import jwt
         import requests
         from simple_salesforce.exceptions import SalesforceError
-        from simple_salesforce.login import SalesforceLogin
 
-        arguments = self._login_arguments()
-        session = self._open_session()
+        self._open_session()
         self._count("sign in")
         try:
             with warnings.catch_warnings():
                 # the package prints how to approve an app in a browser; our error says it
                 warnings.simplefilter("ignore", UserWarning)
-                token, host = SalesforceLogin(session=session, sf_version=self.settings.api_version, **arguments)
+                token, host = send()
         except requests.RequestException as error:
             raise self._broken(error, write=False) from None
         except (jwt.PyJWTError, ValueError) as error:
@@ -411,8 +490,8 @@ class Client:
                     "instance_url": settings.domain,  # a prefix, despite its name
                     "domain": settings.audience,
                 }
-            case Session():
-                raise AssertionError("a given session is never signed in")
+            case RefreshToken() | Session():
+                raise AssertionError("the package signs in by neither")
 
     @staticmethod
     def _private_key(auth: Jwt) -> str:

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from connectors.records import DayQuota
+
 __all__ = ["DayShare", "Usage"]
 
 LEAVE_FREE = 0.95
@@ -40,10 +42,12 @@ class DayShare:
 
     The limit is a rolling 24 hours for the whole org. Our part of it is what Salesforce counts for our app, or, where
     it does not count apps, the calls this connector made in the last 24 hours (a restarted process starts at zero).
+    ``kept`` is the part of our share that is kept for writing.
     """
 
-    def __init__(self, share: float, monotonic: Callable[[], float]) -> None:
+    def __init__(self, share: float, monotonic: Callable[[], float], *, kept: float = 0.0) -> None:
         self._share = share
+        self._kept = kept
         self._monotonic = monotonic
         self._slots: deque[tuple[int, int]] = deque()
         self._usage: Usage | None = None
@@ -67,14 +71,31 @@ class DayShare:
             self._slots.popleft()
         return sum(count for _, count in self._slots)
 
-    def spent(self) -> str | None:
-        """Why no further call may be made, None while there is room."""
+    def now(self) -> DayQuota | None:
+        """Our share and what is left of it; None while Salesforce has told no figures."""
+        usage = self._usage
+        if usage is None:
+            return None
+        limit = int(self._share * usage.total)
+        free = int(LEAVE_FREE * usage.total) - usage.used
+        return DayQuota(limit=limit, left=max(min(limit - self._ours(usage), free), 0))
+
+    def _ours(self, usage: Usage) -> int:
+        return self.made() if usage.ours is None else usage.ours
+
+    def spent(self, *, kept_too: bool = True) -> str | None:
+        """Why no further call may be made, None while there is room.
+
+        ``kept_too``: whether the call may be one of those that are kept for writing.
+        """
         now = self._usage
         if now is None:
             return None
-        ours = self.made() if now.ours is None else now.ours
-        if ours >= self._share * now.total:
+        ours, share = self._ours(now), self._share * now.total
+        if ours >= share:
             return f"mqlsync has used its share of the day, {ours} of {now.total} calls ({self._share:.0%})"
+        if not kept_too and ours >= share * (1 - self._kept):
+            return f"mqlsync has used {ours} calls of its share of the day, and the rest of it is kept for writing"
         if now.used >= LEAVE_FREE * now.total:
             return f"the org has used {now.used} of its {now.total} calls of the day"
         return None

@@ -13,6 +13,7 @@ __all__ = [
     "ClientCredentials",
     "Jwt",
     "PasswordToken",
+    "RefreshToken",
     "SalesforceSettings",
     "Session",
     "on_salesforce",
@@ -56,13 +57,26 @@ class Jwt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshToken:
+    """OAuth refresh token of a user who has let the app in. ``consumer_secret`` None: the app asks for none.
+
+    ``kept_in``: file for the one Salesforce returns instead, where the app rotates them (see `KeptToken`).
+    """
+
+    consumer_key: str
+    refresh_token: str = field(repr=False)
+    consumer_secret: str | None = field(default=None, repr=False)
+    kept_in: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A token somebody else has obtained. It cannot be renewed: when it ends, the run ends."""
 
     session_id: str = field(repr=False)
 
 
-Auth = ClientCredentials | PasswordToken | Jwt | Session
+Auth = ClientCredentials | PasswordToken | Jwt | RefreshToken | Session
 
 
 def on_salesforce(host: str | None) -> bool:
@@ -77,6 +91,7 @@ class SalesforceSettings:
     base_url      the org's My Domain, ``https://acme.my.salesforce.com`` (or login/test.salesforce.com where the flow
                   allows). A loopback address serves every host of this CRM itself, plain http allowed
     share_of_day  the part of the org's daily API calls that mqlsync may use
+    kept_for_writing  the part of that share that what reads changes leaves alone
     timeout       seconds to connect, and between two bytes of an answer
     proxy         address of an https proxy; the environment is never asked
     """
@@ -85,6 +100,7 @@ class SalesforceSettings:
     auth: Auth
     api_version: str = "59.0"
     share_of_day: float = 0.5
+    kept_for_writing: float = 0.1
     timeout: tuple[float, float] = (5.0, 60.0)
     proxy: str | None = None
 
@@ -108,6 +124,8 @@ class SalesforceSettings:
             raise ValueError(
                 f"salesforce limits.share_of_day: more than 0 % and at most 100 %, not {self.share_of_day:%}"
             )
+        if not 0 <= self.kept_for_writing < 1:
+            raise ValueError(f"salesforce limits.kept_for_writing: below 100 %, not {self.kept_for_writing:.0%}")
         try:
             version = float(self.api_version)
         except ValueError:

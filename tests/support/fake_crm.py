@@ -11,6 +11,7 @@ from connectors.records import (
     AccountInfo,
     CompanyRecord,
     Crm,
+    DayQuota,
     Engagement,
     FieldSchema,
     Owner,
@@ -141,6 +142,13 @@ class FakeCrm:
     @property
     def batch_size(self) -> int:
         return 100
+
+    @property
+    def batches_at_once(self) -> int:
+        return 1
+
+    def day(self) -> DayQuota | None:
+        return None
 
     @property
     def read_size(self) -> int:

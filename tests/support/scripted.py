@@ -89,6 +89,7 @@ class ScriptedCrm:
     tasks: dict[str, TaskDraft] = field(default_factory=dict)
     drafts: list[TaskDraft] = field(default_factory=list)
     batch_size: int = 100
+    batches_at_once: int = 1
     read_size: int = 100
     late: list[Patch] = field(default_factory=list)
     confirmed: list[tuple[RecordRef, Mapping[str, str | None]]] = field(default_factory=list)
@@ -117,6 +118,9 @@ class ScriptedCrm:
     def calls(self) -> Mapping[str, int]:
         return Counter(apply=len(self.sends), read=len(self.reads), create_tasks=len(self.drafts))
 
+    def day(self) -> None:
+        return None
+
     def describe(self, object: str) -> Mapping[str, FieldSchema]:
         return self.schema if self.schema is not None else _Anything()
 
@@ -134,7 +138,7 @@ class ScriptedCrm:
         return Found(ref=ref, values={name: self.values[ref].get(name) for name in fields}, version="1")
 
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
-        assert 0 < len(patches) <= self.batch_size
+        assert 0 < len(patches) <= self.batch_size * self.batches_at_once
         assert len({patch.ref for patch in patches}) == len(patches), "no record twice"
         assert len({patch.trace for patch in patches}) == len(patches), "no trace twice"
         assert len({patch.ref.object for patch in patches}) == 1, "all patches of one object"

@@ -72,9 +72,81 @@ def test_slack_stretches_the_window() -> None:
 def test_a_refusal_stops_every_call_for_its_time() -> None:
     watch = Watch()
     five = budget(watch, 5, 1.0)
-    five.penalise(10.0)
+    five.refused(10.0)
     assert five.acquire() == pytest.approx(10.0)
     assert five.acquire() == 0.0
+
+
+def made_in(watch: Watch, one: Budget, calls: int) -> float:
+    """Seconds that so many calls took."""
+    began = watch.now
+    for _ in range(calls):
+        one.acquire()
+    return watch.now - began
+
+
+def test_a_refusal_halves_the_pace_which_comes_back_a_tenth_a_window() -> None:
+    watch = Watch()
+    twenty = budget(watch, 20, 10.0)
+    twenty.refused(10.0)
+    assert twenty.allowed == 10
+    watch.now += 20.0
+    twenty.acquire()
+    assert twenty.allowed == 12
+    watch.now += 1000.0
+    twenty.acquire()
+    assert twenty.allowed == 20
+
+
+def test_calls_that_are_refused_together_are_one_refusal() -> None:
+    watch = Watch()
+    twenty = budget(watch, 20, 10.0)
+    for _ in range(8):
+        twenty.refused(1.0)
+    assert twenty.allowed == 10
+
+
+def test_refusals_never_stop_everything() -> None:
+    watch = Watch()
+    five = budget(watch, 5, 1.0)
+    for _ in range(50):
+        five.refused(1.0)
+        watch.now += 1.0
+    assert five.allowed == 1
+
+
+def test_a_call_that_waits_when_another_is_refused_waits_on() -> None:
+    watch = Watch()
+    one = budget(watch, 1, 1.0)
+    one.acquire()
+    sleep, told = one._sleep, iter([5.0])
+
+    def refused_meanwhile(seconds: float) -> None:
+        sleep(seconds)
+        for rest in told:
+            one.refused(rest)
+
+    one._sleep = refused_meanwhile
+    assert one.acquire() == pytest.approx(6.0)
+
+
+def test_what_does_not_go_at_once_is_spread_over_the_window() -> None:
+    watch = Watch()
+    one = Budget(100, 10.0, monotonic=watch.monotonic, sleep=watch.sleep, slack=0.0, at_once=50)
+    assert made_in(watch, one, 50) == 0.0
+    assert [one.acquire() for _ in range(3)] == pytest.approx([0.1] * 3)
+
+
+def test_pauses_are_made_up_for() -> None:
+    """Whoever has work for all of the budget gets all of it, though it stops to look at answers now and then."""
+    watch = Watch()
+    one = Budget(100, 10.0, monotonic=watch.monotonic, sleep=watch.sleep, slack=0.0, at_once=50)
+    made_in(watch, one, 200)
+    began = watch.now
+    for _ in range(40):
+        made_in(watch, one, 16)
+        watch.now += 0.5
+    assert 40 * 16 / (watch.now - began) >= 0.98 * 10
 
 
 def test_headers_that_know_of_other_callers_are_believed() -> None:
@@ -128,3 +200,22 @@ def test_a_day_believes_the_crm_when_less_is_left() -> None:
     day.acquire()
     with pytest.raises(RunCannotContinue):
         day.acquire()
+
+
+def test_what_is_kept_for_writing_is_not_read_away() -> None:
+    day = DayBudget(Crm.HUBSPOT, 10, today=lambda: date(2026, 11, 25), kept=0.2)
+    for _ in range(8):
+        day.acquire(kept_too=False)
+    with pytest.raises(RunCannotContinue, match="kept for writing") as raised:
+        day.acquire(kept_too=False)
+    assert raised.value.quota
+    day.acquire()
+    day.acquire()
+    with pytest.raises(RunCannotContinue, match="used up"):
+        day.acquire()
+
+
+def test_a_smaller_account_is_told_by_its_headers() -> None:
+    day = DayBudget(Crm.HUBSPOT, 650_000, today=lambda: date(2026, 11, 25), kept=0.1)
+    day.saw(100_000, limit=250_000)
+    assert (day.limit, day.left) == (250_000, 100_000)
