@@ -4,6 +4,7 @@
     ├── RetryLater          nothing was done; try again after `after` seconds (429, 503, locks, no connection)
     ├── OutcomeUnknown      sent, no usable answer: read the records back before sending again
     ├── RunCannotContinue   credentials, scope, the day's quota, a missing field: a person has to act
+    ├── SourceMissing       one kind of engagement is not to be had here: go on without it, and say so
     └── UnexpectedAnswer    the CRM said something no rule covers (HTML, truncated JSON): stop and show
 
 A refusal of a single record is no exception: it is the `Rejected` outcome of that record.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from connectors.records import Crm, RecordRef
 
-__all__ = ["ConnectorError", "OutcomeUnknown", "RetryLater", "RunCannotContinue", "UnexpectedAnswer"]
+__all__ = ["ConnectorError", "OutcomeUnknown", "RetryLater", "RunCannotContinue", "SourceMissing", "UnexpectedAnswer"]
 
 
 class ConnectorError(Exception):
@@ -61,6 +62,13 @@ class RunCannotContinue(ConnectorError):
         super().__init__(crm, problem, advice=advice)
         self.credentials = credentials
         self.quota = quota
+
+
+class SourceMissing(ConnectorError):
+    """A source of engagement that these credentials, or this account's plan, do not have. Nothing else is affected.
+
+    Where the reading of it stood is kept: when the source appears, nothing of it was missed.
+    """
 
 
 class UnexpectedAnswer(ConnectorError):

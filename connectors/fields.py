@@ -11,7 +11,18 @@ from enum import StrEnum
 
 from connectors.records import Crm
 
-__all__ = ["Convert", "CountRule", "CrmMap", "EventRule", "EventSource", "FactField", "FieldMap", "ObjectMap"]
+__all__ = [
+    "Convert",
+    "CountRule",
+    "CrmMap",
+    "EngagementColumns",
+    "EventRule",
+    "EventSource",
+    "FactField",
+    "FieldMap",
+    "FileColumns",
+    "ObjectMap",
+]
 
 
 class Convert(StrEnum):
@@ -38,7 +49,9 @@ class FactField:
     """One canonical fact of one object.
 
     ``values`` maps CRM values to ours, a value not listed passes unchanged. ``true_when`` makes a boolean: the
-    property is one of these (compared folded). Exactly one of ``property`` and ``count`` is given.
+    property is one of these (compared folded). Exactly one of ``property``, ``count`` and ``fixed`` is given.
+    ``fixed``, a value that every row has, is of files alone; their ``property`` is a column, or a text with
+    ``{Column}`` in it.
     """
 
     fact: str
@@ -48,6 +61,7 @@ class FactField:
     true_when: tuple[str, ...] = ()
     type: str | None = None
     count: CountRule | None = None
+    fixed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,15 +96,21 @@ class EventSource(StrEnum):
     CAMPAIGN = "campaign_type"
     TASK = "task_type"
     MEETING = "meeting"
+    ROW = "row"
+    CALL = "call"
+    MAIL = "email_message"
+    MARKETING_EVENT = "marketing_event"
+    OCCURRENCE = "event_type"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRule:
     """One ``events`` line; the first that matches decides the kind, without a match the activity is no event.
 
-    key       form GUID, kind of e-mail event, campaign type, task type, meeting type (HubSpot: its outcome), counter
-              property; None is ``otherwise``
-    statuses  campaign member statuses that match (folded); empty is any
+    key       form GUID, type of e-mail event, campaign type, task type, meeting type (HubSpot: its outcome), direction of
+              a call, direction of a mail, type of a marketing event, type of an event occurrence, counter property; None
+              is ``otherwise``
+    statuses  statuses of a campaign member, or attendance states at a marketing event, that match; empty is any
     set       attribute -> CRM property whose value fills it, or a fixed text when the source has no such property
     date      counter only: the property with the time of the last one
     """
@@ -105,12 +125,40 @@ class EventRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngagementColumns:
+    """Which columns (or texts with ``{Column}``) of a file say what an activity is.
+
+    kind           its value is what the lines of ``events`` match
+    at             when it was
+    person, email  whose it is: the id of a row of people, or an address; at least one is given
+    id             names it for ever; None: rows that say the same are told apart by their number
+    count          how often it happened; None: once
+    """
+
+    kind: str
+    at: str
+    person: str | None = None
+    email: str | None = None
+    id: str | None = None
+    count: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileColumns:
+    """What of a file is no fact: the column (or text) that names a person for ever, and those of the engagement."""
+
+    id: str
+    engagement: EngagementColumns | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CrmMap:
-    """One CRM's half of fields.yaml."""
+    """One CRM's part of fields.yaml. ``file``: of files alone."""
 
     crm: Crm
     objects: Mapping[str, ObjectMap]
     events: tuple[EventRule, ...] = ()
+    file: FileColumns | None = None
 
     def writing(self, written: Mapping[str, tuple[str, ...]]) -> CrmMap:
         """The same map, knowing which properties of each object mqlsync writes."""
@@ -123,6 +171,6 @@ class CrmMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldMap:
-    """Both halves. A CRM that is not connected may be absent."""
+    """All parts. A CRM that is not connected may be absent."""
 
     crms: Mapping[Crm, CrmMap]

@@ -5,20 +5,20 @@ https://developers.hubspot.com/docs/api-reference/legacy/marketing/forms/v1/get-
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
 from connectors.fields import CrmMap, EventRule, EventSource
 from connectors.hubspot.answers import Paging, decode, following
 from connectors.hubspot.client import Client
+from connectors.hubspot.event_rules import Rules, path_of, stable_id
 from connectors.hubspot.paging import pages
 from connectors.hubspot.refusals import Refused
-from connectors.normalise import email, fold, instant
+from connectors.normalise import email, instant
 from connectors.records import Crm, Engagement, Page, RecordProblem, RecordRef, Window
 
 __all__ = ["Form", "Forms"]
@@ -66,18 +66,21 @@ class Forms:
 
     def __init__(self, client: Client, fields: CrmMap) -> None:
         self._client = client
-        self._fields = fields
+        self._rules = Rules(fields.events_of(EventSource.FORM))
         self._forms: dict[str, Form] = {}
 
     def listed(self) -> tuple[Form, ...]:
         """The forms whose submissions are events by the map. One call per hundred forms."""
-        rules = self._fields.events_of(EventSource.FORM)
-        if not rules:
+        if not self._rules.lines:
             return ()
         found = [Form(guid=one.id, name=one.name or "") for one in self._all_forms() if not one.archived]
-        wanted = tuple(form for form in found if _rule(rules, form) is not None)
+        wanted = tuple(form for form in found if self._rule(form) is not None)
         self._forms = {form.guid: form for form in wanted}
         return wanted
+
+    def _rule(self, form: Form) -> EventRule | None:
+        """The first line that names the form by GUID or name, or is ``otherwise``."""
+        return self._rules.first(form.guid, form.name)
 
     def _all_forms(self) -> list[_Form]:
         for path in self._client.paths.forms[:-1]:
@@ -102,7 +105,7 @@ class Forms:
         if guid not in self._forms:
             self.listed()
         form = self._forms.get(guid) or Form(guid=guid, name="")
-        rule = _rule(self._fields.events_of(EventSource.FORM), form)
+        rule = self._rule(form)
         path = f"{self._client.paths.submissions}/{quote(guid, safe='')}"
         query = [("limit", str(_SUBMISSION_PAGE))]
         answers = pages(self._client, "submissions", path, lambda body: decode(body, _Submissions), query, resume)
@@ -144,12 +147,6 @@ class Forms:
                 return
 
 
-def _rule(rules: Sequence[EventRule], form: Form) -> EventRule | None:
-    """The first line that names the form by GUID or name, or is ``otherwise``."""
-    names = {fold(form.guid), fold(form.name)} - {""}
-    return next((rule for rule in rules if rule.key is None or fold(rule.key) in names), None)
-
-
 def _submission(
     form: Form, rule: EventRule | None, raw: msgspec.Raw
 ) -> RecordProblem | tuple[datetime, Engagement | RecordProblem | None]:
@@ -171,27 +168,13 @@ def _submission(
     if who is None:
         named = sent.conversionId or at.isoformat()
         return at, RecordProblem(ref=where, field="email", reason=f"submission {named} names no e-mail address")
-    attributes = {"form": form.name, "page": _path_of(sent.pageUrl)}
+    attributes = {"form": form.name, "page": path_of(sent.pageUrl)}
     attributes |= {name: values.get(source.casefold(), source) for name, source in rule.set.items()}
     return at, Engagement(
         crm=Crm.HUBSPOT,
-        source_id=sent.conversionId or _stable_id(form.guid, at, who),
+        source_id=sent.conversionId or stable_id(form.guid, at, who),
         kind=rule.kind,
         at=at,
         who=who,
         attributes={name: text for name, text in attributes.items() if text},
     )
-
-
-def _stable_id(*parts: object) -> str:
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]
-
-
-def _path_of(url: str | None) -> str:
-    if not url:
-        return ""
-    try:
-        path = urlsplit(url.strip()).path
-    except ValueError:
-        return ""
-    return path.rstrip("/") or "/"

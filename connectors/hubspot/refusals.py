@@ -26,6 +26,7 @@ __all__ = [
     "Garbled",
     "Locked",
     "Meaning",
+    "NotPermitted",
     "Problem",
     "Refused",
     "SignInAgain",
@@ -233,6 +234,10 @@ class EdgeRefused(RetryLater):
     """HTTP 530. If it stays, the token has the wrong form."""
 
 
+class NotPermitted(RunCannotContinue):
+    """403: the token is good, and a scope or the account's plan is missing for this call."""
+
+
 def _said(request: str, status: int, problem: Problem) -> str:
     """Without HubSpot's message: it repeats values, which can be personal."""
     code = problem.what()
@@ -286,7 +291,7 @@ def refusal(
             )
         case Then.CREDENTIALS:
             scopes = problem.named("missingScopes", "requiredScopes", "requiredGranularScopes", "scopes")
-            return RunCannotContinue(
+            return NotPermitted(
                 Crm.HUBSPOT,
                 said + (f" Missing scopes: {', '.join(scopes)}." if scopes else ""),
                 advice="Give the token these scopes."

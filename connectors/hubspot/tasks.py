@@ -7,16 +7,15 @@ are read through their associations (never through search, whose index lags).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from html import escape
 
-import msgspec
-
 from connectors.errors import ConnectorError, RunCannotContinue
-from connectors.hubspot.answers import Paging, Record, decode, following
+from connectors.hubspot.answers import Record
+from connectors.hubspot.associations import associated
 from connectors.hubspot.batch import Done, Input, Missing, NoAnswer, NotSent, Result, Turned, send
-from connectors.hubspot.client import PLURAL, Client
+from connectors.hubspot.client import Client
 from connectors.hubspot.reader import BATCH, Reader
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.schema import TASK_KEY, Schema
@@ -38,38 +37,23 @@ from connectors.records import (
     Written,
 )
 
-__all__ = ["Tasks", "marker"]
+__all__ = ["MARKER", "Tasks", "marker"]
 
 _TASK_TO_CONTACT = 204
 _DUE_AT = time(9, 0, tzinfo=UTC)
 _BODY = "hs_task_body"
+
+MARKER = "[mqlsync:"
+"""Begins the marker in every task of ours that has one."""
 
 _BIN_PAGES = 100
 """Ten thousand tasks deleted in ninety days. Past that a task that was sent without an answer and deleted by its rep
 before the next run could be made a second time."""
 
 
-class _Target(msgspec.Struct, frozen=True):
-    toObjectId: str | int  # noqa: N815  # HubSpot's name
-
-
-class _End(msgspec.Struct, frozen=True):
-    id: str | int
-
-
-class _Associated(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    from_: _End
-    to: list[_Target] = msgspec.field(default_factory=list)
-    paging: Paging | None = None
-
-
-class _Associations(msgspec.Struct, frozen=True):
-    results: list[_Associated]
-
-
 def marker(key: str) -> str:
     """What names a task in its own text. HubSpot keeps the text as it is, markup apart."""
-    return f"[mqlsync:{key}]"
+    return f"{MARKER}{key}]"
 
 
 class Tasks:
@@ -145,7 +129,8 @@ class Tasks:
         return {key: row.id for row in rows if (key := row.properties.get(TASK_KEY.name))}
 
     def _by_marker(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
-        tasks = sorted(self._tasks_of({draft.person.id for draft in drafts}))
+        linked = associated(self._client, "contact", "task", sorted({draft.person.id for draft in drafts}))
+        tasks = sorted({id for ids in linked.values() for id in ids})
         live = self._reader.by_ids("task", tasks, (_BODY,), archived=False)
         rest = sorted(set(tasks) - {row.id for row in live})
         rows = live + self._reader.by_ids("task", rest, (_BODY,), archived=True)
@@ -159,23 +144,6 @@ class Tasks:
                 found |= {draft.key: row.id for draft in drafts if _is(row, draft, unique=unique)}
                 if len(found) == len(drafts):
                     break
-        return found
-
-    def _tasks_of(self, people: Iterable[str]) -> set[str]:
-        path = f"{self._client.paths.associations}/{PLURAL['contact']}/{PLURAL['task']}/batch/read"
-        inputs = [{"id": id} for id in sorted(people)]
-        found: set[str] = set()
-        while inputs:
-            answer = self._client.read(
-                "associations", "POST", path, read=lambda body: decode(body, _Associations), body={"inputs": inputs}
-            )
-            inputs = []
-            for row in answer.results:
-                tasks = {str(one.toObjectId) for one in row.to}
-                after = following(row.paging)
-                if after is not None and not tasks <= found:
-                    inputs.append({"id": str(row.from_.id), "after": after})
-                found |= tasks
         return found
 
     def _people(self, drafts: Sequence[TaskDraft]) -> Mapping[RecordRef, ReadBack]:

@@ -11,6 +11,7 @@ from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCan
 from connectors.hubspot.refusals import (
     EdgeRefused,
     Locked,
+    NotPermitted,
     Refused,
     SignInAgain,
     problem_of,
@@ -50,8 +51,8 @@ TABLE: list[tuple[int, bytes, type[Exception], type[Exception], float | None]] =
     (401, body("INVALID_AUTHENTICATION"), SignInAgain, SignInAgain, None),
     (401, body("EXPIRED_AUTHENTICATION"), SignInAgain, SignInAgain, None),
     (401, b"", SignInAgain, SignInAgain, None),
-    (403, body("MISSING_SCOPES"), RunCannotContinue, RunCannotContinue, None),
-    (403, HTML, RunCannotContinue, RunCannotContinue, None),
+    (403, body("MISSING_SCOPES"), NotPermitted, NotPermitted, None),
+    (403, HTML, NotPermitted, NotPermitted, None),
     (404, body("OBJECT_NOT_FOUND"), Refused, Refused, None),
     (404, HTML, Refused, Refused, None),
     (405, b"", UnexpectedAnswer, UnexpectedAnswer, None),
