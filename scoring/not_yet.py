@@ -12,13 +12,8 @@ from scoring.document import Node
 __all__ = ["FIELDS", "POLICY", "refuse"]
 
 POLICY = (
-    "nurture",
     "sla",
-    "mql stay",
     "suppress * tell",
-    "write * * nurture",
-    "write * * paused",
-    "write * * missing",
 )
 """Keys of policy.yaml from the top down; ``*`` is any key, lists count for nothing."""
 

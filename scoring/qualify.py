@@ -37,7 +37,7 @@ from scoring.policy import Policy, Reason
 from scoring.review import sampled
 from scoring.tables import MICRO, words
 
-__all__ = ["qualify", "reason_for"]
+__all__ = ["qualify", "reason_for", "rule_of"]
 
 _ADOPTS = frozenset({Status.MQL, Status.ASSIGNED, Status.ACCEPTED, Status.WORKING})
 _OUTCOMES = frozenset({Status.SQL, Status.RECYCLED, Status.NEVER})
@@ -112,7 +112,7 @@ class _Case:
 
     def _standing(self, reason: str) -> tuple[Status, tuple[str, ...]]:
         """Where a rejection leaves a person, and what a marketer is waited for."""
-        rule = self._rule(reason)
+        rule = rule_of(self.policy, reason)
         if rule is not None and rule.never:
             return Status.NEVER, ()
         if rule is not None and rule.send_to_review:
@@ -127,14 +127,6 @@ class _Case:
             return said or "no_reason"
         by_words = {"_".join(words(r.name).split()): r.name for r in recycle.reasons}
         return by_words.get(said) or recycle.no_reason or said or "no_reason"
-
-    def _rule(self, reason: str) -> Reason | None:
-        recycle = self.policy.recycle
-        if recycle is None:
-            return None
-        if reason == REVIEWER:
-            reason = (self.policy.review.if_rejected if self.policy.review else None) or recycle.no_reason or ""
-        return next((rule for rule in recycle.reasons if rule.name == reason), None)
 
     # -- review --
 
@@ -237,12 +229,12 @@ class _Case:
                     reason = self._known_reason(sales.reason)
                     amends = f"{REJECTED}{reason}"
         verdict = self.seen.verdict
-        rule = self._rule(reason)
+        rule = rule_of(self.policy, reason)
         if rule is not None and rule.send_to_review and verdict is not None and verdict.at > closed.closed_at:
             if verdict.approve:
                 return replace(self._open(waiting=()), approved=verdict.by)
             amends, reason = f"{REJECTED}{REVIEWER}", REVIEWER
-            rule = self._rule(reason)
+            rule = rule_of(self.policy, reason)
         if rule is not None and not rule.never and not rule.send_to_review and self.card.lines:
             skips = self.policy.recycle is not None and self.policy.recycle.hand_raise_skips_wait
             if self._rested(rule, closed) or (skips and self._raised_since):
@@ -340,6 +332,19 @@ class _Case:
             grade=card.grade,
             model=card.model,
         )
+
+
+def rule_of(policy: Policy, reason: str) -> Reason | None:
+    """The rule of ``recycle`` for the reason of a rejection; None where it has none.
+
+    A reviewer's no follows ``review.if_rejected``, else ``recycle.no_reason``.
+    """
+    recycle = policy.recycle
+    if recycle is None:
+        return None
+    if reason == REVIEWER:
+        reason = (policy.review.if_rejected if policy.review else None) or recycle.no_reason or ""
+    return next((rule for rule in recycle.reasons if rule.name == reason), None)
 
 
 def _found_status(crm_status: str | None, lifecycle_stage: str | None) -> Status | None:

@@ -20,6 +20,7 @@ from connectors.records import Crm, RecordRef
 from scoring.cards import Fresh, Scorecard, cards
 from scoring.episodes import Decision, History, Seen, Status
 from scoring.facts import LIFECYCLE_STAGES
+from scoring.nurture import lacking, paused, track
 from scoring.policy import Policy, Result, TaskIn
 from scoring.qualify import qualify
 from sync.account_match import AccountMatching
@@ -233,11 +234,17 @@ class Decider:
             "grade": card.grade,
             "model": card.model,
             "reason": decision.reason,
+            "missing": self._lacking(card, decision),
             "scored_day": self._day(),
             "policy_version": self.policy.version,
             "dirty": None,
         }
         return row if any(getattr(person, name) != value for name, value in row.items()) else None
+
+    def _lacking(self, card: Scorecard, decision: Decision) -> str | None:
+        """Only where some CRM is told: finding the words costs more than the decision."""
+        told = any(Result.MISSING in properties for properties in self.policy.write.properties.values())
+        return lacking(self.policy, card, decision.status) if told else None
 
     def _status_in_crms(self, person: PersonState) -> str | None:
         """The status text the CRMs show, when mqlsync has not written any yet."""
@@ -466,6 +473,8 @@ class Decider:
             Result.REASON: person.reason,
             Result.MODEL: person.model,
             Result.VERSION: person.policy_version,
+            Result.MISSING: person.missing,
+            **self._nurture(person),
         }
         if self._answered(target):
             wanted[Result.REVIEW] = None
@@ -477,6 +486,14 @@ class Decider:
         self._want_lead_status(target, wanted)
         self._want_owner(person, target, properties, wanted)
         return wanted
+
+    def _nurture(self, person: PersonState) -> dict[Result, str | None]:
+        status = person.status or Status.NOT_YET
+        ended = person.closed_episode if person.open_episode is None else None
+        return {
+            Result.NURTURE: track(self.policy, status, None if ended is None else ended.outcome),
+            Result.PAUSED: str(paused(self.policy, status)).lower(),
+        }
 
     def _answered(self, target: Target) -> bool:
         """Whether the record shows the very answer that was heard, and no other one that has yet to be."""

@@ -58,6 +58,9 @@ KIND: Mapping[Result, FieldKind] = {
 
 NUMBERS = frozenset({Result.FIT, Result.ENGAGEMENT, Result.TOTAL})
 
+WITH_NUMBERS = NUMBERS | {Result.MISSING}
+"""What moves a little every day and is written only when the numbers are."""
+
 CHECKED = frozenset({Result.OWNER, Result.STATUS, Result.LIFECYCLE, Result.LEAD_STATUS, Result.REVIEW})
 """Results whose current value is read just before they are sent: people edit these."""
 
@@ -204,7 +207,7 @@ def plan_record(
         now = canonical(KIND[result], state.current.get(prop))
         known = prop in state.acked
         acked = state.acked.get(prop)
-        if result in NUMBERS and known and not numbers_move:
+        if result in WITH_NUMBERS and known and not numbers_move:
             want = acked
         desired[prop] = want
         if now == want:
@@ -246,8 +249,11 @@ def _numbers_move(
 ) -> bool:
     """Numbers are written together: when one is ``score_step`` away from the last written, or status or grade moves.
 
-    Compared with the last *written* value, so slow drift is written in the end.
+    Compared with the last *written* value, so slow drift is written in the end. Where no number is written there is no
+    step to wait for.
     """
+    if not NUMBERS & properties.keys() & wanted.keys():
+        return True
     for result, prop in properties.items():
         if result not in wanted:
             continue

@@ -442,7 +442,7 @@ class Runner:
         Not the team: who is assigned stays so, and a changed team must not put everybody through.
         """
         policy = self.parts.policy
-        told = content_hash(policy.write, self.parts.settings.owner_authority)
+        told = content_hash(policy.write, self.parts.settings.owner_authority, *_nurtured(policy))
         shown = any(Result.VERSION in properties for properties in policy.write.properties.values())
         return Asked(
             decided=content_hash(policy.scoring_hash, told, day.isoformat()),
@@ -667,6 +667,12 @@ def _results(policy: Policy, fields: FieldsFile) -> dict[tuple[Crm, str], dict[s
     for (crm, object), prop in fields.answers().items():
         results.setdefault((Crm(crm), object), {})[prop] = Result.REVIEW
     return results
+
+
+def _nurtured(policy: Policy) -> tuple[Any, ...]:
+    """What tracks and rests follow from, where a CRM is told of them."""
+    written = {result for properties in policy.write.properties.values() for result in properties}
+    return (policy.nurture, policy.recycle, policy.review) if written & {Result.NURTURE, Result.PAUSED} else ()
 
 
 def _add(total: Decided, one: Decided) -> None:

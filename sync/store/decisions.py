@@ -92,6 +92,7 @@ class PersonState:
     closed_episode  the newest one that is over
     opened          when each episode of ours began that was not suppressed
     sales, verdict  the latest word of sales in any record, and of a marketer
+    missing         what the person lacks to qualify, in words
     """
 
     person_id: str
@@ -117,6 +118,7 @@ class PersonState:
     opened: tuple[datetime, ...] = ()
     sales: Sales | None = None
     verdict: Verdict | None = None
+    missing: str | None = None
 
     def target(self, crm: Crm) -> Target | None:
         return next((t for t in self.targets if t.state.ref.crm is crm), None)

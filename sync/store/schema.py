@@ -19,6 +19,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -43,6 +44,7 @@ __all__ = [
     "event",
     "event_history",
     "fight",
+    "intake",
     "job_run",
     "lease",
     "link",
@@ -64,6 +66,7 @@ __all__ = [
     "shadow_run",
     "sighting",
     "snapshot",
+    "stop",
     "sweep",
     "verdict",
 ]
@@ -312,6 +315,7 @@ person = Table(
     Column("grade", String),
     Column("model", String),
     Column("reason", Text),  # fixed for the episode when it opens
+    Column("missing", Text),  # what they lack to qualify, in words; NULL where no CRM is told
     Column("scored_day", String),  # ISO day the stored numbers are for
     Column("policy_version", String),
     Index(
@@ -573,6 +577,28 @@ lease = Table(
     Column("pid", Integer),
     Column("process_started", String),
     Column("expires_at", Instant),
+)
+
+stop = Table(  # a run that a guard stopped before it wrote, until somebody lets it through or it has no more meaning
+    "stop",
+    metadata,
+    Column("run_id", String, primary_key=True),
+    Column("job", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("as_of", Instant),  # the instant it was asked to decide as of; NULL: as of now
+    Column("policy_version", String, nullable=False),
+    Column("findings", JSON, nullable=False),  # [`sync.guard.Finding`]
+    Column("changes", LargeBinary, nullable=False),  # what it would have changed: `sync.guard.Change.digest`, joined
+)
+
+intake = Table(  # what a guard compares the newest input with
+    "intake",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("stream", String, primary_key=True),  # empty: the connection as a whole
+    Column("moved_at", Instant, nullable=False),  # when it last had something that was not known
+    Column("people", Integer),  # records of people when decisions were last stored, of the connection as a whole
+    Column("excused", Boolean, nullable=False),  # somebody has let it pass that it is silent; until it moves
 )
 
 schema_cache = Table(

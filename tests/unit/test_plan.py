@@ -218,3 +218,34 @@ def test_a_parked_row_is_released_by_a_new_value_mapping_or_schema():
 )
 def test_a_task_is_due_on_a_working_day(day, working_days, due):
     assert due_date(day, working_days) == due
+
+
+def plan_missing(
+    *, missing: str | None, engagement: str, status: str = "not_yet", without: frozenset[Result] = frozenset()
+):
+    shown = {"mql_status": "not_yet", "mql_score": "40", "mql_missing": "10 points short"}
+    properties = {**PROPERTIES, Result.MISSING: "mql_missing"}
+    properties = {result: prop for result, prop in properties.items() if result not in without}
+    wanted = {Result.STATUS: status, Result.ENGAGEMENT: engagement, Result.MISSING: missing}
+    planned = plan_record(state(current=shown, acked=shown), wanted, properties, WritePlan(score_step=5))
+    return {} if planned.write is None else planned.write.fields
+
+
+@pytest.mark.parametrize(
+    ("how", "sent"),
+    [
+        ({"missing": "11 points short", "engagement": "39"}, {}),
+        ({"missing": None, "engagement": "40"}, {}),
+        ({"missing": "15 points short", "engagement": "35"}, {"mql_score": "35", "mql_missing": "15 points short"}),
+        (
+            {"missing": None, "engagement": "41", "status": "mql"},
+            {"mql_status": "mql", "mql_score": "41", "mql_missing": None},
+        ),
+        (
+            {"missing": "11 points short", "engagement": "39", "without": frozenset({Result.ENGAGEMENT})},
+            {"mql_missing": "11 points short"},
+        ),
+    ],
+)
+def test_what_is_missing_is_written_when_the_numbers_are(how, sent):
+    assert plan_missing(**how) == sent
