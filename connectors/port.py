@@ -50,11 +50,11 @@ class Connector(Protocol):
         """Prove the credentials, name the account. One or two calls."""
         ...
 
-    def now(self) -> datetime:
     def day(self) -> DayQuota | None:
         """What is left of the calls of this day, as far as the CRM has told. No call."""
         ...
 
+    def now(self) -> datetime:
         """The CRM's clock, from the ``Date`` header of its newest answer (asks `check` if there was none yet)."""
         ...
 

@@ -239,6 +239,20 @@ class AccountInfo:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayQuota:
+    """The calls a CRM allows in a day, as it has told them.
+
+    limit      calls in all that mqlsync may make: the account's, or our share of them
+    left       of these
+    resets_at  when there are as many as ``limit`` again; None: each call comes back a day after it was made
+    """
+
+    limit: int
+    left: int
+    resets_at: datetime | None = None
+
+
 # -- schema ------------------------------------------------------------------------------------------------------
 
 
@@ -255,21 +269,6 @@ class FieldKind(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSchema:
     """One property as the CRM describes it. ``options`` are API values in the CRM's order, None when free.
-    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayQuota:
-    """The calls a CRM allows in a day, as it has told them.
-
-    limit      calls in all that mqlsync may make: the account's, or our share of them
-    left       of these
-    resets_at  when there are as many as ``limit`` again; None: each call comes back a day after it was made
-    """
-
-    limit: int
-    left: int
-    resets_at: datetime | None = None
 
     ``native`` is the CRM's own word for the type (Salesforce tells ``date`` from ``datetime``), "" when not known.
     """

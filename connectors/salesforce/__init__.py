@@ -64,8 +64,8 @@ __all__ = [
     "ClientCredentials",
     "Jwt",
     "PasswordToken",
-    "SalesforceConnector",
     "RefreshToken",
+    "SalesforceConnector",
     "SalesforceSettings",
     "Session",
 ]
@@ -126,8 +126,8 @@ class SalesforceConnector:
         One call where this user may read the org. Else ``limits`` is the proof, which needs "View Setup and
         Configuration", and without that a describe.
         """
-        org = self._organization()
         self._client.try_again()
+        org = self._organization()
         if not org:
             self._prove()
         org_id = self._client.identity.org_id or org.get("Id")
@@ -144,7 +144,6 @@ class SalesforceConnector:
             name=org.get("Name") or self._settings.host,
             timezone=org.get("TimeZoneSidKey") or "UTC",
             problems=(*self._reader.problems(), *filter(None, (self._client.problem,))),
-            lacking=self._reader.lacking(),
         )
 
     def _prove(self) -> None:
@@ -165,11 +164,11 @@ class SalesforceConnector:
             return {}
         return found[0] if found else {}
 
-    def now(self) -> datetime:
     def day(self) -> DayQuota | None:
         """Our share of the org's rolling day, from the newest answer."""
         return self._client.day()
 
+    def now(self) -> datetime:
         if self._client.clock is None:
             self._client.get("limits/", kind="check")
         clock = self._client.clock
@@ -228,6 +227,11 @@ class SalesforceConnector:
     def batch_size(self) -> int:
         return COLLECTION
 
+    @property
+    def batches_at_once(self) -> int:
+        """One: rows of one account that are written side by side lock each other out."""
+        return 1
+
     def create_tasks(self, drafts: Sequence[TaskDraft]) -> tuple[WriteOutcome, ...]:
         return self._tasks.create(drafts)
 
@@ -235,11 +239,6 @@ class SalesforceConnector:
         user_id = None if dry_run else self._user_id()
         changes = self._schema.ensure(wanted, user_id=user_id, dry_run=dry_run)
         self._reader.forget()
-    @property
-    def batches_at_once(self) -> int:
-        """One: rows of one account that are written side by side lock each other out."""
-        return 1
-
         return changes
 
     def close(self) -> None:
