@@ -9,20 +9,13 @@ from collections.abc import Iterable
 
 from scoring.document import Node
 
-__all__ = ["FIELDS", "POLICY", "refuse"]
+__all__ = ["POLICY", "refuse"]
 
 POLICY = (
     "sla",
     "suppress * tell",
 )
 """Keys of policy.yaml from the top down; ``*`` is any key, lists count for nothing."""
-
-FIELDS = (
-    "hubspot events email_event",
-    "hubspot events meeting",
-)
-"""The same of fields.yaml."""
-
 
 def refuse(root: Node, paths: Iterable[str]) -> None:
     """Report each of these keys where it stands."""
