@@ -22,7 +22,10 @@ class FaultKind(StrEnum):
     HTML = "html"  # 200 with an HTML page; not applied
     TRUNCATED = "truncated"  # applied; the answer is the first half of its JSON
     SLOW = "slow"  # `delay` real seconds before the request is looked at; then applied as usual
-    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - a kind of fault, no secret. 401 in the CRM's own words; not applied
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - a kind of fault, no secret. 401 in the CRM's own words; not applied.
+    # The access token of the call has ended with it; a fixed token goes on with the next call
+    REVOKED_TOKEN = "revoked_token"  # noqa: S105 - as above. 401, and all that was granted is over; see `revoke`
+    REPEATED_PAGE = "repeated_page"  # applied; where a page has a successor, it names itself as that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,8 @@ class Fault:
     retry_after  seconds for a Retry-After header; None: no such header
     status       of SERVER_ERROR
     delay        seconds, of SLOW (real) and COMMIT_LATE (sandbox clock)
-    policy       of RATE_LIMITED on HubSpot: TEN_SECONDLY_ROLLING, SECONDLY or DAILY; None: what fits the path
+    policy       of RATE_LIMITED on HubSpot: TEN_SECONDLY_ROLLING, SECONDLY or DAILY; None: what fits the path.
+                 On Salesforce: CONCURRENT, too many calls at once; None: the day's are used up
     every        of PARTIAL_BATCH: inputs 0, every, 2*every ... fail; 1: all of them
     """
 

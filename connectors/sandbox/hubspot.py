@@ -8,8 +8,9 @@ from typing import Any
 
 from connectors.sandbox.clock import Clock, millis_of
 from connectors.sandbox.hubspot_api import HubSpotApi
+from connectors.sandbox.hubspot_engagement import STATES, email_event
 from connectors.sandbox.hubspot_schema import FIELD_TYPES, Property, options
-from connectors.sandbox.hubspot_store import Form, Limits, Owner, PortalState, Record, Table, stamp_of
+from connectors.sandbox.hubspot_store import Form, Limits, MarketingEvent, Owner, PortalState, Record, Table, stamp_of
 from connectors.sandbox.hubspot_values import iso_of
 from connectors.sandbox.journal import Journal, Via
 from connectors.sandbox.server import Request, Response
@@ -31,6 +32,23 @@ class HubSpotPortal(PortalState):
     def answer(self, request: Request) -> Response:
         """One API call."""
         return self._api.answer(request)
+
+    # -- credentials
+
+    def revoke(self) -> None:
+        """An admin uninstalls the app and deletes the key: every call and every refresh is refused from now on."""
+        with self.lock:
+            self._api.gate.revoke()
+
+    def grant(self) -> None:
+        """The admin takes that back: key and refresh token are good again."""
+        with self.lock:
+            self._api.gate.grant()
+
+    def end_tokens(self) -> None:
+        """Every OAuth access token given out so far has expired."""
+        with self.lock:
+            self._api.gate.end_tokens()
 
     # -- records
 
@@ -208,6 +226,46 @@ class HubSpotPortal(PortalState):
             conversion = self.serial()
             self.forms[form].submissions.append((millis_of(at), conversion, dict(values), page_url))
             return conversion
+
+    # -- e-mail events, marketing events, event occurrences
+
+    def add_email_event(self, type: str, recipient: str, at: datetime, *, campaign: int = 1, **more: Any) -> str:
+        """What a recipient did with a marketing mail; its id. ``more``: url, userAgent, filteredEvent and so on."""
+        with self.lock:
+            id_ = self.serial()
+            self.email_events.append(email_event(id_, type, recipient, at, self.portal_id, campaign, more))
+            return id_
+
+    def add_marketing_event(
+        self, name: str, starts: datetime, ends: datetime | None = None, *, type: str = "WEBINAR"
+    ) -> str:
+        """A webinar or another event; its id."""
+        with self.lock:
+            id_ = str(900_000_000_001 + len(self.marketing_events))
+            end = None if ends is None else millis_of(ends)
+            self.marketing_events[id_] = MarketingEvent(id_, name, type, millis_of(starts), end)
+            return id_
+
+    def attend(self, event: str, contact: str, state: str, at: datetime, *, minutes: int | None = None) -> None:
+        """A contact registers, cancels, comes or stays away: the newest state counts."""
+        if state not in STATES:
+            raise ValueError(f"no attendance state: {state}")
+        with self.lock:
+            _, record = self._known("contacts", contact)
+            rows = self.marketing_events[event].participations
+            row = rows.setdefault(record.id, {"id": self.serial(), "contact": record.id, "createdAt": iso_of(at)})
+            row["properties"] = {"attendanceState": state, "occurredAt": millis_of(at)} | (
+                {"attendanceDurationSeconds": minutes * 60} if minutes is not None else {}
+            )
+
+    def add_occurrence(self, type: str, contact: str, at: datetime, properties: Mapping[str, str]) -> str:
+        """A contact did something on the web site or in the product; the occurrence's id."""
+        with self.lock:
+            id_ = self.serial()
+            self.event_types.add(type)
+            row = {"id": id_, "objectType": "CONTACT", "objectId": contact, "eventType": type}
+            self.occurrences.append(row | {"occurredAt": iso_of(at), "properties": dict(properties)})
+            return id_
 
     def stamp(self, at: datetime) -> str:
         """An instant in HubSpot's text form."""

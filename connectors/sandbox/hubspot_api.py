@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connectors.sandbox.clock import millis_of
+from connectors.sandbox.faults import FaultKind
 from connectors.sandbox.hubspot_bodies import (
     RefusalError,
     encode,
@@ -17,6 +18,7 @@ from connectors.sandbox.hubspot_bodies import (
     place_of,
     table_of,
 )
+from connectors.sandbox.hubspot_engagement import Engagement
 from connectors.sandbox.hubspot_gate import SHOWN_PER_DAY, Gate
 from connectors.sandbox.hubspot_links import Links
 from connectors.sandbox.hubspot_properties import Properties
@@ -34,10 +36,11 @@ class HubSpotApi:
 
     def __init__(self, portal: PortalState) -> None:
         self._portal = portal
-        self._gate = Gate(portal)
+        self.gate = Gate(portal)
         self._links = Links(portal)
         self._records = Records(portal, self._links)
         self._properties = Properties(portal)
+        self._engagement = Engagement(portal)
 
     def answer(self, request: Request) -> Response:
         """One call, whole or not at all."""
@@ -45,7 +48,7 @@ class HubSpotApi:
         with portal.lock:
             try:
                 if request.fault is not None:
-                    self._gate.refuse_by_fault(request)
+                    self.gate.refuse_by_fault(request)
                 response = self._routed(request)
             except RefusalError as refusal:
                 response = self._refusal(refusal)
@@ -54,16 +57,18 @@ class HubSpotApi:
     def _routed(self, request: Request) -> Response:
         segments = _family(request.segments)
         if segments[:1] == ("oauth",):
-            return self._gate.token(request)
-        by_oauth = self._gate.authenticate(request)
+            return self.gate.token(request)
+        by_oauth = self.gate.authenticate(request)
         is_search = segments[-1:] == ("search",)
         try:
-            self._gate.count(is_search)
+            self.gate.count(is_search)
             response = self._route(request, segments)
         except RefusalError as refusal:
             response = self._refusal(refusal)
         if not is_search:
-            response.headers |= self._gate.headers(daily=not by_oauth)
+            response.headers |= self.gate.headers(daily=not by_oauth)
+        if request.fault is not None and request.fault.kind is FaultKind.REPEATED_PAGE:
+            _repeat(request, response)
         return response
 
     def _refusal(self, refusal: RefusalError) -> Response:
@@ -96,8 +101,16 @@ class HubSpotApi:
                 return Response(200, self._form_json(guid))
             case ("GET", "submissions", guid):
                 return self._submissions(request, guid)
-            case ("GET", "events", *_):
-                raise RefusalError(403, "MISSING_SCOPES", "This account's plan does not include event analytics.")
+            case ("GET", "email-events"):
+                return self._engagement.email_events(request)
+            case ("GET", "marketing-events"):
+                return self._engagement.marketing_events(request)
+            case ("GET", "marketing-events", "participations", id_, "breakdown"):
+                return self._engagement.breakdown(request, id_)
+            case ("GET", "events"):
+                return self._engagement.occurrences(request)
+            case ("GET", "events", "event-types"):
+                return self._engagement.event_types()
             case _:
                 raise RefusalError(404, None, "resource not found")
 
@@ -151,7 +164,7 @@ class HubSpotApi:
         return {
             "name": "private-apps-api-calls-daily",
             "usageLimit": portal.limits.per_day or SHOWN_PER_DAY,
-            "currentUsage": self._gate.calls_today,
+            "currentUsage": self.gate.calls_today,
             "collectedAt": portal.now(),
             "fetchStatus": "SUCCESS",
             "resetsAt": iso(millis_of(midnight)),
@@ -231,12 +244,22 @@ _FAMILIES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("marketing", "v3", "forms"): ("forms",),
     ("marketing", "forms", "2026-09-beta"): ("forms",),
     ("form-integrations", "v1", "submissions", "forms"): ("submissions",),
+    ("email", "public", "v1", "events"): ("email-events",),
+    ("marketing", "v3", "marketing-events"): ("marketing-events",),
+    ("marketing", "marketing-events", "2026-03"): ("marketing-events",),
     ("events", "v3", "events"): ("events",),
     ("events", "event-occurrences", "2026-03"): ("events",),
     ("oauth", "v1", "token"): ("oauth",),
     ("oauth", "v3", "token"): ("oauth",),
     ("oauth", "2026-03", "token"): ("oauth",),
 }
+
+
+def _repeat(request: Request, response: Response) -> None:
+    """The page names itself as its successor, where it has one."""
+    if isinstance(response.body, dict) and "paging" in response.body:
+        asked = request.json() if request.method == "POST" else {}
+        response.body["paging"]["next"]["after"] = request.one("after") or asked.get("after") or encode("0")
 
 
 def _family(segments: tuple[str, ...]) -> tuple[str, ...]:

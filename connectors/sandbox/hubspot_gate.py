@@ -23,9 +23,11 @@ class Gate:
     def __init__(self, portal: PortalState) -> None:
         self._portal = portal
         self._tokens: dict[str, datetime] = {}
+        self._given = 0
         self._window: deque[int] = deque()
         self._searches: deque[int] = deque()
         self._day = ("", 0)
+        self._revoked = False
 
     @property
     def calls_today(self) -> int:
@@ -41,14 +43,30 @@ class Gate:
             policy = fault.policy or ("SECONDLY" if request.path.endswith("/search") else "TEN_SECONDLY_ROLLING")
             raise rate_limited(policy, fault.retry_after)
         if fault.kind is FaultKind.EXPIRED_TOKEN:
+            self._tokens.pop(_bearer(request), None)
             raise expired(self._portal.now())
+        if fault.kind is FaultKind.REVOKED_TOKEN:
+            self.revoke()
+
+    def revoke(self) -> None:
+        """The app is uninstalled and the key deleted: whatever was granted is refused until `grant`."""
+        self._revoked = True
+        self._tokens.clear()
+
+    def grant(self) -> None:
+        """Somebody grants anew what was revoked, by the same key and refresh token."""
+        self._revoked = False
+
+    def end_tokens(self) -> None:
+        """Every access token given out so far is past its time."""
+        self._tokens = dict.fromkeys(self._tokens, self._portal.clock.now())
 
     def authenticate(self, request: Request) -> bool:
         """Whether the call came with an OAuth token (else with the static one). Refuses with 401."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme == "Bearer" and token == self._portal.token:
+        token = _bearer(request)
+        if token == self._portal.token and not self._revoked:
             return False
-        ends = self._tokens.get(token) if scheme == "Bearer" else None
+        ends = self._tokens.get(token)
         if ends is None:
             raise RefusalError(
                 401,
@@ -105,10 +123,14 @@ class Gate:
             return self._bad_token("unsupported_grant_type", "BAD_GRANT_TYPE", "missing or unsupported grant_type")
         if (form.get("client_id"), form.get("client_secret")) != (client, secret):
             return self._bad_token("invalid_client", "BAD_CLIENT_ID", "missing or unknown client id or secret")
-        if form.get("refresh_token") != refresh:
+        if form.get("refresh_token") != refresh or self._revoked:
             return self._bad_token("invalid_grant", "BAD_REFRESH_TOKEN", "missing or invalid refresh token")
-        token = f"sandbox-hubspot-access-{len(self._tokens) + 1}"
+        self._given += 1
+        token = f"sandbox-hubspot-access-{self._given}"
         self._tokens[token] = portal.clock.now() + timedelta(seconds=portal.token_lifetime)
+        if portal.rotate_refresh_token:
+            refresh = f"sandbox-hubspot-refresh-{self._given}"
+            portal.oauth = (client, secret, refresh)
         body: dict[str, Any] = {
             "access_token": token,
             "refresh_token": refresh,
@@ -123,6 +145,12 @@ class Gate:
     def _bad_token(self, error: str, status: str, message: str) -> Response:
         body = {"error": error, "error_description": message, "status": status, "message": message}
         return Response(400, body | {"correlationId": self._portal.serial()})
+
+
+def _bearer(request: Request) -> str:
+    """The token of the call, "" without one."""
+    scheme, _, token = str(request.headers.get("authorization", "")).partition(" ")
+    return token if scheme == "Bearer" else ""
 
 
 def _forget(window: deque[int], before: int) -> None:

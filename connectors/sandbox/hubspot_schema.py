@@ -419,7 +419,9 @@ def catalogue() -> dict[str, ObjectType]:
     calls = _activity(
         "hs_call_title hs_call_body hs_call_direction hs_call_disposition hs_call_status", "hs_call_duration"
     )
-    meetings = _activity("hs_meeting_title hs_meeting_outcome", "", "hs_meeting_start_time hs_meeting_end_time")
+    meetings = _activity(
+        "hs_meeting_title hs_meeting_outcome hs_activity_type", "", "hs_meeting_start_time hs_meeting_end_time"
+    )
     rows: list[tuple[str, str, str, tuple[str, str], tuple[str, ...], list[Property]]] = [
         ("contacts", "contact", "0-1", ("createdate", "lastmodifieddate"), people, _contacts()),
         ("companies", "company", "0-2", stamped, firms, _companies()),

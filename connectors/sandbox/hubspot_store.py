@@ -136,6 +136,18 @@ class Form:
     submissions: list[tuple[int, str, dict[str, str], str]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class MarketingEvent:
+    """A webinar or the like. Times in ms; participations by contact id, in the order of registration."""
+
+    id: str
+    name: str
+    type: str
+    starts: int
+    ends: int | None
+    participations: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One property value that is refused. `code` is HubSpot's word."""
@@ -172,6 +184,7 @@ class PortalState:
         self.token = "sandbox-hubspot-token"  # noqa: S105 - a stand-in's token
         self.oauth = ("sandbox-hubspot-client", "sandbox-hubspot-secret", "sandbox-hubspot-refresh")
         self.token_lifetime = 1800  # seconds
+        self.rotate_refresh_token = False  # a refresh ends the refresh token it was made with
         self.portal_id = 4_242_424
         self.time_zone = "UTC"
         self.limits = Limits()
@@ -192,6 +205,11 @@ class PortalState:
         self.links: dict[tuple[str, str], dict[str, dict[str, set[int]]]] = {}
         self.owners: dict[str, Owner] = {}
         self.forms: dict[str, Form] = {}
+        self.email_events: list[dict[str, Any]] = []
+        self.marketing_events: dict[str, MarketingEvent] = {}
+        self.event_analytics = False  # the plan includes event occurrences
+        self.event_types = {"e_visited_page"}
+        self.occurrences: list[dict[str, Any]] = []
         self._serial = 0
         for table in self.tables.values():
             table.unique = {name: {} for name in table.kind.uniques()}
@@ -627,7 +645,9 @@ def _comparable(record: Record) -> dict[str, Any]:
 ALL_SCOPES = (
     "oauth",
     "forms",
+    "content",
     "crm.objects.owners.read",
+    "crm.objects.marketing_events.read",
     *(
         f"crm.objects.{name}.{verb}"
         for name in ("contacts", "companies", "tasks", "deals", "tickets", "activities")

@@ -79,6 +79,9 @@ class SalesforceOrg(Records):
     single_session        a login ends the session before
     instance_url          what a login names as the instance; None: the address the client came to
     session_lifetime      idle time after which a session ends; None: never
+    rotate_refresh_token  a refresh ends the refresh token it was made with
+    secret_for_refresh    the app's secret is needed for a refresh
+    most_at_once          calls under way beyond which one is refused; None: any (the real limit counts calls of 20 s)
     """
 
     def __init__(self, clock: Clock, journal: Journal) -> None:
@@ -93,6 +96,10 @@ class SalesforceOrg(Records):
         self.single_session = False
         self.instance_url: str | None = None
         self.session_lifetime: timedelta | None = None
+        self.rotate_refresh_token = False
+        self.secret_for_refresh = True
+        self.most_at_once: int | None = None
+        self.revoked = False
         self._sessions: dict[str, datetime] = {}
         self._sessions_given = 0
         self._cursors: dict[str, _Cursor] = {}
@@ -117,6 +124,17 @@ class SalesforceOrg(Records):
         """Every session given out so far answers 401 from now on."""
         with self.lock_of_org:
             self._sessions.clear()
+
+    def revoke(self) -> None:
+        """An admin blocks the app and freezes the user: sessions end, and no way to sign in works until `grant`."""
+        with self.lock_of_org:
+            self._sessions.clear()
+            self.revoked = True
+
+    def grant(self) -> None:
+        """The admin takes that back."""
+        with self.lock_of_org:
+            self.revoked = False
 
     @property
     def api_calls(self) -> int:
@@ -161,10 +179,14 @@ class SalesforceOrg(Records):
         token = str(request.headers.get("authorization", "")).partition(" ")[2].strip()
         if fault is not None and fault.kind is FaultKind.EXPIRED_TOKEN:
             self._sessions.pop(token, None)
+        if fault is not None and fault.kind is FaultKind.REVOKED_TOKEN:
+            self.revoke()
         if not self._session_holds(token):
             return _error(401, "INVALID_SESSION_ID", "Session expired or invalid")
         call = _Call(request=request, root=f"/services/data/{version}", version=int(number.group(1)), rest=rest)
         response = self._within_limits(call)
+        if fault is not None and fault.kind is FaultKind.REPEATED_PAGE:
+            _repeat(request, response)
         response.headers["Sforce-Limit-Info"] = f"api-usage={self.api_calls}/{self.daily_limit}"
         return response
 
@@ -180,6 +202,12 @@ class SalesforceOrg(Records):
         limited = fault is not None and fault.kind is FaultKind.RATE_LIMITED
         if fault is not None and limited and fault.status == 503:
             response = _error(503, "SERVER_UNAVAILABLE", "The server is temporarily unable to answer. Try again later.")
+        elif (limited and fault is not None and fault.policy == "CONCURRENT") or (
+            self.most_at_once is not None and call.request.at_once > self.most_at_once
+        ):
+            response = _error(
+                403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
+            )
         elif limited or self.api_calls >= self.daily_limit:
             response = _error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
         else:
@@ -704,6 +732,13 @@ class SalesforceOrg(Records):
 
 
 # -- pieces without an org
+
+
+def _repeat(request: Request, response: Response) -> None:
+    """The page of a query names itself as its successor, where it has one and is not the first."""
+    body = response.body
+    if isinstance(body, dict) and "nextRecordsUrl" in body and re.search(r"/query(?:All)?/[^/]+$", request.path):
+        body["nextRecordsUrl"] = request.path
 
 
 def _error(status: int, code: str, message: str, fields: tuple[str, ...] = ()) -> Response:

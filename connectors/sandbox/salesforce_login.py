@@ -40,13 +40,17 @@ class Logins:
     def token(self, request: Request) -> Response:
         """``POST /services/oauth2/token``: a session for good credentials, else 400 with an OAuth error."""
         form = request.form()
+        if self._org.revoked:
+            return _oauth_error("invalid_grant", "user is inactive or the app is blocked")
         key, secret = _client(request, form)
         grant = form.get("grant_type", "")
         match grant:
             case "client_credentials" | "password" | "refresh_token":
                 if key != self._org.consumer_key:
                     return _oauth_error("invalid_client_id", "client identifier invalid")
-                if secret != self._org.consumer_secret:
+                if secret != self._org.consumer_secret and (
+                    grant != "refresh_token" or self._org.secret_for_refresh or secret
+                ):
                     return _oauth_error("invalid_client", "invalid client credentials")
                 if grant == "password" and not self._knows(form.get("username"), form.get("password"), trusted=True):
                     return _oauth_error("invalid_grant", "authentication failure")
@@ -62,7 +66,11 @@ class Logins:
                     return _oauth_error("invalid_grant", "user hasn't approved this consumer")
             case _:
                 return _oauth_error("unsupported_grant_type", "grant type not supported")
-        return Response(body=self._granted_token(request))
+        body = self._granted_token(request)
+        if grant == "refresh_token" and self._org.rotate_refresh_token:
+            self._org.refresh_token = f"sandbox-refresh-{body['access_token'][-8:]}"
+            body["refresh_token"] = self._org.refresh_token
+        return Response(body=body)
 
     def _granted_token(self, request: Request) -> Row:
         issued = str(millis_of(self._org.now()))
@@ -93,6 +101,8 @@ class Logins:
             return _soap_fault("UNSUPPORTED_API_VERSION", f"login() is not available in API version {version}")
         username, password = _element(text, "username"), _element(text, "password")
         organization = long_id(_element(text, "organizationId"))
+        if self._org.revoked:
+            return _soap_fault("INVALID_LOGIN", "Invalid username, password, security token; or user locked out.")
         if not self._knows(username, password, trusted=organization == self._org.org_id):
             if self._knows(username, password, trusted=True):
                 return _soap_fault(

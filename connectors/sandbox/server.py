@@ -43,7 +43,10 @@ class Headers(dict[str, str]):
 
 @dataclass(slots=True)
 class Request:
-    """One call. `path` is as sent (percent-encoded, no query); `segments` are its parts, decoded."""
+    """One call. `path` is as sent (percent-encoded, no query); `segments` are its parts, decoded.
+
+    `at_once`: calls to the same CRM that were under way when it came, itself included.
+    """
 
     method: str
     path: str
@@ -51,6 +54,7 @@ class Request:
     headers: Headers
     body: bytes
     fault: Fault | None = None
+    at_once: int = 1
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -96,7 +100,8 @@ class Response:
 class Backend(Protocol):
     """What the server asks of a CRM. `answer` holds the CRM's one lock while it looks at and changes state.
 
-    The faults that need the CRM's own words (rate_limited, expired_token, partial_batch) come in `request.fault`.
+    The faults that need the CRM's own words (rate_limited, expired_token, revoked_token, repeated_page, partial_batch)
+    come in `request.fault`.
     """
 
     def answer(self, request: Request) -> Response:
@@ -112,6 +117,25 @@ class Calls:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._by_crm: dict[str, Counter[str]] = {"hubspot": Counter(), "salesforce": Counter()}
+        self._under_way: Counter[str] = Counter()
+        self._most: Counter[str] = Counter()
+
+    def begin(self, crm: str) -> int:
+        """A call comes in; how many are under way now."""
+        with self._lock:
+            self._under_way[crm] += 1
+            self._most[crm] = max(self._most[crm], self._under_way[crm])
+            return self._under_way[crm]
+
+    def end(self, crm: str) -> None:
+        """It is answered."""
+        with self._lock:
+            self._under_way[crm] -= 1
+
+    def most_at_once(self, crm: str) -> int:
+        """The most calls that were under way at one time since `reset`."""
+        with self._lock:
+            return self._most[crm]
 
     def count(self, crm: str, call: str) -> None:
         """Adds one call."""
@@ -123,6 +147,7 @@ class Calls:
         with self._lock:
             for counter in self._by_crm.values():
                 counter.clear()
+            self._most.clear()
 
     def __getitem__(self, crm: str) -> Counter[str]:
         with self._lock:
@@ -188,6 +213,13 @@ class App:
         crm = crm_of(request.path)
         self._calls.count(crm, f"{request.method} {template(request.path)}")
         self.release_late()
+        request.at_once = self._calls.begin(crm)
+        try:
+            return self._answered(crm, request)
+        finally:
+            self._calls.end(crm)
+
+    def _answered(self, crm: str, request: Request) -> Response:
         request.fault = self._faults.select(crm, f"{request.method} {request.path}")
         backend = self._backends[crm]
         if request.fault is None:
@@ -218,7 +250,13 @@ class App:
             case FaultKind.SLOW:
                 time.sleep(fault.delay)
                 return self._guarded(backend.answer, request)
-            case FaultKind.RATE_LIMITED | FaultKind.EXPIRED_TOKEN | FaultKind.PARTIAL_BATCH:
+            case (
+                FaultKind.RATE_LIMITED
+                | FaultKind.EXPIRED_TOKEN
+                | FaultKind.REVOKED_TOKEN
+                | FaultKind.REPEATED_PAGE
+                | FaultKind.PARTIAL_BATCH
+            ):
                 return self._guarded(backend.answer, request)
 
     def release_late(self, *, all_of_them: bool = False) -> int:
