@@ -128,6 +128,8 @@ EVENT_KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "email_open": ("email",),
         "email_reply": ("email",),
         "email_click": ("email", "link"),
+        "email_bounce": ("email",),
+        "email_unsubscribe": ("email",),
         "social_interaction": ("channel",),
         "meeting_booked": ("type",),
         "meeting_held": ("type",),
@@ -147,5 +149,6 @@ ATTRIBUTES: Mapping[str, FactType] = MappingProxyType(
     }
 )
 
-ANY_KIND_EXCEPT = ("email_delivered",)
-"""Kinds that the pseudo kind ``any`` leaves out; outbound calls that did not connect are left out as well."""
+ANY_KIND_EXCEPT = ("email_delivered", "email_bounce", "email_unsubscribe")
+"""Kinds that the pseudo kind ``any`` leaves out, since nobody engages by them. Outbound calls that did not connect are
+left out as well."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from connectors.errors import SourceMissing
 from connectors.port import Connector
 from connectors.records import AccountInfo, Crm, Owner, Page, RecordProblem, Stream, StreamKind, Window
 from sync.sales import Hearing
@@ -94,6 +95,7 @@ class PullReport:
     counts       stream -> what became of them
     problems     values that could not be used and that were not known to be so before
     calls        HTTP requests by kind, of this pull alone
+    left_out     streams that cannot be read here, and why: no scope, no plan. They stay where they stand
     interrupted  asked to stop: the windows go on where they stand
     """
 
@@ -101,6 +103,7 @@ class PullReport:
     counts: dict[str, SaveCounts] = field(default_factory=dict)
     problems: list[RecordProblem] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
     interrupted: bool = False
 
     def add(self, stream: Stream, counts: SaveCounts, problems: Sequence[RecordProblem]) -> None:
@@ -195,6 +198,7 @@ class _Step:
     cursor   where the stream stands after it; None for owners, and where it stands there already
     rows     None when none were read
     now      the CRM's clock when it was read
+    missing  why the stream cannot be read at all
     """
 
     source: Source
@@ -204,6 +208,7 @@ class _Step:
     now: datetime
     rows: Sequence[Any] | None = None
     problems: tuple[RecordProblem, ...] = ()
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +273,8 @@ def _store(
                 report.add(step.stream, counts, problems)
             if step.cursor is not None:
                 save_window(tx, step.stream, step.cursor, at=step.now)
+    if step.missing:
+        report.left_out.append(step.missing)
     reached(f"pull:{step.stream}:{step.place}")
 
 
@@ -285,7 +292,10 @@ class _Reader:
         """Every stream, to its end. Never raises: the writer hears of it."""
         try:
             for stream in self.source.connector.streams():
-                self._stream(stream)
+                try:
+                    self._stream(stream)
+                except SourceMissing as missing:
+                    self._put(stream, "left out", None, missing=str(missing))
             self.line.put(_End())
         except _Stop:
             return
@@ -339,6 +349,7 @@ class _Reader:
         cursor: Cursor | None,
         rows: Sequence[Any] | None = None,
         problems: tuple[RecordProblem, ...] = (),
+        missing: str = "",
     ) -> None:
         self.line.put(
             _Step(
@@ -349,5 +360,6 @@ class _Reader:
                 now=self.source.connector.now(),
                 rows=rows,
                 problems=problems,
+                missing=missing,
             )
         )

@@ -1,7 +1,7 @@
-"""Campaign members, tasks and events as engagement.
+"""Campaign members, tasks, events and mails as engagement.
 
-Source: Object Reference "CampaignMember", "Task", "Event". Closed activities are archived after a year and then show
-only in ``queryAll``, so an activity that a query does not return is not thereby deleted.
+Source: Object Reference "CampaignMember", "Task", "Event", "EmailMessage". Closed activities are archived after a year
+and then show only in ``queryAll``, so an activity that a query does not return is not thereby deleted.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from connectors.errors import SourceMissing
 from connectors.fields import CrmMap, EventRule, EventSource
-from connectors.normalise import fold, number
+from connectors.normalise import email, fold, number
 from connectors.records import Crm, Engagement, Page, RecordProblem, RecordRef, Window
 from connectors.salesforce import soql
 from connectors.salesforce.client import Client
 from connectors.salesforce.reader import ref_of, text_of, value_at
-from connectors.salesforce.schema import TASK_KEY, Describes
+from connectors.salesforce.refusals import NotPossible
+from connectors.salesforce.schema import TASK_KEY, Describes, NotVisible
 from connectors.salesforce.tasks import is_ours
 from connectors.salesforce.windows import Columns, Row, changed_rows
 
@@ -28,6 +30,7 @@ _SURE: Mapping[str, tuple[str, ...]] = {
     "campaign member": ("CreatedDate", "IsDeleted", "LeadId", "ContactId", "Status"),
     "task": ("CreatedDate", "IsDeleted", "WhoId", "IsClosed"),
     "event": ("CreatedDate", "IsDeleted", "WhoId"),
+    "email message": ("CreatedDate", "IsDeleted", "Incoming", "FromAddress", "ToAddress"),
 }
 """Fields that every org has, and without which nothing can be said of an activity."""
 
@@ -43,14 +46,24 @@ _OF_EVERY = frozenset({*_CAMPAIGN_WORDS.values(), "Type"})
 """Fields, never fixed texts, also where this user cannot see them."""
 
 
+_DRAFT = "5"
+"""``EmailMessage.Status``, whose values are numbers in every org."""
+
+_NOT_HERE = frozenset({"INVALID_TYPE", "INSUFFICIENT_ACCESS", "INSUFFICIENT_ACCESS_OR_READONLY"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Matched:
-    """A row that a rule recognised: which rule, of whom, when."""
+    """A row that a rule recognised: which rule, of whom, when.
+
+    ``count`` is false of what has not happened yet. ``part`` tells several events of one row apart.
+    """
 
     rule: EventRule
-    who: RecordRef
+    who: RecordRef | str
     at: datetime | date
     count: bool = True
+    part: str = ""
 
 
 class Activities:
@@ -62,7 +75,20 @@ class Activities:
         self._fields = fields
 
     def read(self, stream: str, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
-        """Pages of one of the streams ``campaign member``, ``task``, ``event``."""
+        """Pages of one of the streams ``campaign member``, ``task``, ``event``, ``email message``.
+
+        SourceMissing where this org does not have the object, or the user may not see it.
+        """
+        try:
+            yield from self._read(stream, window, resume)
+        except (NotVisible, NotPossible) as refused:
+            if isinstance(refused, NotPossible) and refused.refusal.code not in _NOT_HERE:
+                raise
+            raise SourceMissing(
+                Crm.SALESFORCE, f"{stream} is not read: {refused.problem}", advice=refused.advice
+            ) from refused
+
+    def _read(self, stream: str, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         match stream:
             case "campaign member":
                 return self._campaign_members(window, resume)
@@ -70,24 +96,26 @@ class Activities:
                 return self._tasks(window, resume)
             case "event":
                 return self._events(window, resume)
+            case "email message":
+                return self._mails(window, resume)
             case _:
                 raise ValueError(f"Salesforce has no engagement stream named {stream!r}")
 
-    # -- the three objects -----------------------------------------------------------------------------------------
+    # -- the four objects -----------------------------------------------------------------------------------------
 
     def _campaign_members(self, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         rules = self._fields.events_of(EventSource.CAMPAIGN)
         own = ("HasResponded", "FirstRespondedDate", *sorted(set(_CAMPAIGN_WORDS.values())))
 
-        def match(row: Row) -> _Matched | None:
+        def match(row: Row) -> Sequence[_Matched]:
             # after a conversion both are filled, and the activity is the contact's
             who = _person(row.get("ContactId")) or _person(row.get("LeadId"))
             rule = _first(rules, value_at(row, "Campaign.Type"), row.get("Status"))
             if who is None or rule is None:
-                return None
+                return ()
             responded = row.get("FirstRespondedDate") if row.get("HasResponded") else None
             at = date.fromisoformat(responded[:10]) if responded else soql.instant(row["CreatedDate"])
-            return _Matched(rule=rule, who=who, at=at)
+            return (_Matched(rule=rule, who=who, at=at),)
 
         def attributes(rule: EventRule, row: Row) -> dict[str, str | int | float]:
             sources = {**_CAMPAIGN_WORDS, **{a: _CAMPAIGN_WORDS.get(s, s) for a, s in rule.set.items()}}
@@ -101,15 +129,15 @@ class Activities:
         # descriptions can be whole e-mails, so they are read only where our own tasks are known by nothing else
         mark = TASK_KEY if TASK_KEY in self._describes.fields("task") else "Description"
 
-        def match(row: Row) -> _Matched | None:
+        def match(row: Row) -> Sequence[_Matched]:
             who = _person(row.get("WhoId"))
             if who is None or is_ours(row):
-                return None
+                return ()
             rule = _first(rules, row.get("Type") or row.get("TaskSubtype"), None)
             if rule is None:
-                return None
+                return ()
             at = row.get("CompletedDateTime") or row.get("LastModifiedDate") or row["SystemModstamp"]
-            return _Matched(rule=rule, who=who, at=soql.instant(at), count=bool(row.get("IsClosed")))
+            return (_Matched(rule=rule, who=who, at=soql.instant(at), count=bool(row.get("IsClosed"))),)
 
         def attributes(rule: EventRule, row: Row) -> dict[str, str | int | float]:
             read = self._attributes(rule.set, "task", row)
@@ -124,23 +152,50 @@ class Activities:
         rules = self._fields.events_of(EventSource.MEETING)
         own = ("Type", "EventSubtype", "StartDateTime", "ActivityDate", "IsAllDayEvent", "IsChild", "IsRecurrence")
 
-        def match(row: Row) -> _Matched | None:
+        def match(row: Row) -> Sequence[_Matched]:
             who = _person(row.get("WhoId"))
             # a group event has a copy for each invitee, a series a master beside its meetings: each meeting counts once
             if who is None or row.get("IsChild") or row.get("IsRecurrence"):
-                return None
+                return ()
             rule = _first(rules, row.get("Type") or row.get("EventSubtype"), None)
             start, day = row.get("StartDateTime"), row.get("ActivityDate")
             if rule is None or not (start or day):
-                return None
+                return ()
+            if rule.kind == "meeting_booked":  # of the day somebody booked it
+                return (_Matched(rule=rule, who=who, at=soql.instant(row["CreatedDate"])),)
             whole_day = day and (row.get("IsAllDayEvent") or not start)
             at = date.fromisoformat(str(day)) if whole_day else soql.instant(str(start))
-            return _Matched(rule=rule, who=who, at=at)
+            return (_Matched(rule=rule, who=who, at=at),)
 
         def attributes(rule: EventRule, row: Row) -> dict[str, str | int | float]:
             return self._attributes({"type": "Type", **rule.set}, "event", row)
 
         yield from self._stream("event", own, rules, match, attributes, window, resume)
+
+    def _mails(self, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
+        """A mail knows people by address. Each recipient of one that went out has an event; that it was opened is one
+        more."""
+        rules = self._fields.events_of(EventSource.MAIL)
+        own = ("Status", "MessageDate", "FirstOpenedDate")
+
+        def match(row: Row) -> Sequence[_Matched]:
+            incoming, opened = bool(row.get("Incoming")), row.get("FirstOpenedDate")
+            sent = soql.instant(row.get("MessageDate") or row["CreatedDate"])
+            people = _addresses(row.get("FromAddress" if incoming else "ToAddress"))
+            told = [("incoming" if incoming else "outgoing", sent, "")]
+            if opened and not incoming:
+                told.append(("opened", soql.instant(opened), ":opened"))
+            return [
+                _Matched(rule=rule, who=who, at=at, count=row.get("Status") != _DRAFT, part=f":{place}{suffix}")
+                for key, at, suffix in told
+                if (rule := _first(rules, key, None)) is not None
+                for place, who in enumerate(people)
+            ]
+
+        def attributes(rule: EventRule, row: Row) -> dict[str, str | int | float]:
+            return self._attributes(rule.set, "email message", row)
+
+        yield from self._stream("email message", own, rules, match, attributes, window, resume)
 
     # -- common ----------------------------------------------------------------------------------------------------
 
@@ -149,7 +204,7 @@ class Activities:
         object: str,
         own: Sequence[str],
         rules: Sequence[EventRule],
-        match: Callable[[Row], _Matched | None],
+        match: Callable[[Row], Sequence[_Matched]],
         attributes: Callable[[EventRule, Row], dict[str, str | int | float]],
         window: Window,
         resume: str | None,
@@ -169,13 +224,10 @@ class Activities:
             for row in page.rows:
                 ref = ref_of(object, row["Id"])
                 try:
-                    one = _engagement(ref, row, match(row), attributes, rules, take_back=take_back)
+                    found += _engagement(ref, row, match(row), attributes, rules, take_back=take_back)
                 except (ValueError, TypeError, KeyError) as error:
                     reason = f"the activity cannot be read: {type(error).__name__}: {error}"
                     problems.append(RecordProblem(ref=ref, field="at", reason=reason))
-                    continue
-                if one is not None:
-                    found.append(one)
             yield Page(rows=tuple(found), resume=page.resume, problems=tuple(problems))
 
     def _attributes(self, sources: Mapping[str, str], object: str, row: Row) -> dict[str, str | int | float]:
@@ -202,32 +254,42 @@ def _minutes(seconds: Any) -> int | float:
 def _engagement(
     ref: RecordRef,
     row: Row,
-    matched: _Matched | None,
+    matched: Sequence[_Matched],
     attributes: Callable[[EventRule, Row], dict[str, str | int | float]],
     rules: Sequence[EventRule],
     *,
     take_back: bool,
-) -> Engagement | None:
-    if matched is not None and matched.count and not row.get("IsDeleted"):
-        return Engagement(
-            crm=Crm.SALESFORCE,
-            source_id=f"{ref.object}:{ref.id}",
-            kind=matched.rule.kind,
-            at=matched.at,
-            who=matched.who,
-            attributes=attributes(matched.rule, row),
-        )
-    who = matched.who if matched else _person(row.get("ContactId") or row.get("LeadId") or row.get("WhoId"))
-    if not take_back or who is None or is_ours(row):
-        return None
-    return Engagement(
-        crm=Crm.SALESFORCE,
-        source_id=f"{ref.object}:{ref.id}",
-        kind=matched.rule.kind if matched else rules[0].kind,
-        at=matched.at if matched else soql.instant(row["CreatedDate"]),
-        who=who,
-        deleted=True,
+) -> list[Engagement]:
+    alive = [one for one in matched if one.count and not row.get("IsDeleted")]
+    if alive:
+        return [
+            Engagement(
+                crm=Crm.SALESFORCE,
+                source_id=f"{ref.object}:{ref.id}{one.part}",
+                kind=one.rule.kind,
+                at=one.at,
+                who=one.who,
+                attributes=attributes(one.rule, row),
+            )
+            for one in alive
+        ]
+    who = _person(row.get("ContactId") or row.get("LeadId") or row.get("WhoId"))
+    if not take_back or is_ours(row):
+        return []
+    gone = matched or (
+        [_Matched(rule=rules[0], who=who, at=soql.instant(row["CreatedDate"]))] if who is not None else []
     )
+    return [
+        Engagement(
+            crm=Crm.SALESFORCE,
+            source_id=f"{ref.object}:{ref.id}{one.part}",
+            kind=one.rule.kind,
+            at=one.at,
+            who=one.who,
+            deleted=True,
+        )
+        for one in gone
+    ]
 
 
 def _first(rules: Sequence[EventRule], key: Any, status: Any) -> EventRule | None:
@@ -245,3 +307,9 @@ def _person(id: Any) -> RecordRef | None:
     """A lead or contact by the prefix of its id; None for anything else."""
     object = _PEOPLE.get(id[:3]) if isinstance(id, str) else None
     return ref_of(object, id) if object and isinstance(id, str) else None
+
+
+def _addresses(listed: Any) -> list[str]:
+    """``a@x.com; B@x.com`` -> the addresses, none twice."""
+    parts = listed.split(";") if isinstance(listed, str) else ()
+    return list(dict.fromkeys(address for part in parts if (address := email(part))))

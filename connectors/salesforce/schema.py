@@ -27,6 +27,7 @@ API_NAMES: Mapping[str, str] = {
     "campaign member": "CampaignMember",
     "task": "Task",
     "event": "Event",
+    "email message": "EmailMessage",
     "user": "User",
 }
 """Our names of objects to Salesforce's. An object that is not listed is called by its API name."""
@@ -77,6 +78,10 @@ class Picklist:
         if wanted in self.options:
             return wanted
         return self.default or next(iter(self.options), None)
+
+
+class NotVisible(RunCannotContinue):
+    """An object that this org does not have, or that the integration user may not see."""
 
 
 class Describes:
@@ -145,7 +150,7 @@ class Describes:
         except Refused as refused:
             if refused.status != 404:
                 raise
-            raise RunCannotContinue(
+            raise NotVisible(
                 Crm.SALESFORCE,
                 f"the object {api_name(object)} does not exist in this org, or the integration user may not see it.",
                 advice="Give the user read access to it, or leave it out of fields.yaml.",

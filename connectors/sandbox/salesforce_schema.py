@@ -432,12 +432,29 @@ def _activities() -> tuple[ObjectType, ...]:
         _fixed(_flag("IsRecurrence")),
         _fixed(_pick("GroupEventType", "0", "1", "2", restricted=True)),
     )
+    mail = _object(
+        "EmailMessage",
+        "02s",
+        _ref("RelatedToId", "Account", "Opportunity", "Campaign", relationship="RelatedTo"),
+        _ref("ActivityId", "Task"),
+        _text("Subject", 3_000),
+        _text("FromAddress", 1_000),
+        _text("FromName", 1_000),
+        _of("textarea", "ToAddress", 4_000, filterable=False),
+        _of("textarea", "CcAddress", 4_000, filterable=False),
+        _flag("Incoming"),
+        _pick("Status", "0", "1", "2", "3", "4", "5", default="3", restricted=True),
+        _of("datetime", "MessageDate"),
+        _fixed(_flag("IsOpened")),
+        _fixed(_of("datetime", "FirstOpenedDate")),
+        _flag("IsBounced"),
+    )
     status = _object(
         "TaskStatus", "01T", _text("ApiName", 255), _text("MasterLabel", 255), _of("int", "SortOrder"),
         _flag("IsDefault"), _flag("IsClosed"),
         deletes=False, createable=False, updateable=False, deletable=False, setup=True,
     )  # fmt: skip
-    return task, event, status
+    return task, event, mail, status
 
 
 def _campaigns() -> tuple[ObjectType, ...]:

@@ -130,16 +130,17 @@ class Store:
         self._held: list[tuple[datetime, _Change]] = []
         self._grants: tuple[tuple[int, int], dict[tuple[str, str], tuple[bool, bool]]] = ((-1, -1), {})
         self.user_id = ""
+        self.absent: set[str] = set()  # objects that this org does not have, or that the integration user may not see
 
     # -- schema
 
     def kind(self, name: str) -> ObjectType | None:
         """The object of this API name, in any case."""
         real = self._folded_kinds.get(name.lower())
-        return self._kinds[real] if real else None
+        return self._kinds[real] if real and real not in self.absent else None
 
     def kinds(self) -> Iterator[ObjectType]:
-        return iter(self._kinds.values())
+        return (kind for kind in self._kinds.values() if kind.name not in self.absent)
 
     def table(self, name: str) -> Table:
         return self._tables[name]

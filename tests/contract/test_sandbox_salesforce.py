@@ -441,7 +441,7 @@ def test_describe_is_304_until_the_schema_moves(box: Sandbox, sf: Any) -> None:
 
 def test_an_object_the_org_has_not_is_not_found(sf: Any) -> None:
     with pytest.raises(SalesforceResourceNotFound):
-        sf.EmailMessage.describe()
+        sf.Quote.describe()
 
 
 # -- custom fields
