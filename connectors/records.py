@@ -36,6 +36,7 @@ __all__ = [
     "Rejected",
     "Scalar",
     "SchemaChange",
+    "Sighting",
     "Stream",
     "StreamKind",
     "TaskDraft",
@@ -54,15 +55,21 @@ Scalar = str | bool | int | float
 
 
 class Crm(StrEnum):
-    """The two CRMs. There is one connection to each, so this is the connection's name too."""
+    """The two CRMs, and files. There is one connection to each, so this is the connection's name too."""
 
     HUBSPOT = "hubspot"
     SALESFORCE = "salesforce"
+    FILE = "file"
+
+    @property
+    def writable(self) -> bool:
+        """A file is only read: its records are never a target, nobody owns them there, and they rival nobody."""
+        return self is not Crm.FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class RecordRef:
-    """The only name of a remote record. ``object`` is lower case: contact, company, lead, account, task."""
+    """The only name of a remote record. ``object`` is lower case: contact, company, lead, account, task, person."""
 
     crm: Crm
     object: str
@@ -229,14 +236,26 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A live record as a listing names it. ``modified_at``: None where its stamp cannot be read."""
+
+    ref: RecordRef
+    modified_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountInfo:
-    """Whom the credentials speak for. ``id`` is the portal id or the org id; a store is pinned to it."""
+    """Whom the credentials speak for. ``id`` is the portal id or the org id; a store is pinned to it.
+
+    ``lacking``: object -> properties that the field map reads and these credentials do not see. They read as blank.
+    """
 
     crm: Crm
     id: str
     name: str
     timezone: str
     problems: tuple[str, ...] = ()
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from connectors.errors import ConnectorError, RunCannotContinue
+from connectors.errors import ConnectorError, RunCannotContinue, SourceMissing
 from connectors.port import Connector
 from connectors.records import AccountInfo, Crm, Owner, OwnerKind, StreamKind, Window
 from scoring.engine import EngineFailed
@@ -100,7 +100,8 @@ def check_online(parts: Parts) -> list[Finding]:
             fields = _fields(parts, connector) + _heard(parts, connector)
             read = _streams(connector)
             found += _told(connector.check(), fields) + fields + read
-            owners[crm] = connector.owners()
+            if crm.writable:
+                owners[crm] = connector.owners()
         except ConnectorError as error:
             found.append(_failed(crm, error))
     directory = OwnerDirectory(
@@ -140,6 +141,9 @@ def _streams(connector: Connector) -> list[Finding]:
                 continue
         try:
             next(iter(pages), None)
+        except SourceMissing as missing:
+            message = str(missing).removeprefix(f"{connector.crm}: ")
+            found.append(Finding(where=connector.crm, message=f"{message} Runs go on without it."))
         except ConnectorError as error:
             found.append(_failed(connector.crm, error))
     return found

@@ -11,34 +11,41 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from connectors.errors import RunCannotContinue
 from connectors.port import Connector
 from connectors.records import Crm, FieldSchema
 from connectors.retry import Patience
-from scoring.document import PolicyInvalid, Problem, Source
+from scoring.document import Node, PolicyInvalid, Problem, Source
 from scoring.engine import DuckDbEngine
 from scoring.engine_spark import SparkEngine
 from scoring.examples import Checked, check_examples, failures
 from scoring.policy import Policy
 from sync import log, mapping, versions
+from sync.guard import Approval
 from sync.rules import Rules, read_folder
 from sync.run import Parts, Progress, Runner, RunReport
-from sync.settings import HubSpotConnection, SalesforceConnection, Settings, load_settings
+from sync.settings import FileConnection, HubSpotConnection, SalesforceConnection, Settings, StageName, load_settings
 from sync.shadow import Beside, beside
-from sync.store import runs
+from sync.store import runs, stops
 from sync.store.db import Store, StoreError
+from sync.store.files import StoredRows
 from sync.store.runs import RunRow, RunState
 from sync.store.schemas import forget_schemas, load_schemas, save_schemas
+from sync.store.stops import NotWaiting
 from sync.worker import Worker
 
 T = TypeVar("T")
 
 if TYPE_CHECKING:
+    from connectors.file import FileConnector, FileSettings
     from connectors.hubspot.settings import HubSpotSettings
     from connectors.salesforce.settings import SalesforceSettings
 
@@ -112,6 +119,8 @@ def load(
     )
     if settings is not None:
         problems += _unusable_connections(settings)
+    if settings is not None and settings.file is not None and rules is not None:
+        problems += _unmapped(settings.file, rules.fields)
     if problems or settings is None or rules is None:
         raise PolicyInvalid(problems)
     return Loaded(
@@ -208,9 +217,11 @@ def _collect(problems: list[Problem], warnings: list[Problem], read: Callable[[]
 def _unusable_connections(settings: Settings) -> list[Problem]:
     """What a connector says about settings that are well-formed but cannot work, at the connection's place."""
     found: list[Problem] = []
-    makers: tuple[tuple[HubSpotConnection | SalesforceConnection | None, Callable[[], object]], ...] = (
+    makers: tuple[tuple[HubSpotConnection | SalesforceConnection | FileConnection | None, Callable[[], object]], ...]
+    makers = (
         (settings.hubspot, lambda: _hubspot_settings(settings.hubspot)),
         (settings.salesforce, lambda: _salesforce_settings(settings.salesforce)),
+        (settings.file, lambda: _file_settings(settings.file, Path())),
     )
     for connection, make in makers:
         if connection is None:
@@ -218,22 +229,40 @@ def _unusable_connections(settings: Settings) -> list[Problem]:
         try:
             make()
         except ValueError as error:
-            place = connection.place
-            assert place is not None
-            found.append(Problem(file=place.file, line=place.line, col=place.col, path=place.path, message=str(error)))
+            found.append(_about(connection.place, str(error)))
     return found
+
+
+def _unmapped(connection: FileConnection, fields: mapping.Mapping) -> list[Problem]:
+    """What fields.yaml does not say of files that are to be read."""
+    of = fields.map.crms.get(Crm.FILE)
+    columns = of.file if of is not None else None
+    if columns is None or (connection.people is not None and not columns.id):
+        return [_about(connection.place, "fields.yaml does not say what its columns are: write `file: {person: ...}`")]
+    if connection.engagement is not None and columns.engagement is None:
+        said = "fields.yaml does not say what an activity is: write `file: {engagement: ...}`"
+        return [_about(connection.place, said)]
+    return []
+
+
+def _about(place: Node | None, message: str) -> Problem:
+    assert place is not None
+    return Problem(file=place.file, line=place.line, col=place.col, path=place.path, message=message)
 
 
 # -- connectors --------------------------------------------------------------------------------------------------
 
 
-def _hubspot_settings(connection: HubSpotConnection | None) -> HubSpotSettings:
-    from connectors.hubspot.settings import HubSpotSettings, OAuth
+def _hubspot_settings(connection: HubSpotConnection | None, kept_in: Path | None = None) -> HubSpotSettings:
+    """``kept_in``: where a refresh token is kept."""
+    from connectors.hubspot.settings import HubSpotSettings, OAuth, Token
 
     assert connection is not None
-    token: str | OAuth
+    token: Token
     if connection.token is not None:
         token = connection.token
+        if connection.token_file is not None:
+            token = partial(_token_in, connection.token_file)
     else:
         assert connection.client_id is not None
         assert connection.client_secret is not None
@@ -242,6 +271,7 @@ def _hubspot_settings(connection: HubSpotConnection | None) -> HubSpotSettings:
             client_id=connection.client_id,
             client_secret=connection.client_secret,
             refresh_token=connection.refresh_token,
+            kept_in=kept_in,
         )
     return HubSpotSettings(
         base_url=connection.base_url,
@@ -250,16 +280,40 @@ def _hubspot_settings(connection: HubSpotConnection | None) -> HubSpotSettings:
         per_10_seconds=connection.per_10_seconds,
         search_per_second=connection.search_per_second,
         per_day=connection.per_day,
+        kept_for_writing=connection.kept_for_writing,
+        at_once=connection.at_once,
         proxy=connection.proxy,
     )
 
 
-def _salesforce_settings(connection: SalesforceConnection | None) -> SalesforceSettings:
+def _token_in(file: Path) -> str:
+    """The token as its file has it now: it is looked up again when the one before is refused."""
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunCannotContinue(
+            Crm.HUBSPOT,
+            f"the file of the token, {file}, cannot be read ({type(error).__name__}).",
+            advice="Put it back; the next run reads it again.",
+            credentials=True,
+        ) from None
+
+
+def _kept_token(named: Path | None, home: Path, crm: Crm, store: Store) -> Path:
+    """Where a refresh token is kept: the file that is named, else one beside the store."""
+    if named is not None:
+        return home / named
+    return store.folder.with_name(f"{store.folder.stem}.{crm}-token")
+
+
+def _salesforce_settings(connection: SalesforceConnection | None, kept_in: Path | None = None) -> SalesforceSettings:
+    """``kept_in``: where a refresh token is kept."""
     from connectors.salesforce.settings import (
         Auth,
         ClientCredentials,
         Jwt,
         PasswordToken,
+        RefreshToken,
         SalesforceSettings,
         Session,
     )
@@ -273,6 +327,13 @@ def _salesforce_settings(connection: SalesforceConnection | None) -> SalesforceS
             auth = PasswordToken(username=username, password=password, security_token=security_token)
         case SalesforceConnection(username=str(username), consumer_key=str(key), private_key_file=Path() as file):
             auth = Jwt(username=username, consumer_key=key, private_key_file=file)
+        case SalesforceConnection(consumer_key=str(key), refresh_token=str(token)):
+            auth = RefreshToken(
+                consumer_key=key,
+                consumer_secret=connection.consumer_secret,
+                refresh_token=token,
+                kept_in=kept_in,
+            )
         case SalesforceConnection(consumer_key=str(key), consumer_secret=str(secret)):
             auth = ClientCredentials(consumer_key=key, consumer_secret=secret)
         case _:
@@ -282,7 +343,33 @@ def _salesforce_settings(connection: SalesforceConnection | None) -> SalesforceS
         api_version=connection.api_version,
         auth=auth,
         share_of_day=connection.share_of_day,
+        kept_for_writing=connection.kept_for_writing,
         proxy=connection.proxy,
+    )
+
+
+def _file_settings(connection: FileConnection | None, home: Path) -> FileSettings:
+    from connectors.file.settings import FileSettings
+
+    assert connection is not None
+    return FileSettings(
+        name=connection.name,
+        people=home / connection.people if connection.people is not None else None,
+        engagement=home / connection.engagement if connection.engagement is not None else None,
+        encoding=connection.encoding,
+        delimiter=connection.delimiter,
+        zone=ZoneInfo(connection.timezone),
+    )
+
+
+def _file_connector(loaded: Loaded, store: Store) -> FileConnector:
+    from connectors.file import FileConnector
+
+    return FileConnector(
+        _file_settings(loaded.settings.file, loaded.home),
+        loaded.fields.map.crms[Crm.FILE],
+        known=StoredRows(store),
+        now=_now,
     )
 
 
@@ -290,6 +377,7 @@ def _connectors(
     loaded: Loaded,
     schemas: Mapping[Crm, MutableMapping[str, Mapping[str, FieldSchema]]],
     *,
+    store: Store,
     patience: Patience,
     sleep: Callable[[float], None],
 ) -> dict[Crm, Connector]:
@@ -300,7 +388,10 @@ def _connectors(
         from connectors.hubspot import HubSpotConnector
 
         connectors[Crm.HUBSPOT] = HubSpotConnector(
-            _hubspot_settings(loaded.settings.hubspot),
+            _hubspot_settings(
+                loaded.settings.hubspot,
+                _kept_token(loaded.settings.hubspot.refresh_token_file, loaded.home, Crm.HUBSPOT, store),
+            ),
             loaded.fields.map.crms[Crm.HUBSPOT].writing(written[Crm.HUBSPOT]),
             patience=patience,
             sleep=sleep,
@@ -310,12 +401,17 @@ def _connectors(
         from connectors.salesforce import SalesforceConnector
 
         connectors[Crm.SALESFORCE] = SalesforceConnector(
-            _salesforce_settings(loaded.settings.salesforce),
+            _salesforce_settings(
+                loaded.settings.salesforce,
+                _kept_token(loaded.settings.salesforce.refresh_token_file, loaded.home, Crm.SALESFORCE, store),
+            ),
             loaded.fields.map.crms[Crm.SALESFORCE].writing(written[Crm.SALESFORCE]),
             patience=patience,
             sleep=sleep,
             schemas=schemas[Crm.SALESFORCE],
         )
+    if loaded.settings.file is not None:
+        connectors[Crm.FILE] = _file_connector(loaded, store)
     return connectors
 
 
@@ -396,8 +492,9 @@ class Opened:
         with self.parts.store.write() as tx:
             return self._insert(tx, job, as_of=as_of, trigger=trigger)
 
-    def _insert(self, tx: Connection, job: str, *, as_of: datetime | None, trigger: str) -> str:
-        self._known(job)
+    def _insert(self, tx: Connection, job: str, *, as_of: datetime | None, trigger: str, known: bool = True) -> str:
+        if known:
+            self._known(job)
         run_id, now = self.parts.new_id(), self.parts.now()
         runs.enqueue(tx, run_id=run_id, job=job, slot=f"manual:{run_id}", trigger=trigger, now=now, as_of=as_of)
         return run_id
@@ -414,12 +511,52 @@ class Opened:
         trigger: str = "manual",
     ) -> RunReport:
         """One run now, with its row in `runs`."""
+        row = self._claim(job, as_of=as_of, trigger=trigger)
+        return self._execute(row, stop=stop, dry_run=dry_run, only=only, progress=progress)
+
+    def sweep(
+        self,
+        *,
+        accept_gone: bool = False,
+        progress: Progress = lambda stage, done, of: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> RunReport:
+        """Compare with the CRMs now (`sync.sweep`), whatever jobs there are. Its row in `runs` is called ``sweep``."""
+        row = self._claim("sweep", as_of=None, trigger="manual", known=False)
+        stages = frozenset({StageName.SWEEP})
+        return self._execute(row, stop=stop, progress=progress, stages=stages, accept_gone=accept_gone)
+
+    def let_through(
+        self,
+        run_id: str,
+        *,
+        progress: Progress = lambda stage, done, of: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> RunReport:
+        """Run the job of a run that waits for approval again, and let pass what stopped it.
+
+        Raises
+        ------
+        NotWaiting: it does not wait, or other rules are in force than those it was stopped under
+        """
+        with self.parts.store.read() as tx:
+            stopped = stops.find(tx, run_id)
+        if stopped.policy_version != (version := self.parts.policy.version):
+            raise NotWaiting(
+                f"run {run_id} was stopped under policy {stopped.policy_version}, the files here are {version}; "
+                f"nothing was written. `mqlsync run {stopped.job}` decides anew"
+            )
+        row = self._claim(stopped.job, as_of=stopped.as_of, trigger="apply")
+        return self._execute(row, stop=stop, progress=progress, approval=stopped.approval)
+
+    def _claim(self, job: str, *, as_of: datetime | None, trigger: str, known: bool = True) -> RunRow:
+        """A row in `runs` that is ours."""
         # In one transaction: a worker must not take up what was meant to be a plan.
         with self.parts.store.write() as tx:
-            run_id = self._insert(tx, job, as_of=as_of, trigger=trigger)
+            run_id = self._insert(tx, job, as_of=as_of, trigger=trigger, known=known)
             row = runs.claim(tx, self.parts.holder, now=self.parts.now(), run_id=run_id)
         assert row is not None
-        return self._execute(row, stop=stop, dry_run=dry_run, only=only, progress=progress)
+        return row
 
     def _known(self, job: str) -> None:
         jobs = self.loaded.settings.jobs
@@ -435,8 +572,13 @@ class Opened:
         only: frozenset[str] | None = None,
         progress: Progress = lambda stage, done, of: None,
         requeue: bool = False,
+        stages: frozenset[StageName] | None = None,
+        accept_gone: bool = False,
+        approval: Approval | None = None,
     ) -> RunReport:
-        self._known(row.job)
+        if stages is None:
+            self._known(row.job)
+            stages = self.loaded.settings.jobs[row.job].stages
         as_of = row.as_of or self.parts.now()
         self.properties.begin(self.parts.store)
         with self.parts.store.write() as tx:
@@ -455,11 +597,14 @@ class Opened:
             parts=self.parts,
             run_id=row.run_id,
             job=row.job,
-            stages=self.loaded.settings.jobs[row.job].stages,
+            stages=stages,
             as_of=as_of,
+            accept_gone=accept_gone,
             release=lambda: _release(self.parts.policy, self.parts.fields, self.properties.schemas),
             dry_run=dry_run,
             only=only,
+            asked_as_of=row.as_of,
+            approval=approval,
             stop=stop,
             progress=progress,
             beside=shadow,
@@ -572,7 +717,9 @@ def open_parts(
         def connect(by: Loaded) -> Mapping[Crm, Connector]:
             _close(connectors)
             if online:
-                made = _connectors(by, properties.schemas, patience=patience or Patience(), sleep=sleep)
+                made = _connectors(
+                    by, properties.schemas, store=store, patience=patience or Patience(), sleep=sleep
+                )
                 connectors.update(made)
             return connectors
 

@@ -8,12 +8,22 @@ from __future__ import annotations
 import collections.abc
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from connectors.fields import Convert, CountRule, CrmMap, EventRule, EventSource, FactField, FieldMap, ObjectMap
+from connectors.fields import (
+    Convert,
+    CountRule,
+    CrmMap,
+    EngagementColumns,
+    EventRule,
+    EventSource,
+    FactField,
+    FieldMap,
+    FileColumns,
+    ObjectMap,
+)
 from connectors.records import Crm
-from scoring import not_yet
 from scoring.document import Entry, Kind, Node, PolicyInvalid, Problem, Source, Unreadable, did_you_mean, read_document
 from scoring.facts import EVENT_KINDS, FACTS, SENIORITIES, Fact, FactType, custom_fact
 from scoring.load_team import check_version
@@ -28,13 +38,44 @@ __all__ = ["Mapping", "ReviewAnswer", "SalesState", "SeniorityTable", "load_mapp
 SeniorityTable = tuple[tuple[str, tuple[str, ...]], ...]
 """Lines of (seniority, phrases) in the order they are tested; empty for the built-in table."""
 
-_OBJECTS = {Crm.HUBSPOT: ("contact", "company"), Crm.SALESFORCE: ("lead", "contact", "account")}
+_OBJECTS = {
+    Crm.HUBSPOT: ("contact", "company"),
+    Crm.SALESFORCE: ("lead", "contact", "account"),
+    Crm.FILE: ("person",),
+}
 _COMPANIES = ("company", "account")
 _SOURCES = {
-    Crm.HUBSPOT: (EventSource.FORM, EventSource.EMAIL, EventSource.COUNTER, EventSource.MEETING),
-    Crm.SALESFORCE: (EventSource.CAMPAIGN, EventSource.TASK, EventSource.MEETING),
+    Crm.HUBSPOT: (
+        EventSource.FORM,
+        EventSource.EMAIL,
+        EventSource.COUNTER,
+        EventSource.MEETING,
+        EventSource.CALL,
+        EventSource.MAIL,
+        EventSource.TASK,
+        EventSource.MARKETING_EVENT,
+        EventSource.OCCURRENCE,
+    ),
+    Crm.SALESFORCE: (EventSource.CAMPAIGN, EventSource.TASK, EventSource.MEETING, EventSource.MAIL),
+    Crm.FILE: (EventSource.ROW,),
 }
-_SOURCE_KEYS = {EventSource.CAMPAIGN: ("status",), EventSource.COUNTER: ("date", "first_read")}
+_SOURCE_KEYS = {
+    EventSource.CAMPAIGN: ("status",),
+    EventSource.MARKETING_EVENT: ("status",),
+    EventSource.COUNTER: ("date", "first_read"),
+}
+_SAME_ACTIVITY = (
+    {EventSource.EMAIL, EventSource.MAIL},
+    {EventSource.TASK, EventSource.CALL},
+    {EventSource.TASK, EventSource.MAIL},
+    {EventSource.TASK, EventSource.MEETING},
+    {EventSource.FORM, EventSource.OCCURRENCE},
+    {EventSource.CAMPAIGN, EventSource.MARKETING_EVENT},
+)
+"""Sources that can both show one activity: Salesforce, say, makes a task of a mail; a sync copies from CRM to CRM."""
+
+_COPIED = (EventSource.MEETING, EventSource.MAIL, EventSource.TASK)
+"""Sources that both CRMs have, and that a sync between them copies."""
 _PREFER = (
     "salesforce unless blank",
     "hubspot unless blank",
@@ -86,7 +127,7 @@ class ReviewAnswer:
 class Mapping:
     """What fields.yaml says.
 
-    map           both CRMs' halves; a CRM the file does not mention has no objects
+    map           each CRM's part; a CRM the file does not mention has no objects, files then have no part
     prefer        fact, or ``default`` -> the rule by which one of several values is chosen
     seniority     the file's own table, empty when it has none
     custom        the facts beyond the built-in ones
@@ -131,22 +172,20 @@ class Mapping:
         return made
 
 
-def load_mapping(source: Source | None, *, complete: bool = False) -> tuple[Mapping, list[Problem]]:
+def load_mapping(source: Source | None) -> tuple[Mapping, list[Problem]]:
     """The mapping and the warnings about it; ``source`` None is the built-in one.
-
-    ``complete``: the whole language; else what this version does not carry out is an error (`scoring.not_yet`).
 
     Raises
     ------
     PolicyInvalid: every error of the file
     """
-    mapping, problems = read_mapping(source, complete=complete)
+    mapping, problems = read_mapping(source)
     if any(not p.warning for p in problems):
         raise PolicyInvalid(p for p in problems if not p.warning)
     return mapping, problems
 
 
-def read_mapping(source: Source | None, *, complete: bool = False) -> tuple[Mapping, list[Problem]]:
+def read_mapping(source: Source | None) -> tuple[Mapping, list[Problem]]:
     """As `load_mapping`, but with errors among the problems. If there are any, only ``custom`` is to be relied on.
 
     It then lacks every custom fact of whose line something is wrong.
@@ -154,8 +193,6 @@ def read_mapping(source: Source | None, *, complete: bool = False) -> tuple[Mapp
     if source is None:
         source = Source("fields.yaml", (templates() / "fields.yaml").read_bytes())
     root = read_document(source.content, source.name)
-    if not complete:
-        not_yet.refuse(root, not_yet.FIELDS)
     mapping = _Reader().mapping(root)
     root.report_empty()
     return mapping, root.problems
@@ -163,19 +200,22 @@ def read_mapping(source: Source | None, *, complete: bool = False) -> tuple[Mapp
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads one file. ``custom`` grows with every custom fact that is mapped, ``doubtful`` with wrong lines."""
+    """Reads one file. ``custom`` grows with every custom fact that is mapped, ``doubtful`` with wrong lines,
+    ``lines`` with every event line."""
 
     custom: dict[str, Fact] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
+    lines: list[tuple[Crm, EventRule]] = field(default_factory=list)
 
     def mapping(self, root: Node) -> Mapping:
-        found = root.fields("version", "hubspot", "salesforce", "prefer", "seniority", required=("version",))
+        found = root.fields("version", *Crm, "prefer", "seniority", required=("version",))
         check_version(root)
         states = {crm: _sales_state(node) for crm in Crm if (node := root.find(crm, "sales_state")) is not None}
         reviews = {crm: _review(node) for crm in Crm if (node := root.find(crm, "review")) is not None}
-        crms = {crm: _hearing(self._crm(found.get(crm), crm), states.get(crm), reviews.get(crm)) for crm in Crm}
+        mapped = [crm for crm in Crm if crm.writable or crm in found]
+        crms = {crm: _hearing(self._crm(found.get(crm), crm), states.get(crm), reviews.get(crm)) for crm in mapped}
         if root.kind is Kind.MAPPING and not any(crm in found for crm in Crm):
-            root.error("neither hubspot nor salesforce is mapped: nothing would be read")
+            root.error("neither hubspot nor salesforce nor file is mapped: nothing would be read")
         prefer = self._prefer(found["prefer"]) if "prefer" in found else {}
         seniority = _seniority(found["seniority"]) if "seniority" in found else ()
         custom = {name: fact for name, fact in sorted(self.custom.items()) if name not in self.doubtful}
@@ -192,10 +232,31 @@ class _Reader:
     def _crm(self, node: Node | None, crm: Crm) -> CrmMap:
         if node is None:
             return CrmMap(crm=crm, objects={name: ObjectMap(object=name, facts=()) for name in _OBJECTS[crm]})
+        if crm is Crm.FILE:
+            return self._file(node)
         found = node.fields(*_OBJECTS[crm], "events", "sales_state", "review", what="object")
         objects = {name: self._object(found.get(name), name, crm) for name in _OBJECTS[crm]}
-        events = _events(found["events"], crm) if "events" in found else ()
+        events = self._events(found["events"], crm) if "events" in found else ()
         return CrmMap(crm=crm, objects=objects, events=events)
+
+    def _file(self, node: Node) -> CrmMap:
+        (name,) = _OBJECTS[Crm.FILE]
+        found = node.fields(name, "engagement", "events")
+        person = found.get(name)
+        id = person.get("id") if person is not None else None
+        if person is not None and person.kind is Kind.MAPPING and id is None:
+            person.error("'id' is missing: the column that names a row for ever, or a text such as '{List}-{Number}'")
+        if "engagement" in found and "events" not in found:
+            node.error("'events' is missing: the lines that say which row of 'engagement' is which event")
+        return CrmMap(
+            crm=Crm.FILE,
+            objects={name: self._object(person.without("id") if person is not None else None, name, Crm.FILE)},
+            events=self._events(found["events"], Crm.FILE) if "events" in found else (),
+            file=FileColumns(
+                id=id.read(_column, "") if id is not None else "",
+                engagement=_engagement(found["engagement"]) if "engagement" in found else None,
+            ),
+        )
 
     def _object(self, node: Node | None, name: str, crm: Crm) -> ObjectMap:
         facts: list[FactField] = []
@@ -215,21 +276,34 @@ class _Reader:
             entry.name.error(str(why))
             return None
         if entry.node.kind is Kind.TEXT:
-            made = FactField(fact=entry.key, property=entry.node.read(_property, ""))
+            made = FactField(fact=entry.key, property=entry.node.read(_NAMES.get(crm, _property), ""))
             self._typed(entry, known, made)
             return made
         if entry.node.kind is Kind.MAPPING and entry.node.get("count") is not None:
             return self._count(entry, known, object, crm)
+        if crm is Crm.FILE and entry.node.kind is Kind.MAPPING and entry.node.get("fixed") is not None:
+            return self._fixed(entry, known)
         found = entry.node.fields("property", "as", "values", "true_when", "type", required=("property",))
         ways = [key for key in ("as", "values", "true_when") if key in found]
         if len(ways) > 1:
             found[ways[1]].error(f"either '{ways[0]}' or '{ways[1]}', not both")
         made = FactField(
             fact=entry.key,
-            property=found["property"].read(_property, "") if "property" in found else "",
+            property=found["property"].read(_NAMES.get(crm, _property), "") if "property" in found else "",
             convert=Convert(found["as"].choice(_CONVERTS)) if "as" in found else Convert.PLAIN,
             values=_values(found["values"], known) if "values" in found else {},
             true_when=_texts(found["true_when"]) if "true_when" in found else (),
+            type=found["type"].choice(_TYPES, "type") if "type" in found else None,
+        )
+        self._typed(entry, known, made)
+        return made
+
+    def _fixed(self, entry: Entry, known: Fact | None) -> FactField:
+        found = entry.node.fields("fixed", "as", "type", required=("fixed",))
+        made = FactField(
+            fact=entry.key,
+            fixed=found["fixed"].text(),
+            convert=Convert(found["as"].choice(_CONVERTS)) if "as" in found else Convert.PLAIN,
             type=found["type"].choice(_TYPES, "type") if "type" in found else None,
         )
         self._typed(entry, known, made)
@@ -266,6 +340,25 @@ class _Reader:
             entry.node.error(f"a count does not make {known.type}", at=entry.node.get("count"))
         if known.type is FactType.OWNER and made.convert is not Convert.OWNER:
             entry.node.error(f"an owner is read with {{property: {made.property}, as: owner}}")
+
+    def _events(self, node: Node, crm: Crm) -> tuple[EventRule, ...]:
+        rules: list[EventRule] = []
+        for item in node.each():
+            rule = _event(item, crm)
+            if rule is None:
+                continue
+            taken = next((r for r in rules if r.source is rule.source and _takes(r, rule)), None)
+            if taken is not None:
+                said = f"W01: this line can never be reached: '{taken.key or 'otherwise'}' above it takes all of it"
+                item.warn(said, code="W01")
+            twice = next(((c, r) for c, r in self.lines if _sees_the_same(r, rule, one_crm=c is crm)), None)
+            if twice is not None:
+                where = "" if twice[0] is crm else f"{twice[0]}'s "
+                told = f"W06: {rule.kind} is made of {where}'{twice[1].source}: {twice[1].key or 'otherwise'}' as well"
+                item.warn(f"{told}, so that one activity counts twice: keep one of the two lines", code="W06")
+            rules.append(rule)
+            self.lines.append((crm, rule))
+        return tuple(rules)
 
     def _prefer(self, node: Node) -> dict[str, str]:
         names = {*FACTS, *self.custom}
@@ -309,6 +402,26 @@ def _property(text: str) -> str:
     return text
 
 
+def _column(text: str) -> str:
+    """A file's column, or a text with ``{Column}`` in it."""
+    inside = re.sub(r"\{[^{}]+\}", "", text)
+    if not text.strip() or "{" in inside or "}" in inside:
+        raise Unreadable(f"'{text}' is neither a column nor a text with {{Column}} in it")
+    return text
+
+
+_NAMES: collections.abc.Mapping[Crm, Callable[[str], str]] = {Crm.FILE: _column}
+"""How a property is named, where that is not as in a CRM."""
+
+
+def _engagement(node: Node) -> EngagementColumns | None:
+    found = node.fields("kind", "at", "person", "email", "id", "count", required=("kind", "at"))
+    columns = {key: value.read(_column, "") for key, value in found.items()}
+    if not {"person", "email"} & columns.keys():
+        node.error("whose a row is, is missing: 'person', the column with the id of a person, or 'email'")
+    return EngagementColumns(**columns) if {"kind", "at"} <= columns.keys() else None
+
+
 def _texts(node: Node) -> tuple[str, ...]:
     if node.kind is Kind.LIST and not node.items:
         node.error("an empty list never matches")
@@ -330,29 +443,14 @@ def _values(node: Node, known: Fact | None) -> dict[str, str]:
 # -- events ------------------------------------------------------------------------------------------------------
 
 
-def _events(node: Node, crm: Crm) -> tuple[EventRule, ...]:
-    rules: list[EventRule] = []
-    for item in node.each():
-        rule = _event(item, crm)
-        if rule is None:
-            continue
-        taken = next((r for r in rules if r.source is rule.source and _takes(r, rule)), None)
-        if taken is not None:
-            said = f"W01: this line can never be reached: '{taken.key or 'otherwise'}' above it takes all of it"
-            item.warn(said, code="W01")
-        twice = next((r for r in rules if _sees_the_same(r, rule)), None)
-        if twice is not None:
-            told = f"W06: {rule.kind} is made of '{twice.source}: {twice.key or 'otherwise'}' as well"
-            item.warn(f"{told}, so that one activity counts twice: keep one of the two lines", code="W06")
-        rules.append(rule)
-    return tuple(rules)
-
-
-def _sees_the_same(above: EventRule, rule: EventRule) -> bool:
-    """One of them is a total of what the other one tells singly, or they are the same total."""
-    if above.kind != rule.kind or EventSource.COUNTER not in (above.source, rule.source):
+def _sees_the_same(above: EventRule, rule: EventRule, *, one_crm: bool) -> bool:
+    """One of them is a total of what the other one tells singly, they are the same total, or both show one activity."""
+    if above.kind != rule.kind:
         return False
-    return above.source is not rule.source or above.key == rule.key
+    sources = {above.source, rule.source}
+    if EventSource.COUNTER in sources:
+        return one_crm and (len(sources) > 1 or above.key == rule.key)
+    return sources in _SAME_ACTIVITY or (not one_crm and len(sources) == 1 and rule.source in _COPIED)
 
 
 def _takes(above: EventRule, rule: EventRule) -> bool:
@@ -377,6 +475,8 @@ def _event(node: Node, crm: Crm) -> EventRule | None:
     key = found[source].text()
     if source is EventSource.COUNTER:
         found[source].read(_property, "")
+    if source is EventSource.OCCURRENCE and key == "otherwise":
+        found[source].error("'otherwise': these are read type by type, so name the type")
     return EventRule(
         source=source,
         key=None if key == "otherwise" and source is not EventSource.COUNTER else key,

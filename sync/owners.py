@@ -46,7 +46,7 @@ class OwnerDirectory:
                 self._users.setdefault((owner.crm, owner.email.casefold()), owner)
         self._of_rep: dict[tuple[Crm, str], str] = {}
         self._rep_of: dict[tuple[Crm, str], str] = {}
-        for crm in Crm:
+        for crm in filter(lambda crm: crm.writable, Crm):
             for email in team.reps:
                 self._enter(crm, email)
 
@@ -146,7 +146,34 @@ class OwnerDirectory:
             None,
         )
 
-    # -- reps
+    # -- reps and others
+
+    def email_of(self, owner_key: str) -> str | None:
+        """Where an owner can be told something; None for a queue, and for a user without an address."""
+        kind, _, name = owner_key.partition(":")
+        if kind == "rep":
+            return name
+        owner = self._user(owner_key)
+        return owner.email if owner is not None else None
+
+    def name_of(self, owner_key: str) -> str:
+        """What people call an owner."""
+        kind, _, name = owner_key.partition(":")
+        if kind == "rep":
+            rep = self._team.reps.get(name)
+            return (rep.name if rep is not None else "") or name
+        owner = self._user(owner_key)
+        return (owner.name or owner.email or name) if owner is not None else f"{kind} {name}"
+
+    def _user(self, owner_key: str) -> Owner | None:
+        kind, _, name = owner_key.partition(":")
+        crm, _, owner_id = name.partition(":")
+        return self._owners.get((Crm(crm), owner_id)) if kind == "user" else None
+
+    def user_id(self, email: str, crm: Crm) -> str | None:
+        """The id of the active user with an address; None: there is none."""
+        user = self._users.get((crm, email.casefold()))
+        return self._active_id(crm, user.id if user is not None else None)
 
     def why_not(self, email: str, crms: Sequence[Crm]) -> str | None:
         """Why a rep cannot take a person with records in ``crms``; None when they can."""

@@ -30,18 +30,22 @@ __all__ = [
 ]
 
 PEOPLE_OBJECTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {Crm.HUBSPOT: ("contact",), Crm.SALESFORCE: ("contact", "lead")}
+    {Crm.HUBSPOT: ("contact",), Crm.SALESFORCE: ("contact", "lead"), Crm.FILE: ("person",)}
 )
-"""The objects that hold people. Of one CRM, the first that has a live record is the one written."""
+"""The objects that hold people. Of one CRM, the first that has a live record is the one written; of a file, none is."""
 
 _RANK = {(crm, object): i for i, (crm, object) in enumerate((c, o) for c, os in PEOPLE_OBJECTS.items() for o in os)}
 
 
 class Role(StrEnum):
-    """What a record is to its person. Only a target is written; a gone record only passes its engagement on."""
+    """What a record is to its person. Only a target is written; a gone record only passes its engagement on.
+
+    ``READ``: a row of a file. It counts, nothing is ever written to it, and it rivals no record.
+    """
 
     TARGET = "target"
     SHADOW = "shadow"
+    READ = "read only"
     AMBIGUOUS = "ambiguous"
     GONE = "gone"
 
@@ -113,7 +117,7 @@ def person_id(ref: RecordRef) -> str:
 
 
 def precedence(ref: RecordRef) -> tuple[int, int, str]:
-    """HubSpot contact, Salesforce Contact, Lead; within one object the smaller id (numbers as numbers)."""
+    """HubSpot contact, Salesforce Contact, Lead, row of a file; within one object the smaller id (numbers as numbers)."""
     return _RANK.get((ref.crm, ref.object), len(_RANK)), len(ref.id), ref.id
 
 
@@ -226,7 +230,7 @@ def _targets(
     named = {follow(ref, aliases) for m in live for ref in m.cross_refs}
     targets = set()
     for crm, objects in PEOPLE_OBJECTS.items():
-        of_crm = [m for m in live if m.ref.crm == crm]
+        of_crm = [m for m in live if m.ref.crm == crm and m.ref.crm.writable]
         rivals = next((found for o in objects if (found := [m for m in of_crm if m.ref.object == o])), [])
         if not rivals:
             continue
@@ -245,9 +249,11 @@ def _targets(
 
 
 def _roles(live: Sequence[Identity], targets: frozenset[RecordRef] | None) -> dict[RecordRef, Role]:
+    roles = {m.ref: Role.READ for m in live if not m.ref.crm.writable}
+    written = [m.ref for m in live if m.ref not in roles]
     if targets is None:
-        return {m.ref: Role.AMBIGUOUS for m in live}
-    return {m.ref: Role.TARGET if m.ref in targets else Role.SHADOW for m in live}
+        return roles | dict.fromkeys(written, Role.AMBIGUOUS)
+    return roles | {ref: Role.TARGET if ref in targets else Role.SHADOW for ref in written}
 
 
 def _ties(

@@ -16,8 +16,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from connectors.address import is_loopback
 from connectors.records import Crm
 from scoring.document import (
+    Entry,
     Kind,
     Node,
     PolicyInvalid,
@@ -30,12 +32,15 @@ from scoring.document import (
     read_document,
 )
 from sync.account_match import AccountMatching
+from sync.fights import FightRule
 from sync.schedule import Cron, Every, Schedule
 
 __all__ = [
+    "FileConnection",
     "Guard",
     "HubSpotConnection",
     "Job",
+    "Notify",
     "OwnerAuthority",
     "PullSettings",
     "SalesforceConnection",
@@ -61,11 +66,16 @@ class StageName(StrEnum):
     SCORE = "score"
     ASSIGN = "assign"
     WRITE = "write"
+    SWEEP = "sweep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSpotConnection:
-    """One portal. Either ``token``, or the three of OAuth."""
+    """One portal. Either ``token``, or the three of OAuth.
+
+    token_file          where ``token`` was read, if it was in a file: a token that is replaced there is found
+    refresh_token_file  where to keep the refresh token HubSpot gives instead; None: beside the store
+    """
 
     base_url: str
     api_version: str = "v3"
@@ -73,16 +83,23 @@ class HubSpotConnection:
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
+    refresh_token_file: Path | None = None
     per_10_seconds: int = 190
     search_per_second: int = 5
     per_day: int = 650_000
+    kept_for_writing: float = 0.1
+    at_once: int = 8
     proxy: str | None = field(default=None, repr=False)
     place: Node | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SalesforceConnection:
-    """One org. The credentials given decide how to sign in; exactly one way is complete."""
+    """One org. The credentials given decide how to sign in; exactly one way is complete.
+
+    refresh_token_file  where to keep the refresh token Salesforce gives instead; None: beside the store
+    """
 
     base_url: str
     api_version: str = "59.0"
@@ -92,9 +109,25 @@ class SalesforceConnection:
     consumer_key: str | None = field(default=None, repr=False)
     consumer_secret: str | None = field(default=None, repr=False)
     private_key_file: Path | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+    refresh_token_file: Path | None = None
     session_id: str | None = field(default=None, repr=False)
     share_of_day: float = 0.5
+    kept_for_writing: float = 0.1
     proxy: str | None = field(default=None, repr=False)
+    place: Node | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileConnection:
+    """People and engagement out of files. Relative paths count from where those of the store do."""
+
+    name: str
+    people: Path | None = None
+    engagement: Path | None = None
+    encoding: str = "utf-8"
+    delimiter: str | None = None
+    timezone: str = "UTC"
     place: Node | None = field(default=None, repr=False, compare=False)
 
 
@@ -126,12 +159,32 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """More than this in one run waits for somebody's yes."""
+    """More than this in one run waits for somebody's yes.
+
+    share_of_people_changed  of all people: status or owner; looked at from ``people_min_for_share`` people on
+    share_of_people_gone     of the records of people of one CRM since the last run; None: not looked at
+    stream_silent_for        a stream of people without anything new, while others had; None: not looked at
+    """
 
     new_mqls_per_run: int = 200
     owner_changes_per_run: int = 100
     share_of_people_changed: float = 0.2
     people_min_for_share: int = 50
+    share_of_people_gone: float | None = 0.2
+    stream_silent_for: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Who is told something beside the CRMs, and where.
+
+    channels        name -> Apprise address, which holds secrets
+    reps, managers  the channel of each; None: they are told nothing
+    """
+
+    channels: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reps: str | None = None
+    managers: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +192,7 @@ class Settings:
     """The whole file.
 
     spark    None: DuckDB scores
+    notify   None: nobody is told anything beside the CRMs
     secrets  the resolved values, for the log's redactor; ``store`` may hold a password
     """
 
@@ -151,14 +205,23 @@ class Settings:
     jobs: Mapping[str, Job]
     readback_after: timedelta
     guard: Guard | None
+    fights: FightRule = field(default_factory=FightRule)
     spark: Spark | None = None
+    file: FileConnection | None = None
+    notify: Notify | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def crms(self) -> tuple[Crm, ...]:
-        """The CRMs that are connected."""
+        """The CRMs that are connected. Files are none: nobody owns anything there."""
         connected = {Crm.HUBSPOT: self.hubspot, Crm.SALESFORCE: self.salesforce}
         return tuple(crm for crm, connection in connected.items() if connection is not None)
+
+    @property
+    def on_loopback(self) -> bool:
+        """Every CRM that is connected stands on this machine."""
+        addresses = [connection.base_url for connection in (self.hubspot, self.salesforce) if connection is not None]
+        return all(is_loopback(urlsplit(address).hostname) for address in addresses)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
@@ -172,8 +235,26 @@ MEMORY = re.compile(r"([1-9][0-9]*)([mg])")
 LEAST_MEMORY = 512
 """MB; with less Spark does not start."""
 
-KEYS = ("store", "engine", "connections", "owner_authority", "account_matching", "pull", "jobs", "recovery", "guard")
+KEYS = (
+    "store",
+    "engine",
+    "connections",
+    "owner_authority",
+    "account_matching",
+    "pull",
+    "fights",
+    "jobs",
+    "recovery",
+    "guard",
+    "notify",
+)
 LATER = ("workspace", "console", "alerts")
+
+OF_AN_APP = 110
+"""Calls in ten seconds that HubSpot allows an OAuth app for each account."""
+
+SHORTEST_SECRET = 12
+"""Characters of a part of a channel's address from which on it is hidden by itself: words are shorter than tokens."""
 
 LEAST_LIKENESS = 70
 """Percent below which names are alike by chance."""
@@ -182,8 +263,13 @@ DEFAULT_JOBS = {
     "sync": Job(
         name="sync",
         schedule=Every(interval=timedelta(minutes=15)),
-        stages=frozenset(StageName),
-    )
+        stages=frozenset(StageName) - {StageName.SWEEP},
+    ),
+    "sweep": Job(
+        name="sweep",
+        schedule=Cron(expression="0 3 * * sun", timezone="UTC"),
+        stages=frozenset({StageName.SWEEP}),
+    ),
 }
 
 
@@ -220,7 +306,7 @@ class _Reader:
 
     def settings(self, root: Node) -> Settings:
         found = root.fields(*KEYS, required=("connections",), later=LATER)
-        hubspot, salesforce = self._connections(found.get("connections"))
+        hubspot, salesforce, file = self._connections(found.get("connections"))
         pull = _clocks(found.get("pull"), settle=timedelta(0), overlap=timedelta(minutes=15))
         recovery = _clocks(found.get("recovery"), readback_after=timedelta(seconds=90))
         authority = OwnerAuthority.BOTH
@@ -233,35 +319,64 @@ class _Reader:
             store=self._url(found["store"]) if "store" in found else "sqlite:///state/mqlsync.db",
             hubspot=hubspot,
             salesforce=salesforce,
+            file=file,
             owner_authority=authority,
             account_matching=_account_matching(found.get("account_matching")),
             pull=PullSettings(settle=pull["settle"], overlap=pull["overlap"]),
             jobs=_jobs(found["jobs"]) if "jobs" in found else DEFAULT_JOBS,
             readback_after=recovery["readback_after"],
             guard=_guard(found.get("guard")),
+            fights=_fights(found.get("fights")),
             spark=_spark(found["engine"]) if "engine" in found else None,
+            notify=self._notify(found["notify"]) if "notify" in found else None,
             secrets=frozenset(self._secrets),
         )
 
     # -- connections
 
-    def _connections(self, node: Node | None) -> tuple[HubSpotConnection | None, SalesforceConnection | None]:
+    def _connections(
+        self, node: Node | None
+    ) -> tuple[HubSpotConnection | None, SalesforceConnection | None, FileConnection | None]:
+        """A connection with a ``kind`` has a name of its own."""
         if node is None:
-            return None, None
-        found = node.fields("hubspot", "salesforce", what="connection")
+            return None, None, None
+        named = [entry for entry in node.entries if entry.node.get("kind") is not None]
+        found = node.fields("hubspot", "salesforce", *(entry.key for entry in named), what="connection")
         if node.kind is Kind.MAPPING and not node.entries:
-            node.error("at least one connection is needed: hubspot or salesforce")
+            node.error("at least one connection is needed: hubspot, salesforce, or {kind: file, people: people.csv}")
         hubspot = self._hubspot(found["hubspot"]) if "hubspot" in found else None
         salesforce = self._salesforce(found["salesforce"]) if "salesforce" in found else None
-        return hubspot, salesforce
+        for entry in named[1:]:
+            entry.name.error(f"one connection of kind file is read, and '{named[0].key}' is one")
+        return hubspot, salesforce, self._file(named[0]) if named else None
+
+    def _file(self, entry: Entry) -> FileConnection:
+        keys = ("kind", "people", "engagement", "encoding", "delimiter", "timezone")
+        found = entry.node.fields(*keys)
+        found["kind"].choice(("file",), "kind")
+        said: dict[str, Any] = {
+            key: Path(self._address(found[key])) for key in ("people", "engagement") if key in found
+        }
+        said |= {key: found[key].text() for key in ("encoding", "delimiter") if key in found}
+        if said.get("delimiter") in ("tab", "\\t"):
+            said["delimiter"] = "\t"
+        if "timezone" in found:
+            said["timezone"] = found["timezone"].read(_zone, "UTC")
+        return FileConnection(name=entry.key, place=entry.node, **said)
 
     def _hubspot(self, node: Node) -> HubSpotConnection:
         found = node.fields("base_url", "api_version", "auth", "limits", "proxy", required=("auth",))
         auth: dict[str, Any] = self._auth(
             found.get("auth"), ("token",), ("client_id", "client_secret", "refresh_token"), plain=("client_id",)
         )
-        limits = found["limits"].fields("per_10_seconds", "search_per_second", "per_day") if "limits" in found else {}
-        auth |= {name: value.integer(1, 100_000_000) for name, value in limits.items()}
+        if "token" in auth and found["auth"].kind is Kind.MAPPING:
+            auth["token_file"] = _file_of(found["auth"])
+        counts = ("per_10_seconds", "search_per_second", "per_day", "at_once")
+        limits = found["limits"].fields(*counts, "kept_for_writing") if "limits" in found else {}
+        if "client_id" in auth:
+            auth["per_10_seconds"] = OF_AN_APP
+        auth |= {name: limits[name].integer(1, 100_000_000) for name in counts if name in limits}
+        auth |= _kept_for_writing(limits)
         return HubSpotConnection(
             base_url=self._address(found["base_url"]) if "base_url" in found else "https://api.hubapi.com",
             api_version=found["api_version"].choice(("v3", "2026-03"), "version") if "api_version" in found else "v3",
@@ -277,13 +392,16 @@ class _Reader:
             ("username", "password", "security_token"),
             ("username", "consumer_key", "private_key_file"),
             ("consumer_key", "consumer_secret"),
+            ("consumer_key", "refresh_token"),
+            ("consumer_key", "consumer_secret", "refresh_token"),
             ("session_id",),
             plain=("username", "private_key_file"),
         )
         if "private_key_file" in auth:
             auth["private_key_file"] = Path(auth["private_key_file"])
-        limits = found["limits"].fields("share_of_day") if "limits" in found else {}
+        limits = found["limits"].fields("share_of_day", "kept_for_writing") if "limits" in found else {}
         share = limits["share_of_day"].percent() / 10_000 if "share_of_day" in limits else 0.5
+        auth |= _kept_for_writing(limits)
         return SalesforceConnection(
             base_url=self._address(found["base_url"]) if "base_url" in found else "",
             api_version=found["api_version"].text() if "api_version" in found else "59.0",
@@ -293,17 +411,51 @@ class _Reader:
             **auth,
         )
 
-    def _auth(self, node: Node | None, *ways: tuple[str, ...], plain: tuple[str, ...]) -> dict[str, str]:
-        """The credentials, which have to be exactly one of ``ways``."""
+    def _auth(self, node: Node | None, *ways: tuple[str, ...], plain: tuple[str, ...]) -> dict[str, Any]:
+        """The credentials, which have to be exactly one of ``ways``; and where a refresh token of theirs is kept."""
         if node is None:
             return {}
         known = tuple(dict.fromkeys(key for way in ways for key in way))
-        found = node.fields(*known)
-        understood = node.kind is Kind.MAPPING and len(found) == len(node.entries)
+        given = node.fields(*known, "refresh_token_file")
+        understood = node.kind is Kind.MAPPING and len(given) == len(node.entries)
+        kept = given.get("refresh_token_file")
+        found = {key: value for key, value in given.items() if value is not kept}
         if understood and set(found) not in [set(way) for way in ways]:
             spelled = "; or ".join("{" + ", ".join(way) + "}" for way in ways)
             node.error(f"give exactly one way to sign in: {spelled}")
-        return {key: self._address(value) if key in plain else self._secret(value) for key, value in found.items()}
+        auth: dict[str, Any] = {
+            key: self._address(value) if key in plain else self._secret(value) for key, value in found.items()
+        }
+        if kept is not None:
+            if "refresh_token" not in found:
+                kept.error("a refresh_token_file belongs to a refresh_token")
+            auth["refresh_token_file"] = Path(self._address(kept))
+        return auth
+
+    # -- notices
+
+    def _notify(self, node: Node) -> Notify:
+        found = node.fields("channels", "reps", "managers", required=("channels",))
+        pairs = found["channels"].pairs() if "channels" in found else ()
+        channels = {one.key: self._channel(one.node) for one in pairs}
+        if node.kind is Kind.MAPPING and not found.keys() & {"reps", "managers"}:
+            node.error("nobody is told anything: name the channel of reps, of managers, or of both")
+        if "channels" in found and not channels:
+            found["channels"].error("there are no channels")
+            return Notify()
+        told = {name: found[name].choice(tuple(channels), "channel") for name in ("reps", "managers") if name in found}
+        return Notify(channels=channels, **told)
+
+    def _channel(self, node: Node) -> str:
+        """An Apprise address. Its parts are secrets as well: an error can show one of them alone."""
+        found = node.fields("url", required=("url",))
+        if "url" not in found:
+            return ""
+        url = self._secret(found["url"])
+        self._secrets.update(part for part in re.split(r"[/:@?&=]+", url) if len(part) >= SHORTEST_SECRET)
+        if url and "://" not in url:
+            found["url"].error("an Apprise address is wanted: mailtos://..., slack://..., json://...")
+        return url
 
     # -- values from outside the file
 
@@ -369,6 +521,18 @@ class _Reader:
             node.error(message)
         else:
             node.warn(message)
+
+
+def _kept_for_writing(limits: Mapping[str, Node]) -> dict[str, float]:
+    kept = limits.get("kept_for_writing")
+    return {} if kept is None else {"kept_for_writing": kept.percent() / 10_000}
+
+
+def _file_of(auth: Node) -> Path | None:
+    """The file that the token of an auth block is read from; None where it is from elsewhere."""
+    entry = next((pair.node for pair in auth.pairs() if pair.key == "token"), None)
+    reference = REFERENCE.fullmatch(entry.text().strip()) if entry is not None else None
+    return Path(reference["name"]) if reference is not None and reference["file"] else None
 
 
 def _spark(node: Node) -> Spark | None:
@@ -444,9 +608,6 @@ def _job(name: str, node: Node) -> Job:
 
 
 def _stage(node: Node) -> StageName:
-    if node.text() == "sweep":
-        node.error("'sweep' is not supported by this version yet")
-        return StageName.PULL
     return StageName(node.choice(tuple(StageName), "stage"))
 
 
@@ -483,6 +644,15 @@ def _zone(text: str) -> str:
     return text
 
 
+def _fights(node: Node | None) -> FightRule:
+    default = FightRule()
+    found = node.fields("times", "days") if node is not None else {}
+    return FightRule(
+        times=found["times"].integer(2, 1_000) if "times" in found else default.times,
+        days=found["days"].integer(1, 3_650) if "days" in found else default.days,
+    )
+
+
 def _guard(node: Node | None) -> Guard | None:
     default = Guard()
     if node is None:
@@ -492,8 +662,25 @@ def _guard(node: Node | None) -> Guard | None:
             node.error("write 'guard: off', or a block with its limits")
         return None
     numbers = ("new_mqls_per_run", "owner_changes_per_run", "people_min_for_share")
-    found = node.fields(*numbers, "share_of_people_changed")
-    counts = {name: found[name].integer(0, 1_000_000_000) for name in numbers if name in found}
+    found = node.fields(*numbers, "share_of_people_changed", "share_of_people_gone", "stream_silent_for")
+    limits: dict[str, Any] = {name: found[name].integer(0, 1_000_000_000) for name in numbers if name in found}
     if (share := found.get("share_of_people_changed")) is not None:
-        return Guard(**counts, share_of_people_changed=share.percent() / 10_000)
-    return Guard(**counts)
+        limits["share_of_people_changed"] = share.percent() / 10_000
+    if (gone := found.get("share_of_people_gone")) is not None:
+        limits["share_of_people_gone"] = gone.read(_share_or_off, None)
+    if (silent := found.get("stream_silent_for")) is not None:
+        limits["stream_silent_for"] = silent.read(_days_or_off, None)
+    return Guard(**limits)
+
+
+def _share_or_off(text: str) -> float | None:
+    return None if text == "off" else parse_percent(text) / 10_000
+
+
+def _days_or_off(text: str) -> timedelta | None:
+    if text == "off":
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,3}) +days?", text)
+    if found is None:
+        raise Unreadable(f"'{text}': write off, or a number of days like '14 days'")
+    return timedelta(days=int(found[1]))

@@ -63,6 +63,8 @@ class Change:
 
 def wanted_fields(policy: Policy, crm: Crm) -> tuple[WantedField, ...]:
     """The properties of our own that the policy writes in one CRM, and the task key where tasks go there."""
+    if not crm.writable:
+        return ()
     options: Options = {Result.STATUS: tuple(Status)}
     if policy.nurture is not None:
         options = {**options, Result.NURTURE: policy.nurture.tracks}

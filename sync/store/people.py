@@ -19,6 +19,7 @@ from sync.store.refs import COMPANY_OBJECT, aliases_of, by_object, follow_aliase
 __all__ = [
     "ResolveCounts",
     "any_touched",
+    "count",
     "last_assigned",
     "last_owner_keys",
     "load_owner_names",
@@ -320,6 +321,11 @@ def settle_dirty(tx: Connection, person_ids: Iterable[str]) -> None:
     """These people are decided: call it in the transaction that stores the decision."""
     for part in parts(sorted(person_ids)):
         tx.execute(update(schema.person).where(schema.person.c.person_id.in_(part)).values(dirty=None))
+
+
+def count(tx: Connection) -> int:
+    """How many people there are."""
+    return int(tx.execute(select(func.count()).select_from(schema.person)).scalar_one())
 
 
 def any_touched(tx: Connection) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, select, update
 
 from connectors.records import Crm, RecordProblem, RecordRef
+from sync.resolve import PEOPLE_OBJECTS
 from sync.store import schema
 
 __all__ = [
@@ -82,7 +83,10 @@ def carrier(object: str, id: str) -> RecordRef:
     """The record an event belongs to. It can be the other CRM's, where the event's address was known only there.
 
     Only HubSpot's ids are digits alone: a Salesforce id begins with its object's prefix and ends with check letters.
+    Rows of files are an object of their own.
     """
+    if object in PEOPLE_OBJECTS[Crm.FILE]:
+        return RecordRef(crm=Crm.FILE, object=object, id=id)
     return RecordRef(crm=Crm.HUBSPOT if id.isdecimal() else Crm.SALESFORCE, object=object, id=id)
 
 

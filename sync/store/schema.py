@@ -1,6 +1,6 @@
 """The tables. One schema for SQLite and Postgres; migrations make it, this describes it.
 
-Conventions: ``conn`` is the connection (``hubspot``, ``salesforce``) and (conn, object, id) names a remote record.
+Conventions: ``conn`` is the connection (``hubspot``, ``salesforce``, ``file``); (conn, object, id) names a remote record.
 Times are aware UTC (`Instant`). ``json`` columns hold plain JSON with sorted keys.
 """
 
@@ -44,6 +44,7 @@ __all__ = [
     "event",
     "event_history",
     "fight",
+    "file_mark",
     "intake",
     "job_run",
     "lease",
@@ -128,6 +129,18 @@ cursor = Table(  # how far a stream is read: everything changed before `lo` is s
     Column("window_hi", Instant),
     Column("resume", Text),
     Column("updated_at", Instant, nullable=False),
+)
+
+file_mark = Table(  # the content of a file that the newest window of a stream reads
+    "file_mark",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("stream", String, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("read_at", Instant, nullable=False),
+    Column("window_hi", Instant, nullable=False),  # stored as a whole once the cursor has come to here
 )
 
 sweep = Table(  # how far the newest comparison of a stream with its CRM has come, and what it found
@@ -538,7 +551,7 @@ fight = Table(  # fields of ours that somebody rewrites: when, as far back as it
     Column("id", String, primary_key=True),
     Column("field", String, primary_key=True),
     Column("rewritten", JSON, nullable=False),  # ISO instants, oldest first
-    Column("acked_at", Instant),  # of the confirmed write that was rewritten last
+    Column("answered", Boolean, nullable=False),  # ours was written again since the last of them
 )
 
 # -- runs --------------------------------------------------------------------------------------------------------

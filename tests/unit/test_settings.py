@@ -67,7 +67,9 @@ def test_one_connection_is_enough_and_the_rest_has_defaults() -> None:
     assert settings.readback_after == timedelta(seconds=90)
     assert settings.guard == Guard()
     assert settings.jobs["sync"].schedule == Every(interval=timedelta(minutes=15))
-    assert settings.jobs["sync"].stages == frozenset(StageName)
+    assert settings.jobs["sync"].stages == frozenset(StageName) - {StageName.SWEEP}
+    assert settings.jobs["sweep"].schedule == Cron(expression="0 3 * * sun", timezone="UTC")
+    assert settings.jobs["sweep"].stages == {StageName.SWEEP}
 
 
 def test_every_key_is_read() -> None:
@@ -80,7 +82,7 @@ def test_every_key_is_read() -> None:
             base_url: http://127.0.0.1:${PORT:-8000}
             api_version: "2026-03"
             auth: {client_id: id, client_secret: "${SF_SECRET}", refresh_token: "${file:/run/secrets/token}"}
-            limits: {per_10_seconds: 100, search_per_second: 4, per_day: 250000}
+            limits: {per_10_seconds: 100, search_per_second: 4, per_day: 250000, at_once: 4, kept_for_writing: 20%}
             proxy: http://proxy:3128
           salesforce:
             base_url: https://acme.my.salesforce.com
@@ -107,6 +109,7 @@ def test_every_key_is_read() -> None:
     assert (hubspot.client_id, hubspot.client_secret) == ("id", "the-consumer-secret")
     assert (hubspot.refresh_token, hubspot.token) == ("the-token-of-the-file", None)
     assert (hubspot.per_10_seconds, hubspot.search_per_second, hubspot.per_day) == (100, 4, 250_000)
+    assert (hubspot.at_once, hubspot.kept_for_writing) == (4, 0.2)
     assert hubspot.proxy == "http://proxy:3128"
     assert (salesforce.username, salesforce.consumer_key) == ("me@acme.com", "the-consumer-key")
     assert (salesforce.private_key_file, salesforce.share_of_day) == (Path("/keys/sf.pem"), 0.3)
@@ -149,6 +152,40 @@ def test_the_same_in_json_is_the_same() -> None:
     assert settings.hubspot is not None
     assert settings.hubspot.token == ENVIRONMENT["HUBSPOT_TOKEN"]
     assert settings.guard == Guard(new_mqls_per_run=5)
+
+
+def test_an_oauth_app_has_a_smaller_window_unless_told_otherwise() -> None:
+    signing_in = '{client_id: id, client_secret: "${SF_SECRET}", refresh_token: "${SF_KEY}"}'
+    of_an_app, _ = load(f"connections:\n  hubspot: {{auth: {signing_in}}}\n")
+    told, _ = load(f"connections:\n  hubspot: {{auth: {signing_in}, limits: {{per_10_seconds: 90}}}}\n")
+    token, _ = load(HUBSPOT)
+    assert [one.hubspot.per_10_seconds for one in (of_an_app, told, token) if one.hubspot] == [110, 90, 190]
+
+
+def test_a_refresh_token_signs_in_to_salesforce_with_or_without_a_secret() -> None:
+    settings, _ = load(SALESFORCE + '{consumer_key: "${SF_KEY}", refresh_token: "${SF_SECRET}"}\n')
+    assert settings.salesforce is not None
+    assert (settings.salesforce.refresh_token, settings.salesforce.consumer_secret) == ("the-consumer-secret", None)
+    settings, _ = load(
+        SALESFORCE + '{consumer_key: "${SF_KEY}", consumer_secret: "${SF_SECRET}", refresh_token: "${SF_SECRET}",'
+        " refresh_token_file: state/kept}\n"
+    )
+    assert settings.salesforce is not None
+    assert settings.salesforce.refresh_token_file == Path("state/kept")
+
+
+@pytest.mark.parametrize(
+    ("written", "file"),
+    [
+        ("${file:/run/secrets/token}", Path("/run/secrets/token")),
+        ("${HUBSPOT_TOKEN}", None),
+        ("a-${file:/run/secrets/token}", None),
+    ],
+)
+def test_a_token_that_is_all_of_a_file_is_looked_up_there_again(written: str, file: Path | None) -> None:
+    settings, _ = load(f'connections:\n  hubspot: {{auth: {{token: "{written}"}}}}\n')
+    assert settings.hubspot is not None
+    assert settings.hubspot.token_file == file
 
 
 # -- secrets -----------------------------------------------------------------------------------------------------
@@ -204,7 +241,8 @@ def test_a_secret_that_is_not_there_is_a_warning_while_nobody_is_contacted() -> 
 
 WAYS = (
     "give exactly one way to sign in: {username, password, security_token}; or {username, consumer_key,"
-    " private_key_file}; or {consumer_key, consumer_secret}; or {session_id}"
+    " private_key_file}; or {consumer_key, consumer_secret}; or {consumer_key, refresh_token};"
+    " or {consumer_key, consumer_secret, refresh_token}; or {session_id}"
 )
 
 MISTAKES = [
@@ -212,7 +250,13 @@ MISTAKES = [
     ("store: sqlite:///x.db\n", ["1:1: connections: this key is missing"]),
     ("connections:\n", ["1:1: connections: no value"]),
     ("connections: [hubspot]\n", ["1:14: connections: a mapping is wanted here, not a list"]),
-    ("connections: {}\n", ["1:14: connections: at least one connection is needed: hubspot or salesforce"]),
+    (
+        "connections: {}\n",
+        [
+            "1:14: connections: at least one connection is needed: hubspot, salesforce, or "
+            "{kind: file, people: people.csv}"
+        ],
+    ),
     (
         "connections:\n  hubspt: {}\n",
         [
@@ -276,6 +320,10 @@ MISTAKES = [
         ["2:27: connections.hubspot.auth.token: /run/secrets/binary cannot be read: it is no UTF-8 text"],
     ),
     (SALESFORCE + "{username: a, password: b}\n", [f"4:11: connections.salesforce.auth: {WAYS}"]),
+    (
+        SALESFORCE + '{session_id: "${SF_KEY}", refresh_token_file: kept}\n',
+        ["4:57: connections.salesforce.auth.refresh_token_file: a refresh_token_file belongs to a refresh_token"],
+    ),
     (SALESFORCE + "{}\n", [f"4:11: connections.salesforce.auth: {WAYS}"]),
     (SALESFORCE + "[]\n", ["4:11: connections.salesforce.auth: a mapping is wanted here, not a list"]),
     (
@@ -336,15 +384,11 @@ MISTAKES = [
     (HUBSPOT + "jobs:\n  sync: {every: 5 minutes}\n", ["4:9: jobs.sync.do: this key is missing"]),
     (
         HUBSPOT + "jobs:\n  sync: {every: 5 minutes, do: []}\n",
-        ["4:32: jobs.sync.do: a job does at least one of pull, score, assign, write"],
+        ["4:32: jobs.sync.do: a job does at least one of pull, score, assign, write, sweep"],
     ),
     (
         HUBSPOT + "jobs:\n  sync: {every: 5 minutes, do: [push]}\n",
-        ["4:33: jobs.sync.do[0]: unknown stage 'push'; there are pull, score, assign, write"],
-    ),
-    (
-        HUBSPOT + "jobs:\n  sync: {every: 5 minutes, do: [pull, sweep]}\n",
-        ["4:39: jobs.sync.do[1]: 'sweep' is not supported by this version yet"],
+        ["4:33: jobs.sync.do[0]: unknown stage 'push'; there are pull, score, assign, write, sweep"],
     ),
     (
         HUBSPOT + "jobs:\n  sync: {every: 5 minuts, do: [pull]}\n",
