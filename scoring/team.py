@@ -134,3 +134,14 @@ class Team:
     unowned: frozenset[str] = frozenset()
     hours: Mapping[str, Hours] = field(default_factory=dict)
     managers: Mapping[str, str] = field(default_factory=dict)
+
+    def home(self, email: str) -> Pool | None:
+        """The first pool that has a rep."""
+        return next((pool for pool in self.pools.values() if any(m.email == email for m in pool.reps)), None)
+
+    def calendar(self, email: str, pool: Pool | None = None) -> Hours | None:
+        """The hours of a rep: their own, else the pool's, by default that of their home; None: always at work."""
+        rep = self.reps.get(email)
+        pool = pool or self.home(email)
+        name = (rep.hours if rep is not None else None) or (pool.hours if pool is not None else None)
+        return None if name is None else self.hours[name]

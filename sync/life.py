@@ -75,7 +75,8 @@ def episodes_after(
     rows: list[EpisodeRow] = []
     before = person.open_episode
     if before is not None:
-        now = _closes(before, decision, as_of) if decision.closes else _goes_on(before, decision, policy, as_of)
+        heard = replace(before, touched_at=_touched_at(person, before))
+        now = _closes(heard, decision, as_of) if decision.closes else _goes_on(heard, decision, policy, as_of)
         rows += [now] if now != before else []
     elif decision.amends is not None and person.closed_episode is not None:
         rows.append(replace(person.closed_episode, outcome=decision.amends))
@@ -102,6 +103,14 @@ def episodes_after(
             )
         )
     return rows
+
+
+def _touched_at(person: PersonState, episode: EpisodeRow) -> datetime | None:
+    """When sales touched the episode first; whatever they say of it is a touch."""
+    said = person.sales
+    if episode.touched_at is None and said is not None and said.at > episode.opened_at:
+        return said.at
+    return episode.touched_at
 
 
 def _closes(episode: EpisodeRow, decision: Decision, as_of: datetime) -> EpisodeRow:

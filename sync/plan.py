@@ -135,7 +135,11 @@ class PlannedWrite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """The follow-up task of one episode. ``stands``: the owner has the record already and no write will confirm it."""
+    """A task for somebody, made once. ``stands``: the owner needs no write of theirs to be confirmed first.
+
+    ``owner_property``: the record's property that shows whose the task is by now; empty: the owner's, whoever has the
+    record.
+    """
 
     key: str
     person: RecordRef

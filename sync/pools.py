@@ -136,10 +136,7 @@ class Pools:
 
     def hours(self, email: str, pool: Pool | None = None) -> Hours | None:
         """The calendar of a rep: their own, else the pool's, by default the first of team.yaml that has them."""
-        rep = self.team.reps.get(email)
-        pool = pool or self._home.get(email)
-        name = (rep.hours if rep is not None else None) or (pool.hours if pool is not None else None)
-        return None if name is None else self.team.hours[name]
+        return self.team.calendar(email, pool or self._home.get(email))
 
     def pool_hours(self, pool: Pool) -> Hours | None:
         return None if pool.hours is None else self.team.hours[pool.hours]

@@ -115,7 +115,8 @@ def _rebalance(tx: Connection, parts: Parts, asked: Rebalanced, to: str | None) 
     able = [person for person in theirs.values() if person.targets]
     decider = _decider(tx, parts, asked.as_of)
     rules = None if to is None else (Route(name="rebalance", when=None, to=Target(kind=TargetKind.POOL, name=to)),)
-    routed = decider.routing().route(tx, able, rules=rules, not_to=frozenset({asked.rep}))
+    not_to = dict.fromkeys(theirs, frozenset({asked.rep}))
+    routed = decider.routing().route(tx, able, rules=rules, not_to=not_to)
     rows = [decider.row_of(theirs[one.person_id], one, again="rebalance") for one in routed.assigned]
     decider.reassign(tx, rows)
     moved = tuple(

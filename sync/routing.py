@@ -51,17 +51,19 @@ class Routing:
         people: Sequence[PersonState],
         *,
         rules: Sequence[Route] | None = None,
-        not_to: frozenset[str] = frozenset(),
+        not_to: Mapping[str, frozenset[str]] | None = None,
+        since: Mapping[str, datetime] | None = None,
     ) -> Routed:
         """Route people with an open episode; the pools' counters and who waits are stored, assignments are not.
 
-        ``rules``: instead of the policy's; ``not_to``: reps who must not get any of them.
+        ``rules``: instead of the policy's; ``not_to``: person id -> reps who must not get them; ``since``: person id ->
+        since when they wait, where the store does not say so.
         """
         if not people:
             return Routed(assigned=[], waiting=[], counters={})
         rules = self.policy.routing if rules is None else rules
         routed = assign(
-            self._candidates(tx, people, rules, not_to),
+            self._candidates(tx, people, rules, not_to or {}, since or {}),
             self.policy.team,
             rules,
             self.directory,
@@ -75,11 +77,16 @@ class Routing:
         return routed
 
     def _candidates(
-        self, tx: Connection, people: Sequence[PersonState], rules: Sequence[Route], not_to: frozenset[str]
+        self,
+        tx: Connection,
+        people: Sequence[PersonState],
+        rules: Sequence[Route],
+        not_to: Mapping[str, frozenset[str]],
+        since: Mapping[str, datetime],
     ) -> list[Candidate]:
         ids = [person.person_id for person in people]
         facts = self.facts(ids)
-        since = routing_store.load_waits(tx)
+        waits = routing_store.load_waits(tx)
         last_owner = people_store.last_owner_keys(tx, ids)
         last_at = people_store.last_assigned(tx, ids)
         accounts = self._accounts(tx, people, rules)
@@ -93,7 +100,7 @@ class Routing:
                 "person.last_owner": last_owner.get(person.person_id),
                 "person.last_assigned_at": working_time.local_day(self.policy.timezone, at) if at else None,
             }
-            own[COMPANY_OWNER] = self._company_owner(person)
+            own[COMPANY_OWNER] = self.company_owner(person)
             match = _account_of(person, own, accounts)
             if match is not None:
                 own[COMPANY_OWNER] = match.account.owner_key
@@ -106,14 +113,15 @@ class Routing:
                     total=person.open_episode.total,
                     qualified_at=person.open_episode.opened_at,
                     worked_by=_worked_by(person),
-                    not_to=not_to,
-                    waiting_since=since.get((person.person_id, person.open_episode.n)),
+                    not_to=not_to.get(person.person_id, frozenset()),
+                    waiting_since=waits.get((person.person_id, person.open_episode.n), since.get(person.person_id)),
                     account=None if match is None else _said(match),
                 )
             )
         return made
 
-    def _company_owner(self, person: PersonState) -> str | None:
+    def company_owner(self, person: PersonState) -> str | None:
+        """Who owns the company that a record of the person is linked to, as an owner key; None when that is nobody."""
         owners = (self.directory.owner_key(t.state.ref.crm, t.company_owner) for t in person.targets)
         return next((key for key in owners if key is not None), None)
 
