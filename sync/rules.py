@@ -63,7 +63,7 @@ class RuleFiles:
         StoreError: policy.yaml or team.yaml is not there, or cannot be read
         """
         policy, team = self._needed("policy.yaml"), self._needed("team.yaml")
-        fields, found = mapping.read_mapping(self._source("fields.yaml"), complete=complete)
+        fields, found = mapping.read_mapping(self._source("fields.yaml"))
         problems = [p for p in found if not p.warning]
         warnings = [p for p in found if p.warning]
         made = None

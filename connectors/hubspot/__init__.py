@@ -5,19 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from connectors.errors import RunCannotContinue, UnexpectedAnswer
+from connectors.errors import RunCannotContinue, SourceMissing, UnexpectedAnswer
 from connectors.fields import CrmMap
+from connectors.hubspot.activities import ACTIVITIES, Activities
 from connectors.hubspot.answers import decode
 from connectors.hubspot.client import Client
+from connectors.hubspot.email_events import EmailEvents
 from connectors.hubspot.forms import Forms
+from connectors.hubspot.marketing_events import MarketingEvents
+from connectors.hubspot.occurrences import Occurrences
 from connectors.hubspot.owners import owners
 from connectors.hubspot.reader import BATCH, Reader
-from connectors.hubspot.refusals import Refused
+from connectors.hubspot.refusals import NotPermitted, Refused
 from connectors.hubspot.schema import Schema
 from connectors.hubspot.settings import ApiVersion, HubSpotSettings, OAuth, Token
 from connectors.hubspot.tasks import Tasks
@@ -26,16 +31,17 @@ from connectors.records import (
     AccountInfo,
     CompanyRecord,
     Crm,
+    DayQuota,
     Engagement,
     FieldSchema,
     Owner,
     Page,
     Patch,
-    DayQuota,
     PersonRecord,
     ReadBack,
     RecordRef,
     SchemaChange,
+    Sighting,
     Stream,
     StreamKind,
     TaskDraft,
@@ -47,13 +53,29 @@ from connectors.retry import Patience
 
 __all__ = ["ApiVersion", "HubSpotConnector", "HubSpotSettings", "OAuth", "Token"]
 
-FORM = "form:"
+
+class _Of(StrEnum):
+    """What the names of engagement streams begin with; those of activities are the objects' own."""
+
+    FORM = "form:"
+    EMAIL_EVENT = "email event:"
+    MARKETING_EVENT = "marketing event:"
+    OCCURRENCE = "event:"
 
 
 class _Account(msgspec.Struct, frozen=True):
     portalId: int | str  # noqa: N815  # HubSpot's names
     timeZone: str | None = None  # noqa: N815
     uiDomain: str | None = None  # noqa: N815
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    usageLimit: int  # noqa: N815
+    currentUsage: int  # noqa: N815
+
+
+class _Usages(msgspec.Struct, frozen=True):
+    results: list[_Usage]
 
 
 class HubSpotConnector:
@@ -69,15 +91,6 @@ class HubSpotConnector:
         settings: HubSpotSettings,
         fields: CrmMap,
         *,
-class _Usage(msgspec.Struct, frozen=True):
-    usageLimit: int  # noqa: N815
-    currentUsage: int  # noqa: N815
-
-
-class _Usages(msgspec.Struct, frozen=True):
-    results: list[_Usage]
-
-
         patience: Patience | None = None,
         sleep: Callable[[float], object] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
@@ -88,9 +101,14 @@ class _Usages(msgspec.Struct, frozen=True):
         self._schema = Schema(self._client, {} if schemas is None else schemas)
         self._reader = Reader(self._client, self._schema, fields)
         self._forms = Forms(self._client, fields)
+        self._email_events = EmailEvents(self._client, fields)
+        self._activities = Activities(self._client, self._schema, self._reader, fields)
+        self._marketing_events = MarketingEvents(self._client, fields)
+        self._occurrences = Occurrences(self._client, fields)
         self._writer = Writer(self._client, self._reader, self._schema)
         self._tasks = Tasks(self._client, self._schema, self._reader)
         self._no_forms: tuple[str, ...] = ()
+        self._asked_usage = False
 
     @property
     def crm(self) -> Crm:
@@ -99,7 +117,8 @@ class _Usages(msgspec.Struct, frozen=True):
     @property
     def calls(self) -> Mapping[str, int]:
         """HTTP requests by kind: list, search, batch_read, read, batch_update, task_create, associations, owners,
-        forms, submissions, properties, properties_create, properties_update, property_groups, account, token."""
+        forms, submissions, email_events, marketing_events, participations, occurrences, properties, properties_create,
+        properties_update, property_groups, account, token."""
         return MappingProxyType(self._client.calls)
 
     # -- the account -----------------------------------------------------------------------------------------------
@@ -109,17 +128,20 @@ class _Usages(msgspec.Struct, frozen=True):
 
         One more, once, where the answers of the portal do not tell what is left of the day. ``problems`` lists mapped
         properties the portal does not have, and forms that could not be listed.
-        self._asked_usage = False
         """
+        self._client.sign_in.try_again()
         account = self._client.read("account", "GET", self._client.paths.account, read=lambda b: decode(b, _Account))
         try:
             self._client.zone = ZoneInfo(account.timeZone or "UTC")
         except (ZoneInfoNotFoundError, ValueError):
             self._client.zone = None  # the day's quota is then counted in UTC
+        if not self._client.day_is_told and not self._asked_usage:
+            self._ask_usage()
+        lacking = {object: gone for object in self._fields.objects if (gone := self._reader.missing(object))}
         missing = [
             f"hubspot has no {object} property {name}: it reads as blank. Correct fields.yaml, or run `mqlsync setup`."
-            for object in self._fields.objects
-            for name in self._reader.missing(object)
+            for object, names in lacking.items()
+            for name in names
         ]
         return AccountInfo(
             crm=Crm.HUBSPOT,
@@ -130,28 +152,6 @@ class _Usages(msgspec.Struct, frozen=True):
             lacking=lacking,
         )
 
-        self._client.sign_in.try_again()
-    def now(self) -> datetime:
-        """Whole seconds, as the ``Date`` header has them."""
-        if self._client.clock is None:
-            self.check()
-        if self._client.clock is None:
-        if not self._client.day_is_told and not self._asked_usage:
-            self._ask_usage()
-        lacking = {object: gone for object in self._fields.objects if (gone := self._reader.missing(object))}
-            raise UnexpectedAnswer(
-                Crm.HUBSPOT,
-                "answers carry no Date header, so there is no clock to cut windows by.",
-                status=200,
-                advice="A proxy may be removing it.",
-            )
-        return self._client.clock.astimezone(UTC)
-
-    def describe(self, object: str) -> Mapping[str, FieldSchema]:
-        return self._schema.of(object)
-
-    def ensure_schema(self, wanted: Sequence[WantedField], *, dry_run: bool = False) -> tuple[SchemaChange, ...]:
-        """Properties in a group ``mqlsync``, and the unique key of tasks.
     def _ask_usage(self) -> None:
         """The calls of the day where no header tells. An OAuth app has no such quota."""
         self._asked_usage = True
@@ -170,6 +170,24 @@ class _Usages(msgspec.Struct, frozen=True):
         """The account's calls of its calendar day, all apps together; mqlsync's own limit where that is lower."""
         return self._client.day()
 
+    def now(self) -> datetime:
+        """Whole seconds, as the ``Date`` header has them."""
+        if self._client.clock is None:
+            self.check()
+        if self._client.clock is None:
+            raise UnexpectedAnswer(
+                Crm.HUBSPOT,
+                "answers carry no Date header, so there is no clock to cut windows by.",
+                status=200,
+                advice="A proxy may be removing it.",
+            )
+        return self._client.clock.astimezone(UTC)
+
+    def describe(self, object: str) -> Mapping[str, FieldSchema]:
+        return self._schema.of(object)
+
+    def ensure_schema(self, wanted: Sequence[WantedField], *, dry_run: bool = False) -> tuple[SchemaChange, ...]:
+        """Properties in a group ``mqlsync``, and the unique key of tasks.
 
         The key's change is ``not possible ...`` where the portal takes no unique property on tasks.
         RunCannotContinue names a property that exists with another type.
@@ -179,7 +197,11 @@ class _Usages(msgspec.Struct, frozen=True):
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def streams(self) -> tuple[Stream, ...]:
-        """One call if forms are mapped. Without the scope for forms there are none, and `check` says so."""
+        """One call if forms are mapped, one if marketing events are.
+
+        Without the scope for forms there are none, and `check` says so. Whether another source of engagement is there
+        shows when it is read.
+        """
         streams = [Stream(crm=Crm.HUBSPOT, kind=StreamKind.OWNERS, name="owners")]
         if "company" in self._fields.objects:
             streams.append(Stream(crm=Crm.HUBSPOT, kind=StreamKind.COMPANIES, name="company"))
@@ -192,7 +214,14 @@ class _Usages(msgspec.Struct, frozen=True):
                 raise
             forms = ()
             self._no_forms = (f"form submissions are not read: {refused.problem} {refused.advice}",)
-        streams += [Stream(crm=Crm.HUBSPOT, kind=StreamKind.ENGAGEMENT, name=f"{FORM}{form.guid}") for form in forms]
+        names = [
+            *(f"{_Of.FORM}{form.guid}" for form in forms),
+            *(f"{_Of.EMAIL_EVENT}{type}" for type in self._email_events.types()),
+            *self._activities.streams(),
+            *(f"{_Of.MARKETING_EVENT}{id}" for id in self._marketing_events.listed()),
+            *(f"{_Of.OCCURRENCE}{type}" for type in self._occurrences.types()),
+        ]
+        streams += [Stream(crm=Crm.HUBSPOT, kind=StreamKind.ENGAGEMENT, name=name) for name in names]
         return tuple(streams)
 
     def owners(self) -> tuple[Owner, ...]:
@@ -206,8 +235,47 @@ class _Usages(msgspec.Struct, frozen=True):
         return self._reader.companies(window, resume)
 
     def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
-        """The submissions of one form. One without an e-mail address is a problem of the page, not an event."""
-        return self._forms.submissions(stream.name.removeprefix(FORM), window, resume)
+        """One form, type of e-mail event, marketing event, type of event, or object of activities.
+
+        What names nobody is a problem of the page, not an event. SourceMissing where the token has no scope, or the
+        account no plan, for it.
+        """
+        try:
+            yield from self._engagement(stream.name, window, resume)
+        except NotPermitted as refused:
+            raise SourceMissing(
+                Crm.HUBSPOT, f"{stream.name} is not read: {refused.problem}", advice=refused.advice
+            ) from refused
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            raise SourceMissing(
+                Crm.HUBSPOT, f"{stream.name} is not read: the portal does not have it. {refused.problem}"
+            ) from refused
+
+    def _engagement(self, name: str, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
+        prefix, colon, rest = name.partition(":")
+        match prefix + colon:
+            case _Of.FORM:
+                return self._forms.submissions(rest, window, resume)
+            case _Of.EMAIL_EVENT:
+                return self._email_events.read(rest, window, resume)
+            case _Of.MARKETING_EVENT:
+                return self._marketing_events.read(rest, window, resume)
+            case _Of.OCCURRENCE:
+                return self._occurrences.read(rest, window, resume)
+            case object if object in ACTIVITIES:
+                return self._activities.read(object, window, resume)
+            case _:
+                raise ValueError(f"HubSpot has no engagement stream named {name!r}")
+
+    def ids(self, stream: Stream, resume: str | None) -> Iterator[Page[Sighting]]:
+        """``resume`` as in a first load."""
+        return self._reader.ids(stream.name, resume)
+
+    def fetch(self, stream: Stream, refs: Sequence[RecordRef]) -> Page[PersonRecord] | Page[CompanyRecord]:
+        """Batches of 100. One that was merged away or deleted is left out."""
+        return self._reader.fetch(stream.name, [ref.id for ref in refs])
 
     def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
         """Batches of 100, and one call more for each id that no batch answers for."""
@@ -223,8 +291,13 @@ class _Usages(msgspec.Struct, frozen=True):
     def batch_size(self) -> int:
         return BATCH
 
+    @property
+    def batches_at_once(self) -> int:
+        return self._client.settings.at_once
+
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
-        """One call as a rule. A stage that HubSpot kept is `Rejected` as LIFECYCLE_BACKWARD, whatever else it took.
+        """A call a hundred as a rule, side by side. A stage HubSpot kept is `Rejected` as LIFECYCLE_BACKWARD, whatever
+        else it took.
 
         ValueError for more than `batches_at_once` times `batch_size` patches, a record or trace twice, or two objects.
         """
@@ -236,7 +309,3 @@ class _Usages(msgspec.Struct, frozen=True):
 
     def close(self) -> None:
         self._client.close()
-    @property
-    def batches_at_once(self) -> int:
-        return self._client.settings.at_once
-

@@ -29,17 +29,25 @@ def pages(
     query: Sequence[tuple[str, str]],
     after: str | None = None,
 ) -> Iterator[P]:
-    """Every page from ``after`` on. UnexpectedAnswer when a page points at itself."""
+    """Every page from ``after`` on. A page that points back to where the list has been is asked for once more.
+
+    UnexpectedAnswer when it still does.
+    """
+    been, again = {after}, False
     while True:
         here = [*query, ("after", after)] if after else query
         page = client.read(kind, "GET", path, read=read, query=here)
-        yield page
         further = following(page.paging)
+        if further is not None and further in been:
+            if again:
+                raise going_round(kind, path)
+            again = True
+            continue
+        yield page
         if further is None:
             return
-        if further == after:
-            raise going_round(kind, path)
-        after = further
+        after, again = further, False
+        been.add(after)
 
 
 def going_round(kind: str, what: str) -> UnexpectedAnswer:

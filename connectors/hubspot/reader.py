@@ -6,9 +6,9 @@ Search API: https://developers.hubspot.com/docs/api-reference/2026-03/crm/search
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
 
 from connectors.fields import CrmMap, EventSource, ObjectMap
 from connectors.hubspot import counters
@@ -39,12 +39,11 @@ from connectors.records import (
     RecordProblem,
     RecordRef,
     Scalar,
+    Sighting,
     Window,
 )
 
-__all__ = ["BATCH", "Reader", "merged_ids"]
-
-R = TypeVar("R", PersonRecord, CompanyRecord)
+__all__ = ["BATCH", "Reader", "Rows", "merged_ids"]
 
 BATCH = 100
 """Most inputs of a batch call, and rows of a list page."""
@@ -52,6 +51,9 @@ BATCH = 100
 _SEARCH_PAGE = 200
 _LONGEST_URL = 8_000
 """Characters of a list call; beyond it ids are listed and the properties read by batch."""
+
+_ALONE = 2
+"""So many absent ids are asked for one by one; of more, one call first finds those that lie in the bin."""
 
 _STAMP: Mapping[str, str] = {"contact": "lastmodifieddate", "company": "hs_lastmodifieddate"}
 """The property that moves with every change. Contacts have the other one too, and it does not."""
@@ -61,6 +63,12 @@ _ALWAYS: Mapping[str, tuple[str, ...]] = {
     "contact": ("email", "hs_additional_emails", "hubspot_owner_id", "associatedcompanyid", "createdate", *_MERGED),
     "company": ("hubspot_owner_id", _MERGED[0]),
 }
+_BEGINNING, _END = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""Before the first portal, and later than any stamp."""
+
+_SEARCHED = "id>"
+"""Begins the resume points of a load that goes on by search."""
+
 _CROSS: Mapping[str, str] = {"salesforcecontactid": "contact", "salesforceleadid": "lead"}
 """Written by HubSpot's own Salesforce connector, where the portal has it."""
 
@@ -78,6 +86,10 @@ class _Plan:
     cross: tuple[str, ...]
 
 
+Rows = tuple[Sequence[Record], Sequence[Undecodable], str | None]
+"""What a page has, what of it is no record, and where to go on."""
+
+
 class Reader:
     def __init__(self, client: Client, schema: Schema, fields: CrmMap) -> None:
         self._client = client
@@ -88,11 +100,32 @@ class Reader:
 
     def people(self, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
         plan = self._plan("contact")
-        return self._records(plan, window, resume, lambda row: _person(plan, row))
+        return self._records(plan, window, resume)
 
     def companies(self, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
         plan = self._plan("company")
-        return self._records(plan, window, resume, lambda row: _company(plan, row))
+        return self._records(plan, window, resume)
+
+    def ids(self, object: str, resume: str | None) -> Iterator[Page[Sighting]]:
+        """Every live record with its stamp, from the list."""
+        plan = replace(self._plan(object), asked=(_STAMP[object],))
+        for rows, broken, after in self._listed(plan, _END, resume):
+            seen = [Sighting(ref=_ref(object, row.id), modified_at=_modified(plan, row)) for row in rows]
+            seen += [Sighting(ref=_ref(object, row.id), modified_at=None) for row in broken if row.id]
+            yield Page(rows=tuple(seen), resume=after)
+
+    def fetch(self, object: str, ids: Sequence[str]) -> Page[Any]:
+        """These records, whole."""
+        plan = self._plan(object)
+        return _page(plan, self.by_ids(object, ids, plan.asked, archived=False), (), None)
+
+    def rows(self, object: str, properties: Sequence[str], window: Window, resume: str | None) -> Iterator[Rows]:
+        """What changed of any object, as it comes: records, what is none, where to go on. ``resume`` as in `people`."""
+        asked = tuple(dict.fromkeys((*properties, _stamp(object))))
+        plan = _Plan(object=object, asked=asked, facts=(), written=(), heard=(), counters=(), cross=())
+        if window.lo is None:
+            return self._listed(plan, window.hi, resume)
+        return self._changed(plan, window.lo, window.hi, resume)
 
     def missing(self, object: str) -> tuple[str, ...]:
         """Mapped properties that the portal does not have: they read as blank everywhere."""
@@ -127,32 +160,26 @@ class Reader:
             cross=cross,
         )
 
-    def _records(
-        self, plan: _Plan, window: Window, resume: str | None, make: Callable[[Record], R | RecordProblem]
-    ) -> Iterator[Page[R]]:
-        pages = self._listed(plan, resume) if window.lo is None else self._changed(plan, window.lo, window.hi, resume)
-        for rows, broken, after in pages:
-            problems = [
-                RecordProblem(ref=_ref(plan.object, row.id), field="", reason=f"cannot be read: {row.reason}")
-                for row in broken
-            ]
-            made: list[R] = []
-            for row in rows:
-                one = make(row)
-                if isinstance(one, RecordProblem):
-                    problems.append(one)
-                else:
-                    made.append(one)
-            yield Page(rows=tuple(made), resume=after, problems=tuple(problems))
+    def _records(self, plan: _Plan, window: Window, resume: str | None) -> Iterator[Page[Any]]:
+        if window.lo is None:
+            pages = self._listed(plan, window.hi, resume)
+        else:
+            pages = self._changed(plan, window.lo, window.hi, resume)
+        return (_page(plan, *page) for page in pages)
 
-    def _listed(
-        self, plan: _Plan, resume: str | None
-    ) -> Iterator[tuple[Sequence[Record], Sequence[Undecodable], str | None]]:
-        """Every live record, 100 a page. The list has no cap and does not lag, but cannot be filtered."""
+    def _listed(self, plan: _Plan, hi: datetime, resume: str | None) -> Iterator[Rows]:
+        """Every live record, 100 a page. The list has no cap and does not lag, but cannot be filtered.
+
+        A cursor that leads back to where the list has been is asked for once more; when it still does, the list is no
+        way to the end, and all that changed up to ``hi``, which is everything, is searched for by id instead.
+        """
+        if resume is not None and resume.startswith(_SEARCHED):
+            yield from self._searched(plan, hi, resume.removeprefix(_SEARCHED) or None)
+            return
         query = [("limit", str(BATCH)), ("archived", "false")]
         whole = query + [("properties", name) for name in plan.asked]
         by_batch = sum(len(name) + len("&properties=") for name in plan.asked) > _LONGEST_URL
-        after = resume
+        after, been, again = resume, {resume}, False
         while True:
             here = [("after", after)] if after else []
             asked = query if by_batch else whole
@@ -168,31 +195,39 @@ class Reader:
                     after = resume = None  # the cursor of an earlier run is not kept for ever: list from the start
                     continue
                 raise
+            if page.after is not None and page.after in been:
+                if again:
+                    yield from self._searched(plan, hi, None)
+                    return
+                again = True
+                continue
             rows: Sequence[Record] = page.rows
             if by_batch and rows:
                 rows = self._batch(plan.object, [row.id for row in rows], plan.asked).results
-            if page.after is not None and page.after == after:
-                raise going_round("list", plan.object)
-            after = page.after
+            after, again = page.after, False
+            been.add(after)
             yield rows, page.broken, after
             if after is None:
                 return
 
-    def _changed(
-        self, plan: _Plan, lo: datetime, hi: datetime, resume: str | None
-    ) -> Iterator[tuple[Sequence[Record], Sequence[Undecodable], str | None]]:
+    def _searched(self, plan: _Plan, hi: datetime, last: str | None) -> Iterator[Rows]:
+        """Every record by search, with resume points of its own."""
+        for rows, broken, after in self._changed(plan, _BEGINNING, hi, last):
+            yield rows, broken, None if after is None else f"{_SEARCHED}{after}"
+
+    def _changed(self, plan: _Plan, lo: datetime, hi: datetime, resume: str | None) -> Iterator[Rows]:
         """What changed in [lo, hi], by id. Only an empty page is the end: a short one can be the index's mood.
 
         Neither an offset nor a restart at the last stamp would do: search ends at 10,000 rows, one bulk edit gives more
         than that the same stamp, and rows move while they are read.
         """
         span: dict[str, object] = {
-            "propertyName": _STAMP[plan.object],
+            "propertyName": _stamp(plan.object),
             "operator": "BETWEEN",
             "value": _millis(lo),
             "highValue": _millis(hi),
         }
-        last, before = resume, frozenset[str]()
+        last, before, again = resume, frozenset[str](), False
         while True:
             beyond = [{"propertyName": "hs_object_id", "operator": "GT", "value": last}] if last is not None else []
             body = {
@@ -209,14 +244,19 @@ class Reader:
                 return
             ids = {row.id for row in page.rows} | {row.id for row in page.broken if row.id}
             if ids <= before or page.last == last:
-                raise going_round("search", plan.object)
+                if again:
+                    raise going_round("search", plan.object)
+                again = True
+                continue
             # The last row's id as it stands: no arithmetic on ids, whose order is the index's own business.
-            last, before = page.last, frozenset(ids)
+            last, before, again = page.last, frozenset(ids), False
             yield page.rows, page.broken, last
 
     # -- reading by id ---------------------------------------------------------------------------------------------
 
     def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> dict[RecordRef, ReadBack]:
+        asked = list(dict.fromkeys(refs))
+        parts = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
         found: dict[RecordRef, ReadBack] = {}
         for some in self._client.together(lambda part: self._read_some(part, fields), parts):
             found |= some
@@ -228,6 +268,9 @@ class Reader:
         rows = self._batch(object, [ref.id for ref in refs], tuple(dict.fromkeys((*fields, *merged)))).results
         by_id = {row.id: row for row in rows}
         survivors = {old: row.id for row in rows for old in merged_ids(row)}
+        absent = [ref.id for ref in refs if ref.id not in by_id and ref.id not in survivors]
+        if len(absent) > _ALONE:
+            by_id |= {row.id: row for row in self._batch(object, absent, fields, archived=True).results}
         found: dict[RecordRef, ReadBack] = {}
         for ref in refs:
             row = by_id.get(ref.id)
@@ -311,12 +354,32 @@ class Reader:
 # -- one row -------------------------------------------------------------------------------------------------------
 
 
+def _page(plan: _Plan, rows: Sequence[Record], broken: Sequence[Undecodable], resume: str | None) -> Page[Any]:
+    """Rows as people or companies; what is none is a problem of the page."""
+    problems = [
+        RecordProblem(ref=_ref(plan.object, row.id), field="", reason=f"cannot be read: {row.reason}") for row in broken
+    ]
+    made: list[PersonRecord | CompanyRecord] = []
+    make = _person if plan.object == "contact" else _company
+    for row in rows:
+        one = make(plan, row)
+        if isinstance(one, RecordProblem):
+            problems.append(one)
+        else:
+            made.append(one)
+    return Page(rows=tuple(made), resume=resume, problems=tuple(problems))
+
+
 def _ref(object: str, id: str) -> RecordRef:
     return RecordRef(crm=Crm.HUBSPOT, object=object, id=id)
 
 
 def _kind(known: Mapping[str, FieldSchema], name: str) -> FieldKind:
     return known[name].kind
+
+
+def _stamp(object: str) -> str:
+    return _STAMP.get(object, _STAMP["company"])
 
 
 def _millis(at: datetime) -> str:
@@ -339,7 +402,7 @@ def _found(ref: RecordRef, row: Record, fields: Sequence[str]) -> ReadBack:
     return Found(
         ref=ref,
         values={name: row.properties.get(name) or None for name in fields},
-        version=row.updatedAt or row.properties.get(_STAMP.get(ref.object, _STAMP["company"])) or "",
+        version=row.updatedAt or row.properties.get(_stamp(ref.object)) or "",
     )
 
 

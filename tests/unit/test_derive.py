@@ -59,7 +59,7 @@ def test_an_own_table_replaces_the_built_in_one_as_a_whole() -> None:
 
 
 def test_the_words_of_the_complete_example_are_the_built_in_ones() -> None:
-    found, _ = load_mapping(Source("fields.yaml", (COMPLETE / "fields.yaml").read_bytes()), complete=True)
+    found, _ = load_mapping(Source("fields.yaml", (COMPLETE / "fields.yaml").read_bytes()))
     assert tuple((rank, tuple(phrases)) for rank, phrases in found.seniority) == SENIORITY
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from connectors.fields import Convert, CountRule, EventRule, EventSource, FactField
 from connectors.records import Crm
-from scoring import not_yet
 from scoring.document import PolicyInvalid, Source
 from scoring.facts import FactType
 from sync.mapping import Mapping, ReviewAnswer, SalesState, load_mapping, read_mapping
@@ -174,12 +173,12 @@ def test_one_crm_alone_is_enough() -> None:
         (
             "{form: Demo, event",
             "{forms: Demo, event",
-            "fields.yaml:13:7: hubspot.events[0]: a line begins with one of form, email_event, counter, meeting, did you mean 'form'?",
+            "fields.yaml:13:7: hubspot.events[0]: a line begins with one of form, email_event, counter, meeting, call, email_message, task_type, marketing_event, event_type, did you mean 'form'?",
         ),
         (
             "{form: Demo, event: demo_request, set: {form: demo}}",
-            "{email_event: CLICK, event: email_click}",
-            "fields.yaml:13:8: hubspot.events[0].email_event: 'email_event' is not carried out by this version yet",
+            "{event_type: otherwise, event: page_view}",
+            "fields.yaml:13:20: hubspot.events[0].event_type: 'otherwise': these are read type by type, so name the type",
         ),
         (
             "first_read: ignore",
@@ -224,7 +223,7 @@ salesforce:
 
 
 def test_what_sales_and_marketing_answer_becomes_types() -> None:
-    mapping, problems = read_mapping(Source("fields.yaml", WHOLE.encode()), complete=True)
+    mapping, problems = read_mapping(Source("fields.yaml", WHOLE.encode()))
     assert problems == []
     assert mapping.sales_states == {
         Crm.HUBSPOT: SalesState(
@@ -245,7 +244,7 @@ def test_what_sales_and_marketing_answer_becomes_types() -> None:
 
 
 def test_what_is_heard_is_read_of_people_and_named_by_how_it_is_read() -> None:
-    mapping, _ = read_mapping(Source("fields.yaml", WHOLE.encode()), complete=True)
+    mapping, _ = read_mapping(Source("fields.yaml", WHOLE.encode()))
     hubspot = mapping.map.crms[Crm.HUBSPOT].objects
     heard = ("hs_lead_status", "lifecyclestage", "mql_rejection_reason", "mql_review")
     assert hubspot["contact"].heard == heard
@@ -254,15 +253,9 @@ def test_what_is_heard_is_read_of_people_and_named_by_how_it_is_read() -> None:
     assert not {"mql_rejection_reason", "mql_review"} & set(hubspot["contact"].needed())
     assert mapping.answers() == {(Crm.HUBSPOT, "contact"): "mql_review"}
     other = WHOLE.replace("IN_PROGRESS: working", "IN_PROGRESS: accepted")
-    moved, _ = read_mapping(Source("fields.yaml", other.encode()), complete=True)
+    moved, _ = read_mapping(Source("fields.yaml", other.encode()))
     assert moved.reading(Crm.HUBSPOT) != mapping.reading(Crm.HUBSPOT)
     assert moved.reading(Crm.SALESFORCE) == mapping.reading(Crm.SALESFORCE)
-
-
-def test_a_run_refuses_what_is_not_carried_out() -> None:
-    _, problems = read_mapping(Source("fields.yaml", WHOLE.encode()))
-    refused = {p.path.rpartition(".")[2] for p in problems}
-    assert refused == {path.rpartition(" ")[2] for path in not_yet.FIELDS}
 
 
 @pytest.mark.parametrize(
@@ -274,14 +267,40 @@ def test_a_run_refuses_what_is_not_carried_out() -> None:
         ("[opportunity, customer]", "[]", "fields.yaml:22:32: hubspot.sales_state.sql_when.lifecyclestage: an empty list never matches"),
         ("reject: [no]", "reject: [approved]", "fields.yaml:24:69: hubspot.review.reject[0]: 'approved' is already under 'approve'"),
         (", reject: [no]", "", "fields.yaml:24:11: hubspot.review.reject: this key is missing"),
-        ("email_event: REPLY", "email_evnt: REPLY", "fields.yaml:16:7: hubspot.events[3]: a line begins with one of form, email_event, counter, meeting, did you mean 'email_event'?"),
+        ("email_event: REPLY", "email_evnt: REPLY", "fields.yaml:16:7: hubspot.events[3]: a line begins with one of form, email_event, counter, meeting, call, email_message, task_type, marketing_event, event_type, did you mean 'email_event'?"),
     ],
 )  # fmt: skip
 def test_an_error_of_an_answer_has_place_path_and_cure(old: str, new: str, problem: str) -> None:
     assert WHOLE.count(old) == 1
     with pytest.raises(PolicyInvalid) as invalid:
-        load_mapping(Source("fields.yaml", WHOLE.replace(old, new).encode()), complete=True)
+        load_mapping(Source("fields.yaml", WHOLE.replace(old, new).encode()))
     assert [str(p) for p in invalid.value.problems] == [problem]
+
+
+@pytest.mark.parametrize(
+    ("hubspot", "salesforce", "told"),
+    [
+        (["{email_event: REPLY, event: email_reply}", "{email_message: incoming, event: email_reply}"], [], "'email_event: REPLY'"),
+        (["{call: otherwise, event: call}", "{task_type: CALL, event: call}"], [], "'call: otherwise'"),
+        (["{counter: hs_email_click, event: email_click}", "{email_event: CLICK, event: email_click}"], [], "'counter: hs_email_click'"),
+        ([], ["{task_type: Email, event: email_reply}", "{email_message: incoming, event: email_reply}"], "'task_type: Email'"),
+        (["{meeting: COMPLETED, event: meeting_held}"], ["{meeting: otherwise, event: meeting_held}"], "hubspot's 'meeting: COMPLETED'"),
+        (["{call: otherwise, event: call}"], ["{task_type: Call, event: call}"], "hubspot's 'call: otherwise'"),
+        (["{marketing_event: WEBINAR, event: webinar_attended}"], ["{campaign_type: Webinar, event: webinar_attended}"], "hubspot's 'marketing_event: WEBINAR'"),
+        (["{meeting: COMPLETED, event: meeting_held}", "{meeting: SCHEDULED, event: meeting_booked}"], [], None),
+        (["{form: Demo, event: demo_request}"], ["{campaign_type: Demo, event: demo_request}"], None),
+        (["{email_event: CLICK, event: email_click}"], ["{email_message: incoming, event: email_reply}"], None),
+    ],
+)  # fmt: skip
+def test_one_activity_seen_by_two_lines_is_warned_of(
+    hubspot: list[str], salesforce: list[str], told: str | None
+) -> None:
+    text = "version: 1\n"
+    for crm, lines in (("hubspot", hubspot), ("salesforce", salesforce)):
+        text += f"{crm}:\n  contact: {{person.email: email}}\n"
+        text += "".join(["  events:\n", *(f"    - {line}\n" for line in lines)]) if lines else ""
+    _, warnings = load(text)
+    assert ["is made of " + told in warning for warning in warnings] == [True] if told else warnings == []
 
 
 def test_a_custom_fact_with_something_wrong_about_it_is_not_relied_on() -> None:
