@@ -6,6 +6,7 @@ Commands import what they need when they run: `mqlsync --help` loads no client, 
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import threading
@@ -67,6 +68,9 @@ app.add_typer(review_app, name="review")
 app.add_typer(route_app, name="route")
 
 Log = Annotated[
+
+RUN = re.compile(r"r_[0-9a-f]{8}")
+"""How runs are named."""
     LogLevel, typer.Option("--log-level", envvar="MQLSYNC_LOG_LEVEL", help="What goes to the log, which is stderr.")
 ]
 
@@ -326,12 +330,41 @@ def plan(
 
 @app.command()
 def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A plan kept by `mqlsync plan -o FILE`.")],
+    what: Annotated[
+        str, typer.Argument(metavar="FILE|RUN", help="A plan kept by `mqlsync plan -o FILE`, or a run that waits.")
+    ],
     config: ConfigDir = None,
     as_json: AsJson = False,
     log: Log = LogLevel.WARNING,
 ) -> None:
-    """Write exactly what a kept plan says. Rows whose record has moved since are refused and listed."""
+    """Write exactly what a kept plan says, or let through a run that the guard stopped, once."""
+    file = Path(what)
+    if RUN.fullmatch(what) and not file.exists():
+        _let_through(what, config, as_json, log)
+    else:
+        _apply_plan(file, config, as_json, log)
+
+
+def _let_through(run_id: str, config: Path | None, as_json: bool, log: LogLevel) -> None:
+    from sync.store.stops import NotWaiting
+
+    with (
+        open_all(config, as_json=as_json, level=log) as opened,
+        _Stop().listening() as stop,
+        clear_errors(as_json, NotWaiting),
+        _progress(as_json) as progress,
+    ):
+        report = opened.let_through(run_id, progress=progress, stop=stop.asked.is_set)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        _tell_run(report)
+    _tell_problems(report, as_json)
+    raise typer.Exit(_exit_code(report, stop))
+
+
+def _apply_plan(file: Path, config: Path | None, as_json: bool, log: LogLevel) -> None:
+    """Rows whose record has moved since are refused and listed."""
     from sync.plans import PlanFile, PlanUnusable
 
     try:

@@ -27,6 +27,7 @@ from sync.account_match import AccountMatching
 from sync.assign import Assigned
 from sync.life import episodes_after, history_of, missed_days, rejected_at
 from sync.mapping import ReviewAnswer
+from sync.guard import Change
 from sync.owners import OwnerDirectory
 from sync.plan import Conflict, PlannedTask, PlannedWrite, RecordPlan, due_date, plan_record
 from sync.quiet import QuietPeople, note_scored
@@ -48,7 +49,10 @@ HUBSPOT_MQL = "marketingqualifiedlead"
 
 @dataclass(slots=True)
 class Decided:
-    """What a run decided. ``opened``: the new episodes; ``changes``: what a plan queued, for showing it."""
+    """What a run decided. ``opened``: the new episodes; ``changes``: what a plan queued, for showing it.
+
+    moves  by person, what a guard judges; empty where none does
+    """
 
     people: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
@@ -69,6 +73,7 @@ class _Beside:
     missed: Mapping[str, tuple[tuple[date, bool], ...]]
     fresh: Mapping[str, Fresh]
 
+    moves: dict[str, Change] = field(default_factory=dict)
 
 @dataclass(slots=True, kw_only=True)
 class Decider:
@@ -93,6 +98,7 @@ class Decider:
     facts: Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
     ledger: Callable[[Sequence[str]], Mapping[str, Any]] | None
     dropping: Callable[[date, Sequence[str]], Collection[str]] = lambda day, ids: ()
+    guarded `Decided.moves` is kept
     fresh: Callable[[Mapping[str, datetime]], Mapping[str, Fresh]] = lambda since: {}
     assigning: bool = True
     matching: AccountMatching = field(default_factory=AccountMatching)
@@ -112,6 +118,7 @@ class Decider:
             if table.num_rows and self.quiet is not None:
                 table = self._leave_quiet(tx, table, self.quiet)
             for part in _in_parts(cards(table)):
+    guarded: bool = False
                 waiting += self._qualify(tx, part)
         if self.assigning:
             self._assign(tx)
@@ -164,6 +171,7 @@ class Decider:
         self.decided.people += len(cards)
         decisions.save_episodes(tx, episodes)
         decisions.save_people(tx, rows)
+            self._note_status(person, decision)
         outbox.release_held(tx, [p.person_id for p, _, decision in told if decision.opens is not None], at=self.as_of)
         self._save_ledgers(tx, told)
         self._plan(tx, complete)
@@ -188,6 +196,16 @@ class Decider:
             del self.decided.statuses[status]
 
     def _history(self, person: PersonState) -> History:
+    def _note_status(self, person: PersonState, decision: Decision) -> None:
+        if not self.guarded or decision.status == person.status:
+            return
+        adopted = decision.opens is not None and decision.opens.adopted
+        self.decided.moves[person.person_id] = Change(
+            status=decision.status,
+            known=person.status is not None,
+            mql=decision.status is Status.MQL and not adopted,
+        )
+
         # An adopted episode has no assignment of ours: whoever the CRMs name is its owner.
         adopted = person.open_episode is not None and person.open_episode.adopted
         owner = person.assignment.owner_key if person.assignment else None
@@ -455,6 +473,7 @@ class Decider:
         if lead_status is not None:
             properties[Result.LEAD_STATUS] = lead_status.property
         review = self.reviews.get(ref.crm)
+                    self._note_owner(person, plan.write)
         if review is not None:
             properties[Result.REVIEW] = review.property
         return properties
@@ -466,6 +485,17 @@ class Decider:
         episode = person.open_episode
         wanted: dict[Result, str | None] = {
             Result.STATUS: person.status,
+    def _note_owner(self, person: PersonState, write: PlannedWrite) -> None:
+        """Whom somebody else has now: giving a person to somebody for the first time takes them from nobody."""
+        prop = self._properties(write.ref).get(Result.OWNER)
+        if not self.guarded or prop is None or prop not in write.fields:
+            return
+        crm, owner = write.ref.crm, write.fields[prop]
+        before = self.directory.owner_key(crm, write.base.get(prop))
+        if before is not None and before != self.directory.owner_key(crm, owner):
+            known = self.decided.moves.get(person.person_id, Change())
+            self.decided.moves[person.person_id] = replace(known, owner=f"{crm}:{owner}")
+
             Result.GRADE: person.grade,
             Result.FIT: _text(person.fit),
             Result.ENGAGEMENT: _text(person.engagement),

@@ -62,6 +62,7 @@ def as_document(report: RunReport, parts: Parts) -> dict[str, Any]:
         "changes": changes,
         "tasks": tasks,
         "calls": _cost(report, parts),
+        "guard": [one.as_json() for one in report.findings],
         "error": report.error,
     }
 
@@ -90,6 +91,8 @@ def lines(report: RunReport, document: Mapping[str, Any]) -> Iterator[str]:
         f"Plan: {len(document['changes'])} records to change, {len(document['tasks'])} tasks to create, "
         f"{document['new_mqls']} new MQLs among {document['people']} people decided. About {calls or 'no'} calls."
     )
+    for finding in document["guard"]:
+        yield f"A run would stop for approval before it writes: {finding['text']}"
 
 
 def _shown(value: str | None) -> str:

@@ -29,18 +29,19 @@ from scoring.policy import Policy, Result
 from scoring.version import content_hash
 from sync.decide import Decided, Decider
 from sync.log import get_logger
+from sync.guard import Approval, Change, Finding, judge, stopped_text, to_bytes
 from sync.mapping import Mapping as FieldsFile
 from sync.mapping import SalesState
 from sync.owners import OwnerDirectory, takers
 from sync.plan import Conflict
-from sync.pull import Source, pull_side_by_side
+from sync.pull import PullReport, Source, pull_side_by_side
 from sync.quiet import QuietPeople
 from sync.resolve import PEOPLE_OBJECTS
 from sync.sales import Hearing, not_offered
 from sync.settings import OwnerAuthority, Settings, StageName
 from sync.setup import unusable_fields
 from sync.shadow import Beside
-from sync.store import accounts, decisions, outbox, people, records, reviews, runs
+from sync.store import accounts, decisions, outbox, people, records, reviews, runs, stops
 from sync.store.db import Store
 from sync.store.decisions import Asked, PersonState
 from sync.store.problems import known_problems, note_problems
@@ -64,7 +65,10 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(slots=True)
 class RunReport:
-    """What one run did. ``writes`` counts values a CRM confirmed: records and tasks."""
+    """What one run did. ``writes`` counts values a CRM confirmed: records and tasks.
+
+    findings  the limits of the guard that were passed, or would be by a run like this dry one
+    """
 
     run_id: str
     job: str
@@ -83,6 +87,7 @@ class RunReport:
     def writes(self) -> int:
         return sum(report.written + report.tasks for report in self.written.values())
 
+    findings: tuple[Finding, ...] = ()
     def as_json(self) -> dict[str, Any]:
         """The whole report."""
         return {
@@ -116,6 +121,7 @@ class RunReport:
             "queued": self.decided.queued,
             "written": sum(r.written for r in self.written.values()),
             "tasks": sum(r.tasks for r in self.written.values()),
+            "guard": [one.as_json() for one in self.findings],
             "unchanged": sum(r.found_done for r in self.written.values()),
             "rejected": sum(r.rejected_new + r.rejected_known for r in self.written.values()),
             "conflicts": self.decided.conflicts + sum(r.conflicts for r in self.written.values()),
@@ -167,6 +173,9 @@ class LeaseHeld(Exception):
 class Interrupted(Exception):
     """The run was asked to stop and did, between two batches."""
 
+WAITING = 9
+"""The exit code of a run that a guard stopped."""
+
 
 class DryRun(Exception):
     """Everything was decided and is now forgotten."""
@@ -176,8 +185,10 @@ class DryRun(Exception):
 class Runner:
     """Does one run. ``stop`` is asked between pages and batches.
 
-    rehearsed  called once everything is decided in a dry run, in the transaction that is taken back after it
-    beside     a candidate that is scored beside the policy, without consequences
+    rehearsed    called once everything is decided in a dry run, in the transaction that is taken back after it
+    beside       a candidate that is scored beside the policy, without consequences
+    asked_as_of  the instant it was asked to decide as of; None: nobody asked for one
+    approval     what somebody has let through though the guard stopped it
     """
 
     parts: Parts
@@ -185,6 +196,15 @@ class Runner:
     job: str
     stages: frozenset[StageName]
     as_of: datetime
+class GuardStopped(Exception):
+    """What was decided is more than may happen unasked, and is now forgotten."""
+
+    def __init__(self, findings: tuple[Finding, ...], changes: Mapping[str, Change]) -> None:
+        super().__init__("; ".join(one.text for one in findings))
+        self.findings = findings
+        self.changes = changes
+
+
     dry_run: bool = False
     release: Callable[[], str] = lambda: ""
     only: frozenset[str] | None = None
@@ -207,6 +227,8 @@ class Runner:
         before = {crm: dict(connector.calls) for crm, connector in self.parts.connectors.items()}
         try:
             self._check(report)
+    asked_as_of: datetime | None = None
+    approval: Approval | None = None
             with self._leases():
                 self._stages(report)
         except Interrupted:
@@ -236,6 +258,9 @@ class Runner:
             report.warnings += [f"{account.crm}: {problem}" for problem in account.problems]
             with self.parts.store.write() as tx:
                 accounts.pin_account(tx, account, at=self.parts.now())
+        except GuardStopped as stopped:
+            report.state, report.exit_code = RunState.WAITING, WAITING
+            report.error = self._stopped_text(report, stopped)
         if StageName.WRITE in self.stages and not self.dry_run:
             for connector in self.parts.connectors.values():
                 self._check_fields(connector)
@@ -367,10 +392,22 @@ class Runner:
             if c == crm:
                 ours["person.lead_status"] = rule.property
         return ours
+        self._note_moved(pulled)
 
     def _hearing(self, connector: Connector) -> Hearing:
         """What sales and marketing say in this CRM, with the values that fields.yaml names and nobody can choose."""
         crm = connector.crm
+    def _note_moved(self, pulled: Mapping[Crm, PullReport]) -> None:
+        """Which streams of people had something new, for the guard."""
+        counts = {stream: counted for one in pulled.values() for stream, counted in one.counts.items()}
+        streams = [
+            (crm, object, (found := counts.get(f"{crm}:{object}")) is not None and found.new + found.changed > 0)
+            for crm in pulled
+            for object in PEOPLE_OBJECTS.get(crm, ())
+        ]
+        with self.parts.store.write() as tx:
+            stops.note_moved(tx, streams, at=self.parts.now())
+
         rule = self.parts.fields.sales_states.get(crm)
         gone: dict[str, tuple[str, ...]] = {}
         for object in PEOPLE_OBJECTS[crm] if rule is not None else ():
@@ -459,21 +496,82 @@ class Runner:
             only = None if whole else frozenset().union(*map(refreshed.dirty_in, numbers))
             # In the order of buckets, so that a part of them is in few.
             table = self.parts.engine.score(policy, refreshed.together(numbers), day, only=only).sort_by("person_id")
+                first = last.decided is None
+                decider.guarded = self._guarded(first)
             if not self.dry_run:
                 for number, some in refreshed.apart(table, numbers):
                     scorecards.save(some, version=policy.scoring_hash, day=day, bucket=number, whole=whole)
             self.parts.reached("score:bucket")
             if self.beside is not None:
                 bucket = refreshed.together(numbers)
+                self._judge(tx, report, decided, first=first)
                 self.beside.compare(table, bucket, day, only=only, judge=partial(self._judged, refreshed, day))
             yield table
 
     def _judged(
         self, refreshed: SnapshotReport, day: date, policy: Policy, cards: Sequence[Scorecard]
     ) -> Iterator[tuple[PersonState, Decision]]:
+        except GuardStopped as stopped:
+            parts.reached("decide:stopped")
+            self._keep_stop(stopped)
+            raise
         """What a policy would decide of people as they were before this run."""
         with self.parts.store.read() as tx:
             yield from self._decider(tx, refreshed, day, policy).judged(tx, cards)
+
+    # -- guard -----------------------------------------------------------------------------------------------
+
+    def _guarded(self, first: bool) -> bool:
+        """A first run of the CRMs of this machine is somebody trying things."""
+        settings = self.parts.settings
+        return settings.guard is not None and not (first and settings.on_loopback)
+
+    def _judge(self, tx: Connection, report: RunReport, decided: Decided, *, first: bool) -> None:
+        """Raises `GuardStopped` for more than may happen unasked: what earlier rounds did counts too."""
+        guard, now = self.parts.settings.guard, self.parts.now()
+        approval = self._approval(decided)
+        records_of = stops.count_people(tx) if guard is not None else {}
+        if guard is not None and self._guarded(first):
+            changes = {**report.decided.moves, **decided.moves}
+            report.findings = judge(
+                guard,
+                changes,
+                people=lambda: people.count(tx),
+                intake=stops.intake(tx, records_of),
+                first=first,
+                now=now,
+                approval=approval,
+            )
+            if report.findings and not self.dry_run:
+                raise GuardStopped(report.findings, changes)
+        stops.note_passed(tx, self.run_id, approval, people=records_of, at=now)
+
+    def _approval(self, decided: Decided) -> Approval | None:
+        """Somebody's yes: to a run that was stopped, or to the rows of a kept plan."""
+        if self.only is None:
+            return self.approval
+        others = {person_id for person_id, write in decided.changes if write.key not in self.only}
+        return Approval(people=decided.moves.keys() - others)
+
+    def _keep_stop(self, stopped: GuardStopped) -> None:
+        """Nothing was decided; what would have been waits for a yes."""
+        with self._deciding() as tx:
+            stops.save(
+                tx,
+                run_id=self.run_id,
+                job=self.job,
+                at=self.parts.now(),
+                as_of=self.asked_as_of,
+                policy_version=self.parts.policy.version,
+                findings=stopped.findings,
+                changes=to_bytes(stopped.changes),
+            )
+
+    def _stopped_text(self, report: RunReport, stopped: GuardStopped) -> str:
+        again = self.approval is not None
+        return stopped_text(stopped.findings, run_id=self.run_id, job=self.job, written=report.writes, again=again)
+
+    # -- deciding --------------------------------------------------------------------------------------------
 
     def _decider(self, tx: Connection, refreshed: SnapshotReport, day: date, policy: Policy | None = None) -> Decider:
         parts = self.parts
@@ -702,3 +800,4 @@ def _sum(before: WriteReport | None, one: WriteReport) -> WriteReport:
         setattr(one, name, getattr(before, name) + getattr(one, name))
     one.rejections[:0] = before.rejections
     return one
+    total.moves |= one.moves

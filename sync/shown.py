@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from scoring.document import Problem
 from sync.run import RunReport
-from sync.store import outbox, runs, schema
+from sync.store import fights, outbox, runs, schema, stops
 from sync.store import routing as routing_store
 from sync.store.db import Store
 from sync.store.outbox import DeadLetter
@@ -69,6 +69,8 @@ def run_lines(report: RunReport) -> Iterator[str]:
     calls = ", ".join(f"{crm} {sum(made.values())}" for crm, made in report.calls.items())
     yield f"  calls     {calls or 'none'}"
 
+    for finding in report.findings if report.error is None else ():
+        yield f"  guard     a run would stop for approval before it writes: {finding.text}"
 
 def trouble_lines(report: RunReport) -> Iterator[str]:
     """What went wrong: records listed with their reasons, and what stopped the run."""
@@ -160,6 +162,9 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
         "outbox": {"pending": rows["pending"], "unanswered": rows["inflight"]},
         "routing": {"waiting": len(waits), "since": waits[0].since if waits else None},
         "dead": {"rows": rows["dead"], "by_code": reasons},
+        stopped = stops.waiting(tx)
+        swept = dict(newest_sweeps(tx))
+        fought = fights.standing(tx)
         "conflicts": {kind: n for kind, n in conflicts},  # noqa: C416  # rows are not pairs to the type checker
         "streams": {
             f"{row.conn}:{row.stream}": {
@@ -173,6 +178,10 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
 
 
 def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
+        "approvals": [
+            {"run": run, "job": job, "since": since, "limits": [finding.text for finding in findings]}
+            for run, job, since, findings in stopped
+        ],
     policy = document["policy"]
     yield f"policy: {policy['version'] or 'no run yet'}" + (
         "; a worker goes on with what it read last, as the files are wrong:" if policy["wrong"] else ""
@@ -221,6 +230,10 @@ def dead_table(letters: Sequence[DeadLetter]) -> Table:
         parked = f"{one.dead_at:%Y-%m-%d %H:%M} UTC"
         _add(table, str(one.seq), str(one.ref), one.field or "", one.code, one.reason, parked)
     return table
+    for stop in document["approvals"]:
+        yield f"run {stop['run']} of {stop['job']} waits for approval since {stop['since']:%Y-%m-%d %H:%M} UTC: " + (
+            f"{'; '.join(stop['limits'])}. Its schedule rests; mqlsync apply {stop['run']}"
+        )
 
 
 def mql_rows(store: Store, *, run_id: str | None = None) -> list[dict[str, Any]]:

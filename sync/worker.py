@@ -116,6 +116,9 @@ class Worker:
                     state=RunState.COALESCED,
                 )
                 return None
+            if runs.waits_for_approval(tx, job):
+                # Once it is let through, or run anew, what was due meanwhile is made up for by one run.
+                return None
             found = due(schedule, since=last, at=at, catch_up=self.catch_up)
             for slots, state in ((found.missed, RunState.MISSED), (found.coalesced, RunState.COALESCED)):
                 if slots:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy import Connection, Table, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sync.store import schema
@@ -47,13 +47,16 @@ class RunState(StrEnum):
 MOVES: Mapping[RunState, frozenset[RunState]] = {
     RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
     RunState.RUNNING: frozenset(
-        {RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED, RunState.QUEUED, RunState.LOST}
+    WAITING = "waiting"
+    APPROVED = "approved"
+        {RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED, RunState.QUEUED, RunState.LOST, RunState.WAITING}
     ),
     RunState.LOST: frozenset({RunState.QUEUED}),
 }
 
 
 class LeaseLost(Exception):
+    RunState.WAITING: frozenset({RunState.APPROVED, RunState.CANCELLED}),
     """Another process has taken over. Nothing was committed by this one after that; it must stop."""
 
 
@@ -242,7 +245,10 @@ def enqueue(
 
 
 def claim(tx: Connection, holder: Holder, *, now: datetime, run_id: str | None = None) -> RunRow | None:
-    """Take the oldest queued run, or the one named. None when there is nothing to take."""
+    """Take the oldest queued run, or the one named. None when there is nothing to take.
+
+    A scheduled run of a job that waits for approval stays in the queue; what somebody asked for does not.
+    """
     queued = select(schema.job_run).where(schema.job_run.c.state == RunState.QUEUED)
     if run_id is not None:
         queued = queued.where(schema.job_run.c.run_id == run_id)
@@ -255,6 +261,10 @@ def claim(tx: Connection, holder: Holder, *, now: datetime, run_id: str | None =
     move(tx, row.run_id, RunState.RUNNING, started_at=now, finished_at=None, **process)
     return find(tx, row.run_id)
 
+    else:
+        paused = select(schema.job_run.c.job).where(schema.job_run.c.state == RunState.WAITING)
+        asked = schema.job_run.c.slot_at.is_(None)
+        queued = queued.where(or_(asked, schema.job_run.c.job.not_in(paused.scalar_subquery())))
 
 def waits(tx: Connection, job: str) -> bool:
     """A scheduled run of this job is queued and has not begun: it will be as of the moment it begins."""
@@ -276,6 +286,12 @@ def move(tx: Connection, run_id: str, state: RunState, **values: Any) -> None:
         .values(state=state, **values)
     )
     if moved.rowcount != 1:
+def waits_for_approval(tx: Connection, job: str) -> bool:
+    """A guard has stopped a run of this job: its schedule rests until somebody says yes, or runs it anew."""
+    found = select(schema.job_run.c.run_id).where(schema.job_run.c.job == job)
+    return tx.execute(found.where(schema.job_run.c.state == RunState.WAITING).limit(1)).first() is not None
+
+
         raise RuntimeError(f"run {run_id} cannot become {state} now: it is not {' or '.join(sources)}")
 
 
@@ -336,7 +352,7 @@ def cancel_outdated(tx: Connection, *, before: datetime) -> int:
 
 def forget_before(tx: Connection, moment: datetime) -> int:
     """Drop finished runs older than ``moment``."""
-    ended = [s for s in RunState if s not in (RunState.QUEUED, RunState.RUNNING)]
+    ended = [s for s in RunState if s not in (RunState.QUEUED, RunState.RUNNING, RunState.WAITING)]
     gone = tx.execute(
         delete(schema.job_run).where(schema.job_run.c.queued_at < moment, schema.job_run.c.state.in_(ended))
     )

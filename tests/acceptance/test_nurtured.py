@@ -34,7 +34,8 @@ def scene(tmp_path: Path) -> Iterator[World]:
             (HUBSPOT, f"      nurture: mql_nurture\n      paused: mql_paused\n      missing: mql_missing\n{HUBSPOT}"),
             (
                 SALESFORCE,
-                f"{SALESFORCE}      nurture: MQL_Nurture__c\n      paused: MQL_Paused__c\n      missing: MQL_Missing__c\n",
+                f"{SALESFORCE}      nurture: MQL_Nurture__c\n      paused: MQL_Paused__c\n"
+                "      missing: MQL_Missing__c\n",
             ),
         )
         made.setup()
@@ -87,7 +88,9 @@ def test_a_rejection_starts_the_track_of_its_reason_and_mail_again(scene: World)
         if crm == "salesforce" and record["status"] == "assigned" and id.startswith("00Q")
     )
     scene.box.clock.move(timedelta(hours=1))
-    scene.box.salesforce.edit("Lead", lead, {"Status": "Closed - Not Converted", "MQL_Rejection_Reason__c": "not_ready"})
+    scene.box.salesforce.edit(
+        "Lead", lead, {"Status": "Closed - Not Converted", "MQL_Rejection_Reason__c": "not_ready"}
+    )
     scene.box.clock.move(timedelta(hours=1))
     report = scene.run(as_of=AS_OF + timedelta(hours=2))
     assert report.exit_code in (0, 5), report.error
