@@ -67,10 +67,10 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(review_app, name="review")
 app.add_typer(route_app, name="route")
 
-Log = Annotated[
-
 RUN = re.compile(r"r_[0-9a-f]{8}")
 """How runs are named."""
+
+Log = Annotated[
     LogLevel, typer.Option("--log-level", envvar="MQLSYNC_LOG_LEVEL", help="What goes to the log, which is stderr.")
 ]
 

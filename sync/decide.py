@@ -25,9 +25,9 @@ from scoring.policy import Policy, Result, TaskIn
 from scoring.qualify import qualify
 from sync.account_match import AccountMatching
 from sync.assign import Assigned
+from sync.guard import Change
 from sync.life import episodes_after, history_of, missed_days, rejected_at
 from sync.mapping import ReviewAnswer
-from sync.guard import Change
 from sync.owners import OwnerDirectory
 from sync.plan import Conflict, PlannedTask, PlannedWrite, RecordPlan, due_date, plan_record
 from sync.quiet import QuietPeople, note_scored
@@ -64,6 +64,7 @@ class Decided:
     tampered: int = 0
     changes: list[tuple[str, PlannedWrite]] = field(default_factory=list)
     planned_tasks: list[tuple[str, PlannedTask]] = field(default_factory=list)
+    moves: dict[str, Change] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,6 @@ class _Beside:
     missed: Mapping[str, tuple[tuple[date, bool], ...]]
     fresh: Mapping[str, Fresh]
 
-    moves: dict[str, Change] = field(default_factory=dict)
 
 @dataclass(slots=True, kw_only=True)
 class Decider:
@@ -87,6 +87,7 @@ class Decider:
     listing keep every planned write in `Decided.changes`; a run that shows nobody what it queues need not hold them all
     quiet   finds who stays as they are; None: everybody is decided in full
     reviews where a review is answered in a CRM: an answer that was heard is cleared
+    guarded `Decided.moves` is kept
     """
 
     policy: Policy
@@ -98,13 +99,13 @@ class Decider:
     facts: Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
     ledger: Callable[[Sequence[str]], Mapping[str, Any]] | None
     dropping: Callable[[date, Sequence[str]], Collection[str]] = lambda day, ids: ()
-    guarded `Decided.moves` is kept
     fresh: Callable[[Mapping[str, datetime]], Mapping[str, Fresh]] = lambda since: {}
     assigning: bool = True
     matching: AccountMatching = field(default_factory=AccountMatching)
     listing: bool = True
     quiet: QuietPeople | None = None
     reviews: Mapping[Crm, ReviewAnswer] = field(default_factory=dict)
+    guarded: bool = False
     decided: Decided = field(default_factory=Decided)
     _waiting: dict[str, Status] = field(default_factory=dict)
 
@@ -118,7 +119,6 @@ class Decider:
             if table.num_rows and self.quiet is not None:
                 table = self._leave_quiet(tx, table, self.quiet)
             for part in _in_parts(cards(table)):
-    guarded: bool = False
                 waiting += self._qualify(tx, part)
         if self.assigning:
             self._assign(tx)
@@ -155,6 +155,7 @@ class Decider:
             episodes += changed
             if decision.opens is not None:
                 self.decided.opened.append(changed[-1])
+            self._note_status(person, decision)
             row = self._person_row(person, card, decision)
             if row is not None:
                 rows.append(row)
@@ -171,11 +172,20 @@ class Decider:
         self.decided.people += len(cards)
         decisions.save_episodes(tx, episodes)
         decisions.save_people(tx, rows)
-            self._note_status(person, decision)
         outbox.release_held(tx, [p.person_id for p, _, decision in told if decision.opens is not None], at=self.as_of)
         self._save_ledgers(tx, told)
         self._plan(tx, complete)
         return waiting
+
+    def _note_status(self, person: PersonState, decision: Decision) -> None:
+        if not self.guarded or decision.status == person.status:
+            return
+        adopted = decision.opens is not None and decision.opens.adopted
+        self.decided.moves[person.person_id] = Change(
+            status=decision.status,
+            known=person.status is not None,
+            mql=decision.status is Status.MQL and not adopted,
+        )
 
     def judged(self, tx: Connection, cards: Sequence[Scorecard]) -> Iterator[tuple[PersonState, Decision]]:
         """What the policy makes of each of these people, as the store has them. Nothing is stored."""
@@ -196,16 +206,6 @@ class Decider:
             del self.decided.statuses[status]
 
     def _history(self, person: PersonState) -> History:
-    def _note_status(self, person: PersonState, decision: Decision) -> None:
-        if not self.guarded or decision.status == person.status:
-            return
-        adopted = decision.opens is not None and decision.opens.adopted
-        self.decided.moves[person.person_id] = Change(
-            status=decision.status,
-            known=person.status is not None,
-            mql=decision.status is Status.MQL and not adopted,
-        )
-
         # An adopted episode has no assignment of ours: whoever the CRMs name is its owner.
         adopted = person.open_episode is not None and person.open_episode.adopted
         owner = person.assignment.owner_key if person.assignment else None
@@ -415,6 +415,7 @@ class Decider:
                     settled.append(plan.ref)
                 else:
                     writes.append((person.person_id, plan.write))
+                    self._note_owner(person, plan.write)
             task = self._task_of(person)
             if task is not None:
                 tasks.append((person, task))
@@ -425,6 +426,17 @@ class Decider:
         self._put_tasks(tx, tasks)
         if self.listing:
             self.decided.changes += writes
+
+    def _note_owner(self, person: PersonState, write: PlannedWrite) -> None:
+        """Whom somebody else has now: giving a person to somebody for the first time takes them from nobody."""
+        prop = self._properties(write.ref).get(Result.OWNER)
+        if not self.guarded or prop is None or prop not in write.fields:
+            return
+        crm, owner = write.ref.crm, write.fields[prop]
+        before = self.directory.owner_key(crm, write.base.get(prop))
+        if before is not None and before != self.directory.owner_key(crm, owner):
+            known = self.decided.moves.get(person.person_id, Change())
+            self.decided.moves[person.person_id] = replace(known, owner=f"{crm}:{owner}")
 
     def _plan_person(self, tx: Connection, person: PersonState) -> list[RecordPlan]:
         """One plan a record. An owner that somebody changed in a CRM is taken over, and then planned for again."""
@@ -473,7 +485,6 @@ class Decider:
         if lead_status is not None:
             properties[Result.LEAD_STATUS] = lead_status.property
         review = self.reviews.get(ref.crm)
-                    self._note_owner(person, plan.write)
         if review is not None:
             properties[Result.REVIEW] = review.property
         return properties
@@ -485,17 +496,6 @@ class Decider:
         episode = person.open_episode
         wanted: dict[Result, str | None] = {
             Result.STATUS: person.status,
-    def _note_owner(self, person: PersonState, write: PlannedWrite) -> None:
-        """Whom somebody else has now: giving a person to somebody for the first time takes them from nobody."""
-        prop = self._properties(write.ref).get(Result.OWNER)
-        if not self.guarded or prop is None or prop not in write.fields:
-            return
-        crm, owner = write.ref.crm, write.fields[prop]
-        before = self.directory.owner_key(crm, write.base.get(prop))
-        if before is not None and before != self.directory.owner_key(crm, owner):
-            known = self.decided.moves.get(person.person_id, Change())
-            self.decided.moves[person.person_id] = replace(known, owner=f"{crm}:{owner}")
-
             Result.GRADE: person.grade,
             Result.FIT: _text(person.fit),
             Result.ENGAGEMENT: _text(person.engagement),

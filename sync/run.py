@@ -28,8 +28,8 @@ from scoring.episodes import Decision
 from scoring.policy import Policy, Result
 from scoring.version import content_hash
 from sync.decide import Decided, Decider
-from sync.log import get_logger
 from sync.guard import Approval, Change, Finding, judge, stopped_text, to_bytes
+from sync.log import get_logger
 from sync.mapping import Mapping as FieldsFile
 from sync.mapping import SalesState
 from sync.owners import OwnerDirectory, takers
@@ -80,6 +80,7 @@ class RunReport:
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
     problems: list[RecordProblem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    findings: tuple[Finding, ...] = ()
     error: str | None = None
     exit_code: int = 0
 
@@ -87,7 +88,6 @@ class RunReport:
     def writes(self) -> int:
         return sum(report.written + report.tasks for report in self.written.values())
 
-    findings: tuple[Finding, ...] = ()
     def as_json(self) -> dict[str, Any]:
         """The whole report."""
         return {
@@ -107,6 +107,7 @@ class RunReport:
                 for r in written.rejections
             ],
             "warnings": self.warnings,
+            "guard": [one.as_json() for one in self.findings],
             "error": self.error,
             "exit_code": self.exit_code,
         }
@@ -121,7 +122,6 @@ class RunReport:
             "queued": self.decided.queued,
             "written": sum(r.written for r in self.written.values()),
             "tasks": sum(r.tasks for r in self.written.values()),
-            "guard": [one.as_json() for one in self.findings],
             "unchanged": sum(r.found_done for r in self.written.values()),
             "rejected": sum(r.rejected_new + r.rejected_known for r in self.written.values()),
             "conflicts": self.decided.conflicts + sum(r.conflicts for r in self.written.values()),
@@ -156,6 +156,9 @@ class Parts:
 MOST_FAILED_BEATS = 2
 """Heartbeats in a row that may fail before a run takes its leases for lost."""
 
+WAITING = 9
+"""The exit code of a run that a guard stopped."""
+
 RUNS_KEPT = timedelta(days=90)
 """How long finished runs are listed."""
 
@@ -173,8 +176,14 @@ class LeaseHeld(Exception):
 class Interrupted(Exception):
     """The run was asked to stop and did, between two batches."""
 
-WAITING = 9
-"""The exit code of a run that a guard stopped."""
+
+class GuardStopped(Exception):
+    """What was decided is more than may happen unasked, and is now forgotten."""
+
+    def __init__(self, findings: tuple[Finding, ...], changes: Mapping[str, Change]) -> None:
+        super().__init__("; ".join(one.text for one in findings))
+        self.findings = findings
+        self.changes = changes
 
 
 class DryRun(Exception):
@@ -196,18 +205,11 @@ class Runner:
     job: str
     stages: frozenset[StageName]
     as_of: datetime
-class GuardStopped(Exception):
-    """What was decided is more than may happen unasked, and is now forgotten."""
-
-    def __init__(self, findings: tuple[Finding, ...], changes: Mapping[str, Change]) -> None:
-        super().__init__("; ".join(one.text for one in findings))
-        self.findings = findings
-        self.changes = changes
-
-
     dry_run: bool = False
     release: Callable[[], str] = lambda: ""
     only: frozenset[str] | None = None
+    asked_as_of: datetime | None = None
+    approval: Approval | None = None
     stop: Callable[[], bool] = lambda: False
     progress: Progress = lambda stage, done, of: None
     rehearsed: Callable[[Connection], None] = lambda tx: None
@@ -227,8 +229,6 @@ class GuardStopped(Exception):
         before = {crm: dict(connector.calls) for crm, connector in self.parts.connectors.items()}
         try:
             self._check(report)
-    asked_as_of: datetime | None = None
-    approval: Approval | None = None
             with self._leases():
                 self._stages(report)
         except Interrupted:
@@ -239,6 +239,9 @@ class GuardStopped(Exception):
             report.state, report.error, report.exit_code = RunState.FAILED, str(held), 7
         except ConnectorError as error:
             report.state, report.error, report.exit_code = RunState.FAILED, str(error), exit_code(error)
+        except GuardStopped as stopped:
+            report.state, report.exit_code = RunState.WAITING, WAITING
+            report.error = self._stopped_text(report, stopped)
         except EngineFailed as broken:
             report.state, report.error, report.exit_code = RunState.FAILED, str(broken), 1
         for crm, connector in self.parts.connectors.items():
@@ -258,9 +261,6 @@ class GuardStopped(Exception):
             report.warnings += [f"{account.crm}: {problem}" for problem in account.problems]
             with self.parts.store.write() as tx:
                 accounts.pin_account(tx, account, at=self.parts.now())
-        except GuardStopped as stopped:
-            report.state, report.exit_code = RunState.WAITING, WAITING
-            report.error = self._stopped_text(report, stopped)
         if StageName.WRITE in self.stages and not self.dry_run:
             for connector in self.parts.connectors.values():
                 self._check_fields(connector)
@@ -366,8 +366,20 @@ class GuardStopped(Exception):
             for stream, n in one.rows.items():
                 report.pulled[stream] = report.pulled.get(stream, 0) + n
             report.problems += one.problems
+        self._note_moved(pulled)
         if any(one.interrupted for one in pulled.values()):
             raise Interrupted
+
+    def _note_moved(self, pulled: Mapping[Crm, PullReport]) -> None:
+        """Which streams of people had something new, for the guard."""
+        counts = {stream: counted for one in pulled.values() for stream, counted in one.counts.items()}
+        streams = [
+            (crm, object, (found := counts.get(f"{crm}:{object}")) is not None and found.new + found.changed > 0)
+            for crm in pulled
+            for object in PEOPLE_OBJECTS.get(crm, ())
+        ]
+        with self.parts.store.write() as tx:
+            stops.note_moved(tx, streams, at=self.parts.now())
 
     def _source(self, connector: Connector) -> Source:
         return Source(
@@ -392,22 +404,10 @@ class GuardStopped(Exception):
             if c == crm:
                 ours["person.lead_status"] = rule.property
         return ours
-        self._note_moved(pulled)
 
     def _hearing(self, connector: Connector) -> Hearing:
         """What sales and marketing say in this CRM, with the values that fields.yaml names and nobody can choose."""
         crm = connector.crm
-    def _note_moved(self, pulled: Mapping[Crm, PullReport]) -> None:
-        """Which streams of people had something new, for the guard."""
-        counts = {stream: counted for one in pulled.values() for stream, counted in one.counts.items()}
-        streams = [
-            (crm, object, (found := counts.get(f"{crm}:{object}")) is not None and found.new + found.changed > 0)
-            for crm in pulled
-            for object in PEOPLE_OBJECTS.get(crm, ())
-        ]
-        with self.parts.store.write() as tx:
-            stops.note_moved(tx, streams, at=self.parts.now())
-
         rule = self.parts.fields.sales_states.get(crm)
         gone: dict[str, tuple[str, ...]] = {}
         for object in PEOPLE_OBJECTS[crm] if rule is not None else ():
@@ -449,75 +449,28 @@ class GuardStopped(Exception):
         try:
             with self._deciding() as tx:
                 decider = self._decider(tx, refreshed, day)
+                first = last.decided is None
+                decider.guarded = self._guarded(first)
                 if whole and last.planned == asked.planned:
                     decider.quiet = QuietPeople(policy=parts.policy)
                 decided = decider.decide(tx, scored)
                 people.settle_dirty(tx, refreshed.dirty)
                 if whole:
                     decisions.note_everybody_asked(tx, asked)
+                self._judge(tx, report, decided, first=first)
                 _add(report.decided, decided)
                 if self.dry_run:
                     self.rehearsed(tx)
                     raise DryRun
         except DryRun:
             return
-        if self.beside is not None:
-            self.beside.finished = True
-        parts.reached("decide:done")
-
-    def _tell_unreadable(self, refreshed: SnapshotReport, report: RunReport) -> None:
-        """Values that say something, but not what their fact can hold, count as missing and are listed once."""
-        found = [RecordProblem(ref=p.ref, field=p.fact, reason=p.reason) for p in refreshed.problems]
-        if not found or self.dry_run:
-            return
-        with self._deciding() as tx:
-            report.problems += note_problems(tx, found, known_problems(tx), at=self.parts.now())
-
-    def _asked(self, day: date) -> Asked:
-        """What everybody is decided by, once they are: the rules that can move anybody's values, and the day.
-
-        Not the team: who is assigned stays so, and a changed team must not put everybody through.
-        """
-        policy = self.parts.policy
-        told = content_hash(policy.write, self.parts.settings.owner_authority, *_nurtured(policy))
-        shown = any(Result.VERSION in properties for properties in policy.write.properties.values())
-        return Asked(
-            decided=content_hash(policy.scoring_hash, told, day.isoformat()),
-            planned=content_hash(told, policy.version) if shown else told,
-        )
-
-    def _score(
-        self, scorecards: Scorecards, refreshed: SnapshotReport, day: date, *, whole: bool
-    ) -> Iterator[pa.Table]:
-        """Everybody once a day and whenever the rules change, else whoever is dirty. A dry run keeps no scorecards."""
-        policy = self.parts.policy
-        for numbers in refreshed.groups(everybody=whole, most=SCORED_TOGETHER):
-            self._go_on()
-            only = None if whole else frozenset().union(*map(refreshed.dirty_in, numbers))
-            # In the order of buckets, so that a part of them is in few.
-            table = self.parts.engine.score(policy, refreshed.together(numbers), day, only=only).sort_by("person_id")
-                first = last.decided is None
-                decider.guarded = self._guarded(first)
-            if not self.dry_run:
-                for number, some in refreshed.apart(table, numbers):
-                    scorecards.save(some, version=policy.scoring_hash, day=day, bucket=number, whole=whole)
-            self.parts.reached("score:bucket")
-            if self.beside is not None:
-                bucket = refreshed.together(numbers)
-                self._judge(tx, report, decided, first=first)
-                self.beside.compare(table, bucket, day, only=only, judge=partial(self._judged, refreshed, day))
-            yield table
-
-    def _judged(
-        self, refreshed: SnapshotReport, day: date, policy: Policy, cards: Sequence[Scorecard]
-    ) -> Iterator[tuple[PersonState, Decision]]:
         except GuardStopped as stopped:
             parts.reached("decide:stopped")
             self._keep_stop(stopped)
             raise
-        """What a policy would decide of people as they were before this run."""
-        with self.parts.store.read() as tx:
-            yield from self._decider(tx, refreshed, day, policy).judged(tx, cards)
+        if self.beside is not None:
+            self.beside.finished = True
+        parts.reached("decide:done")
 
     # -- guard -----------------------------------------------------------------------------------------------
 
@@ -572,6 +525,53 @@ class GuardStopped(Exception):
         return stopped_text(stopped.findings, run_id=self.run_id, job=self.job, written=report.writes, again=again)
 
     # -- deciding --------------------------------------------------------------------------------------------
+
+    def _tell_unreadable(self, refreshed: SnapshotReport, report: RunReport) -> None:
+        """Values that say something, but not what their fact can hold, count as missing and are listed once."""
+        found = [RecordProblem(ref=p.ref, field=p.fact, reason=p.reason) for p in refreshed.problems]
+        if not found or self.dry_run:
+            return
+        with self._deciding() as tx:
+            report.problems += note_problems(tx, found, known_problems(tx), at=self.parts.now())
+
+    def _asked(self, day: date) -> Asked:
+        """What everybody is decided by, once they are: the rules that can move anybody's values, and the day.
+
+        Not the team: who is assigned stays so, and a changed team must not put everybody through.
+        """
+        policy = self.parts.policy
+        told = content_hash(policy.write, self.parts.settings.owner_authority, *_nurtured(policy))
+        shown = any(Result.VERSION in properties for properties in policy.write.properties.values())
+        return Asked(
+            decided=content_hash(policy.scoring_hash, told, day.isoformat()),
+            planned=content_hash(told, policy.version) if shown else told,
+        )
+
+    def _score(
+        self, scorecards: Scorecards, refreshed: SnapshotReport, day: date, *, whole: bool
+    ) -> Iterator[pa.Table]:
+        """Everybody once a day and whenever the rules change, else whoever is dirty. A dry run keeps no scorecards."""
+        policy = self.parts.policy
+        for numbers in refreshed.groups(everybody=whole, most=SCORED_TOGETHER):
+            self._go_on()
+            only = None if whole else frozenset().union(*map(refreshed.dirty_in, numbers))
+            # In the order of buckets, so that a part of them is in few.
+            table = self.parts.engine.score(policy, refreshed.together(numbers), day, only=only).sort_by("person_id")
+            if not self.dry_run:
+                for number, some in refreshed.apart(table, numbers):
+                    scorecards.save(some, version=policy.scoring_hash, day=day, bucket=number, whole=whole)
+            self.parts.reached("score:bucket")
+            if self.beside is not None:
+                bucket = refreshed.together(numbers)
+                self.beside.compare(table, bucket, day, only=only, judge=partial(self._judged, refreshed, day))
+            yield table
+
+    def _judged(
+        self, refreshed: SnapshotReport, day: date, policy: Policy, cards: Sequence[Scorecard]
+    ) -> Iterator[tuple[PersonState, Decision]]:
+        """What a policy would decide of people as they were before this run."""
+        with self.parts.store.read() as tx:
+            yield from self._decider(tx, refreshed, day, policy).judged(tx, cards)
 
     def _decider(self, tx: Connection, refreshed: SnapshotReport, day: date, policy: Policy | None = None) -> Decider:
         parts = self.parts
@@ -781,6 +781,7 @@ def _add(total: Decided, one: Decided) -> None:
         setattr(total, name, getattr(total, name) + getattr(one, name))
     for name in ("opened", "assigned", "changes", "planned_tasks"):
         getattr(total, name).extend(getattr(one, name))
+    total.moves |= one.moves
 
 
 def _sum(before: WriteReport | None, one: WriteReport) -> WriteReport:
@@ -800,4 +801,3 @@ def _sum(before: WriteReport | None, one: WriteReport) -> WriteReport:
         setattr(one, name, getattr(before, name) + getattr(one, name))
     one.rejections[:0] = before.rejections
     return one
-    total.moves |= one.moves

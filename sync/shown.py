@@ -66,11 +66,11 @@ def run_lines(report: RunReport) -> Iterator[str]:
             f"{written.rejected_new + written.rejected_known} rejected, {written.unanswered} unanswered, "
             f"{written.conflicts} left to people"
         )
+    for finding in report.findings if report.error is None else ():
+        yield f"  guard     a run would stop for approval before it writes: {finding.text}"
     calls = ", ".join(f"{crm} {sum(made.values())}" for crm, made in report.calls.items())
     yield f"  calls     {calls or 'none'}"
 
-    for finding in report.findings if report.error is None else ():
-        yield f"  guard     a run would stop for approval before it writes: {finding.text}"
 
 def trouble_lines(report: RunReport) -> Iterator[str]:
     """What went wrong: records listed with their reasons, and what stopped the run."""
@@ -147,6 +147,9 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
         newest = runs.newest(tx, limit=NEWEST)
         letters = outbox.dead_letters(tx)
         waits = routing_store.waiting(tx)
+        stopped = stops.waiting(tx)
+        swept = dict(newest_sweeps(tx))
+        fought = fights.standing(tx)
     reasons: dict[str, int] = {}
     for letter in letters:
         reasons[letter.code] = reasons.get(letter.code, 0) + 1
@@ -160,11 +163,12 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
         "ambiguous": ambiguous,
         "dirty": dirty,
         "outbox": {"pending": rows["pending"], "unanswered": rows["inflight"]},
+        "approvals": [
+            {"run": run, "job": job, "since": since, "limits": [finding.text for finding in findings]}
+            for run, job, since, findings in stopped
+        ],
         "routing": {"waiting": len(waits), "since": waits[0].since if waits else None},
         "dead": {"rows": rows["dead"], "by_code": reasons},
-        stopped = stops.waiting(tx)
-        swept = dict(newest_sweeps(tx))
-        fought = fights.standing(tx)
         "conflicts": {kind: n for kind, n in conflicts},  # noqa: C416  # rows are not pairs to the type checker
         "streams": {
             f"{row.conn}:{row.stream}": {
@@ -178,10 +182,6 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
 
 
 def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
-        "approvals": [
-            {"run": run, "job": job, "since": since, "limits": [finding.text for finding in findings]}
-            for run, job, since, findings in stopped
-        ],
     policy = document["policy"]
     yield f"policy: {policy['version'] or 'no run yet'}" + (
         "; a worker goes on with what it read last, as the files are wrong:" if policy["wrong"] else ""
@@ -194,6 +194,10 @@ def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"waiting: {document['dirty']} to score, {document['outbox']['pending']} to send, " + (
         f"{document['outbox']['unanswered']} without an answer"
     )
+    for stop in document["approvals"]:
+        yield f"run {stop['run']} of {stop['job']} waits for approval since {stop['since']:%Y-%m-%d %H:%M} UTC: " + (
+            f"{'; '.join(stop['limits'])}. Its schedule rests; mqlsync apply {stop['run']}"
+        )
     routing = document["routing"]
     if routing["waiting"]:
         yield f"waiting for a rep: {routing['waiting']}, the longest since {routing['since']:%Y-%m-%d %H:%M} UTC"
@@ -230,10 +234,6 @@ def dead_table(letters: Sequence[DeadLetter]) -> Table:
         parked = f"{one.dead_at:%Y-%m-%d %H:%M} UTC"
         _add(table, str(one.seq), str(one.ref), one.field or "", one.code, one.reason, parked)
     return table
-    for stop in document["approvals"]:
-        yield f"run {stop['run']} of {stop['job']} waits for approval since {stop['since']:%Y-%m-%d %H:%M} UTC: " + (
-            f"{'; '.join(stop['limits'])}. Its schedule rests; mqlsync apply {stop['run']}"
-        )
 
 
 def mql_rows(store: Store, *, run_id: str | None = None) -> list[dict[str, Any]]:

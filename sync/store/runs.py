@@ -42,21 +42,21 @@ class RunState(StrEnum):
     COALESCED = "coalesced"
     MISSED = "missed"
     LOST = "lost"
+    WAITING = "waiting"
+    APPROVED = "approved"
 
 
 MOVES: Mapping[RunState, frozenset[RunState]] = {
     RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
     RunState.RUNNING: frozenset(
-    WAITING = "waiting"
-    APPROVED = "approved"
         {RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED, RunState.QUEUED, RunState.LOST, RunState.WAITING}
     ),
+    RunState.WAITING: frozenset({RunState.APPROVED, RunState.CANCELLED}),
     RunState.LOST: frozenset({RunState.QUEUED}),
 }
 
 
 class LeaseLost(Exception):
-    RunState.WAITING: frozenset({RunState.APPROVED, RunState.CANCELLED}),
     """Another process has taken over. Nothing was committed by this one after that; it must stop."""
 
 
@@ -252,6 +252,10 @@ def claim(tx: Connection, holder: Holder, *, now: datetime, run_id: str | None =
     queued = select(schema.job_run).where(schema.job_run.c.state == RunState.QUEUED)
     if run_id is not None:
         queued = queued.where(schema.job_run.c.run_id == run_id)
+    else:
+        paused = select(schema.job_run.c.job).where(schema.job_run.c.state == RunState.WAITING)
+        asked = schema.job_run.c.slot_at.is_(None)
+        queued = queued.where(or_(asked, schema.job_run.c.job.not_in(paused.scalar_subquery())))
     row = tx.execute(
         queued.order_by(schema.job_run.c.queued_at, schema.job_run.c.run_id).limit(1).with_for_update(skip_locked=True)
     ).first()
@@ -261,10 +265,6 @@ def claim(tx: Connection, holder: Holder, *, now: datetime, run_id: str | None =
     move(tx, row.run_id, RunState.RUNNING, started_at=now, finished_at=None, **process)
     return find(tx, row.run_id)
 
-    else:
-        paused = select(schema.job_run.c.job).where(schema.job_run.c.state == RunState.WAITING)
-        asked = schema.job_run.c.slot_at.is_(None)
-        queued = queued.where(or_(asked, schema.job_run.c.job.not_in(paused.scalar_subquery())))
 
 def waits(tx: Connection, job: str) -> bool:
     """A scheduled run of this job is queued and has not begun: it will be as of the moment it begins."""
@@ -277,6 +277,12 @@ def waits(tx: Connection, job: str) -> bool:
     return tx.execute(queued.limit(1)).first() is not None
 
 
+def waits_for_approval(tx: Connection, job: str) -> bool:
+    """A guard has stopped a run of this job: its schedule rests until somebody says yes, or runs it anew."""
+    found = select(schema.job_run.c.run_id).where(schema.job_run.c.job == job)
+    return tx.execute(found.where(schema.job_run.c.state == RunState.WAITING).limit(1)).first() is not None
+
+
 def move(tx: Connection, run_id: str, state: RunState, **values: Any) -> None:
     """Change a run's state, by a legal move only."""
     sources = [before for before, after in MOVES.items() if state in after]
@@ -286,12 +292,6 @@ def move(tx: Connection, run_id: str, state: RunState, **values: Any) -> None:
         .values(state=state, **values)
     )
     if moved.rowcount != 1:
-def waits_for_approval(tx: Connection, job: str) -> bool:
-    """A guard has stopped a run of this job: its schedule rests until somebody says yes, or runs it anew."""
-    found = select(schema.job_run.c.run_id).where(schema.job_run.c.job == job)
-    return tx.execute(found.where(schema.job_run.c.state == RunState.WAITING).limit(1)).first() is not None
-
-
         raise RuntimeError(f"run {run_id} cannot become {state} now: it is not {' or '.join(sources)}")
 
 
