@@ -20,6 +20,7 @@ from connectors.records import (
     ReadBack,
     RecordRef,
     SchemaChange,
+    Sighting,
     Stream,
     TaskDraft,
     WantedField,
@@ -80,6 +81,21 @@ class Connector(Protocol):
     def companies(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]: ...
 
     def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]: ...
+
+    def ids(self, stream: Stream, resume: str | None) -> Iterator[Page[Sighting]]:
+        """Every live record of a stream of people or companies, whenever it changed, for comparing with the store.
+
+        A record may come twice; one that lives the whole time is never left out. ``resume`` as in `people`; where the
+        CRM does not take it any more, the listing starts anew.
+        """
+        ...
+
+    def fetch(self, stream: Stream, refs: Sequence[RecordRef]) -> Page[PersonRecord] | Page[CompanyRecord]:
+        """These records of a stream of people or companies, whole, as `people` or `companies` would give them.
+
+        Read by id, any number. One that is not there is left out, or comes as gone.
+        """
+        ...
 
     def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
         """Read by id, never through an index that lags. One entry for each ref. All refs of one object."""

@@ -35,8 +35,9 @@ from connectors.records import (
     Written,
 )
 from scoring.policy import Result
+from sync.fights import Fight, FightRule
 from sync.plan import CHECKED, KIND, Comparison, Conflict, Verdict, canonical, compare_again
-from sync.store import decisions, outbox
+from sync.store import decisions, fights, outbox
 from sync.store.db import Store
 from sync.store.outbox import TASK, OutboxRow
 from sync.store.records import note_confirmed
@@ -67,6 +68,7 @@ class WriteReport:
     conflicts: int = 0
     tampered: int = 0
     failure: ConnectorError | None = None
+    fights: list[Fight] = field(default_factory=list)
     rejections: list[Rejected] = field(default_factory=list)
 
 
@@ -100,6 +102,7 @@ class Writer:
     check: Callable[[Connection], None] = lambda tx: None
     leads: Crm | None = None
     only: frozenset[str] | None = None
+    fights: FightRule = field(default_factory=FightRule)
 
     def write(self, done: Callable[[Crm, int], None] = lambda crm, rows: None) -> dict[Crm, WriteReport]:
         """Send until nothing is ready, read back what got no answer, and send again what that showed missing."""
@@ -272,8 +275,10 @@ class Writer:
                             results=results,
                             human_edit_wins=self.human_edit_wins,
                         )
-                        confirmed[row.ref] = comparison.done(wanted) | self._conflicts(tx, row, comparison, report)
-                        left[row.seq] = {p: v for p, v in comparison.fields(wanted).items() if p in newest}
+                        taken, fought = self._conflicts(tx, row, comparison, report)
+                        confirmed[row.ref] = comparison.done(wanted) | taken
+                        send = comparison.fields(wanted)
+                        left[row.seq] = {p: v for p, v in send.items() if p in newest and p not in fought}
                         if not left[row.seq]:
                             finished.append(row)
                             report.found_done += any(v is Verdict.DONE for v in comparison.verdicts.values())
@@ -297,10 +302,16 @@ class Writer:
 
     def _conflicts(
         self, tx: Connection, row: OutboxRow, comparison: Comparison, report: WriteReport
-    ) -> dict[str, str | None]:
-        """Record each edit; return those taken over, which count as confirmed from now on."""
+    ) -> tuple[dict[str, str | None], set[str]]:
+        """Record each edit; return those taken over, which count as confirmed from now on, and the fields given up."""
         taken: dict[str, str | None] = {}
+        fought: set[str] = set()
         for conflict in comparison.conflicts:
+            fight = fights.note_rewritten(tx, row.person_id, conflict, self.fights, at=self.now())
+            if fight is not None:
+                report.fights.append(fight)
+                fought.add(conflict.field)
+                continue
             if conflict.tamper:
                 report.tampered += 1
                 outbox.record_conflict(tx, row.person_id, conflict, episode=None, held=False, at=self.now())
@@ -310,7 +321,7 @@ class Writer:
             if adopted:
                 taken[conflict.field] = conflict.theirs
             outbox.record_conflict(tx, row.person_id, conflict, episode=None, held=not adopted, at=self.now())
-        return taken
+        return taken, fought
 
     def _redirect(self, tx: Connection, row: OutboxRow, to: RecordRef | None, reason: str, report: WriteReport) -> None:
         report.redirected += 1
@@ -352,6 +363,7 @@ class Writer:
                 case other:
                     assert_never(other)
         outbox.acknowledge(tx, confirmed, at=self.now())
+        fights.note_written(tx, confirmed)
         self._let_follow(tx, [row for row, _ in part], confirmed)
         outbox.remove(tx, finished)
 

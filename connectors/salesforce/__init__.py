@@ -5,7 +5,7 @@
     soql          queries and ids as text
     windows       every row changed in a window, by keyset
     reader        people, accounts, owners, single records
-    activities    campaign members, tasks, events as engagement
+    activities    campaign members, tasks, events, mails as engagement
     writer        batches of patches, one outcome each
     tasks         follow-up tasks, each once
     schema        describes, and the fields mqlsync needs
@@ -35,6 +35,7 @@ from connectors.records import (
     ReadBack,
     RecordRef,
     SchemaChange,
+    Sighting,
     Stream,
     StreamKind,
     TaskDraft,
@@ -74,6 +75,7 @@ _ENGAGEMENT = (
     (EventSource.CAMPAIGN, "campaign member"),
     (EventSource.TASK, "task"),
     (EventSource.MEETING, "event"),
+    (EventSource.MAIL, "email message"),
 )
 
 
@@ -144,6 +146,7 @@ class SalesforceConnector:
             name=org.get("Name") or self._settings.host,
             timezone=org.get("TimeZoneSidKey") or "UTC",
             problems=(*self._reader.problems(), *filter(None, (self._client.problem,))),
+            lacking=self._reader.lacking(),
         )
 
     def _prove(self) -> None:
@@ -210,6 +213,12 @@ class SalesforceConnector:
 
     def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         return self._activities.read(stream.name, window, resume)
+
+    def ids(self, stream: Stream, resume: str | None) -> Iterator[Page[Sighting]]:
+        return self._reader.ids(stream.name, resume)
+
+    def fetch(self, stream: Stream, refs: Sequence[RecordRef]) -> Page[PersonRecord] | Page[CompanyRecord]:
+        return self._reader.fetch(stream.name, refs)
 
     def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
         return self._reader.read(refs, fields)

@@ -6,11 +6,12 @@ only in ``queryAll``, with ``IsDeleted`` and the survivor in ``MasterRecordId``;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from connectors.errors import UnexpectedAnswer
 from connectors.fields import CountRule, CrmMap, FactField, ObjectMap
 from connectors.normalise import Converter, as_text, converter, fold
 from connectors.records import (
@@ -27,6 +28,7 @@ from connectors.records import (
     RecordProblem,
     RecordRef,
     Scalar,
+    Sighting,
     Window,
 )
 from connectors.salesforce import soql
@@ -36,8 +38,13 @@ from connectors.salesforce.windows import Columns, Row, changed_rows
 
 __all__ = ["READ", "Reader", "ref_of", "text_of", "value_at"]
 
+R = TypeVar("R", PersonRecord, CompanyRecord)
+
 READ = 300
 """Most ids in one ``IN (...)``."""
+
+_LISTED = ("Id", "SystemModstamp")
+_LIST_PAGE = 2_000
 
 _WHERE_IT_IS: Mapping[str, tuple[str, ...]] = {
     "lead": ("IsDeleted", "MasterRecordId", "IsConverted", "ConvertedContactId"),
@@ -97,6 +104,10 @@ class Reader:
     # -- windows ---------------------------------------------------------------------------------------------------
 
     def people(self, object: str, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
+        yield from self._records(object, window, resume, self._person(object))
+
+    def _person(self, object: str) -> Callable[[Row, RecordRef], PersonRecord]:
+        """What makes a record of a row of this object."""
         mapped, facts = self._fields.objects[object], self._facts_of(object)
         email = self._email(object)
 
@@ -121,11 +132,15 @@ class Reader:
                 problems=tuple(problems),
             )
 
-        yield from self._records(object, window, resume, record)
+        return record
 
     def companies(self, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
-        facts = self._facts_of("account")
         counts = self.counts()
+        for page in self._records("account", window, resume, self._company()):
+            yield self._with_counts(page, counts) if counts else page
+
+    def _company(self) -> Callable[[Row, RecordRef], CompanyRecord]:
+        facts = self._facts_of("account")
 
         def record(row: Row, ref: RecordRef) -> CompanyRecord:
             problems: list[RecordProblem] = []
@@ -140,8 +155,7 @@ class Reader:
                 problems=tuple(problems),
             )
 
-        for page in self._records("account", window, resume, record):
-            yield self._with_counts(page, counts) if counts else page
+        return record
 
     def _with_counts(self, page: Page[CompanyRecord], counts: Sequence[tuple[str, CountRule]]) -> Page[CompanyRecord]:
         """The page's accounts with their related records counted, so that a whole record is whole."""
@@ -209,15 +223,34 @@ class Reader:
         self, object: str, window: Window, resume: str | None, record: Callable[[Row, RecordRef], Any]
     ) -> Iterator[Page[Any]]:
         for page in changed_rows(self._client, self.columns(object), window, resume):
-            records, problems = [], []
-            for row in page.rows:
-                ref = ref_of(object, row["Id"])
-                try:
-                    records.append(record(row, ref))
-                except (ValueError, TypeError, KeyError) as error:
-                    reason = f"the record cannot be read: {type(error).__name__}: {error}"
-                    problems.append(RecordProblem(ref=ref, field="SystemModstamp", reason=reason))
-            yield Page(rows=tuple(records), resume=page.resume, problems=tuple(problems))
+            yield _page(object, page.rows, record, page.resume)
+
+    # -- for comparing with the store ------------------------------------------------------------------------------
+
+    def ids(self, object: str, resume: str | None) -> Iterator[Page[Sighting]]:
+        """Every live record by id, ``resume`` being the last one seen. Only an empty page is the end."""
+        alive = ("IsConverted = false",) if object == "lead" else ()
+        last = resume
+        while True:
+            beyond = () if last is None else (f"Id > {soql.literal(last)}",)
+            query = soql.select(_LISTED, api_name(object), " AND ".join((*alive, *beyond)), "Id", _LIST_PAGE)
+            rows = self._client.query(query, kind=f"sweep {object}")["records"]
+            if not rows:
+                yield Page(rows=(), resume=None)
+                return
+            if last == (last := rows[-1]["Id"]):
+                raise UnexpectedAnswer(Crm.SALESFORCE, f"the list of {api_name(object)} does not go on.", status=200)
+            seen = [Sighting(ref=ref_of(object, r["Id"]), modified_at=_instant(r["SystemModstamp"])) for r in rows]
+            yield Page(rows=tuple(seen), resume=last)
+
+    def fetch(self, object: str, refs: Sequence[RecordRef]) -> Page[PersonRecord] | Page[CompanyRecord]:
+        """These people or accounts, whole."""
+        columns = self.columns(object)
+        rows = self._by_ids(columns, [ref.id for ref in refs], f"fetch {object}")
+        if object != "account":
+            return _page(object, rows, self._person(object), None)
+        page, counts = _page(object, rows, self._company(), None), self.counts()
+        return self._with_counts(page, counts) if counts else page
 
     def forget(self) -> None:
         """Settle the columns anew: fields were made, or made visible."""
@@ -243,14 +276,22 @@ class Reader:
     def problems(self) -> tuple[str, ...]:
         """What the configuration names and this user cannot see, in sentences."""
         said = []
+        lacking = self.lacking()
         for object, mapped in self._fields.objects.items():
-            hidden = set(self.columns(object).hidden)
-            for name in mapped.needed():
-                if name in hidden:
-                    use = "written" if name in mapped.written else "mapped"
-                    said.append(f"{api_name(object)}.{name} is {use}, but not visible to the integration user")
+            for name in lacking.get(object, ()):
+                use = "written" if name in mapped.written else "mapped"
+                said.append(f"{api_name(object)}.{name} is {use}, but not visible to the integration user")
             said += _uncounted(object, mapped)
         return tuple(said)
+
+    def lacking(self) -> dict[str, tuple[str, ...]]:
+        """Object -> properties that the configuration names and this user cannot see."""
+        lacking: dict[str, tuple[str, ...]] = {}
+        for object, mapped in self._fields.objects.items():
+            hidden = set(self.columns(object).hidden)
+            if gone := tuple(name for name in mapped.needed() if name in hidden):
+                lacking[object] = gone
+        return lacking
 
     def _facts_of(self, object: str) -> tuple[_Fact, ...]:
         if object not in self._facts:
@@ -322,16 +363,35 @@ class Reader:
         if any(ref.object != object for ref in refs):
             raise ValueError("records are read one object at a time")
         columns = Columns(self._describes, object, fields, _WHERE_IT_IS.get(object, ("IsDeleted",)))
-        found: dict[str, Row] = {}
-        ids = list(dict.fromkeys(soql.id18(ref.id) for ref in refs if soql.is_id(ref.id)))
-        around = len(soql.address(soql.select(columns.shown, api_name(object), "Id IN ()")))
-        for some in soql.chunks(ids, READ, around=around):
-            where = f"Id IN ({','.join(soql.literal(id) for id in some)})"
-            found.update({soql.id18(row["Id"]): row for row in self._found(columns, where, f"read {object}")})
+        rows = self._by_ids(columns, [ref.id for ref in refs], f"read {object}")
+        found = {soql.id18(row["Id"]): row for row in rows}
         return {ref: _read_back(ref, found.get(soql.id18(ref.id)), fields) for ref in refs}
+
+    def _by_ids(self, columns: Columns, ids: Iterable[str], kind: str) -> list[Row]:
+        """The rows there are of these ids, deleted ones included."""
+        asked = list(dict.fromkeys(soql.id18(id) for id in ids if soql.is_id(id)))
+        around = len(soql.address(soql.select(columns.shown, api_name(columns.object), "Id IN ()")))
+        rows: list[Row] = []
+        for some in soql.chunks(asked, READ, around=around):
+            where = f"Id IN ({','.join(soql.literal(id) for id in some)})"
+            rows += self._found(columns, where, kind)
+        return rows
 
     def _found(self, columns: Columns, where: str, kind: str) -> Sequence[Row]:
         return self._client.rest(lambda: columns.ask(self._client, where, kind=kind), kind=kind)
+
+
+def _page(object: str, rows: Iterable[Row], record: Callable[[Row, RecordRef], R], resume: str | None) -> Page[R]:
+    """Rows as records; one that cannot be read is a problem of the page."""
+    records, problems = [], []
+    for row in rows:
+        ref = ref_of(object, row["Id"])
+        try:
+            records.append(record(row, ref))
+        except (ValueError, TypeError, KeyError) as error:
+            reason = f"the record cannot be read: {type(error).__name__}: {error}"
+            problems.append(RecordProblem(ref=ref, field="SystemModstamp", reason=reason))
+    return Page(rows=tuple(records), resume=resume, problems=tuple(problems))
 
 
 def _read_back(ref: RecordRef, row: Row | None, fields: Sequence[str]) -> ReadBack:

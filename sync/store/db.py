@@ -251,7 +251,7 @@ class PageStatement:
     """
 
     def __init__(self, table: Table, columns: Sequence[str], *, keys: Sequence[str] = ()) -> None:
-        """With ``keys``, a row that exists already gets every other column replaced."""
+        """With ``keys``, a row that exists already gets every other column replaced; without others it stays."""
         self._table = table
         self._columns = tuple(columns)
         self._keys = tuple(keys)
@@ -270,7 +270,12 @@ class PageStatement:
         statement = insert_into(self._table, tx.dialect)
         if self._keys:
             rest = {name: statement.excluded[name] for name in self._columns if name not in self._keys}
-            statement = statement.on_conflict_do_update(index_elements=list(self._keys), set_=rest)
+            there = {"index_elements": list(self._keys)}
+            statement = (
+                statement.on_conflict_do_update(set_=rest, **there)
+                if rest
+                else statement.on_conflict_do_nothing(**there)
+            )
         compiled = statement.compile(dialect=tx.dialect, column_keys=list(self._columns))
         times = [isinstance(self._table.c[name].type, Instant) for name in self._columns]
         on_sqlite = tx.dialect.name == "sqlite"

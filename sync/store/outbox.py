@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from connectors.records import Crm, RecordRef
@@ -481,7 +481,11 @@ def record_conflict(
 
 
 def release_held(tx: Connection, person_ids: Sequence[str], *, at: datetime) -> int:
-    """New episodes: what people held in the last ones is ours to write again. Returns how many values that are."""
+    """New episodes: what people held in the last ones is ours to write again. Returns how many values that are.
+
+    Not what is held because of a fight: a workflow knows nothing of episodes.
+    """
     c = schema.conflict.c
     freed = update(schema.conflict).values(held=False, settled_at=at)
-    return sum(tx.execute(freed.where(c.person_id.in_(part), c.held)).rowcount for part in parts(person_ids))
+    theirs = and_(c.held, c.kind != "fight")
+    return sum(tx.execute(freed.where(c.person_id.in_(part), theirs)).rowcount for part in parts(person_ids))

@@ -508,8 +508,11 @@ def _write_page(tx: Connection, page: _Page) -> None:
         mark_dirty(tx, refs, why)
 
 
-_NEW_EMAIL = PageStatement(schema.record_email, ("email", "conn", "object", "id"))
-_NEW_CROSS_REF = PageStatement(schema.cross_ref, ("conn", "object", "id", "to_conn", "to_object", "to_id"))
+_EMAIL = ("email", "conn", "object", "id")
+_CROSS_REF = ("conn", "object", "id", "to_conn", "to_object", "to_id")
+# Keys throughout: what a record that was lost has left behind is no obstacle to its return.
+_NEW_EMAIL = PageStatement(schema.record_email, _EMAIL, keys=_EMAIL)
+_NEW_CROSS_REF = PageStatement(schema.cross_ref, _CROSS_REF, keys=_CROSS_REF)
 
 
 def _forget_addresses(tx: Connection, rows: Sequence[RecordRow]) -> None:

@@ -14,6 +14,9 @@ from connectors.records import (
     DayQuota,
     Engagement,
     FieldSchema,
+    Found,
+    Gone,
+    Moved,
     Owner,
     Page,
     Patch,
@@ -22,6 +25,7 @@ from connectors.records import (
     RecordProblem,
     RecordRef,
     SchemaChange,
+    Sighting,
     Stream,
     StreamKind,
     TaskDraft,
@@ -37,6 +41,7 @@ class FakeCrm:
     """``people``, ``companies``, ``events`` are what the CRM holds; ``changed`` says when an event was.
 
     before_page  called before each page is served; it may change what the CRM holds, move the clock, or raise
+    unlisted     live records that the list of ids leaves out
     closes       whether the last page says that it is the last, or only the end of the iterator does
     """
 
@@ -53,6 +58,7 @@ class FakeCrm:
     windows: list[tuple[str, Window, str | None]] = field(default_factory=list)
     made: dict[str, int] = field(default_factory=dict)
     before_page: Any = None
+    unlisted: frozenset[RecordRef] = frozenset()
 
     def hold(self, *records: PersonRecord | CompanyRecord) -> None:
         """These are what the CRM says from now on."""
@@ -128,13 +134,50 @@ class FakeCrm:
             if last:
                 return
 
+    # -- what a sweep asks -----------------------------------------------------------------------------------
+
+    def _held(self, stream: Stream) -> Mapping[RecordRef, PersonRecord | CompanyRecord]:
+        return self.people_held if stream.kind is StreamKind.PEOPLE else self.companies_held
+
+    def ids(self, stream: Stream, resume: str | None) -> Iterator[Page[Sighting]]:
+        """Keyset by id, live records only, without those in ``unlisted``."""
+        while True:
+            if self.before_page is not None:
+                self.before_page(f"sweep {stream.name}", resume)
+            self._call(f"ids {stream.name}")
+            live = sorted((r.ref.id, r) for r in self._held(stream).values() if not r.gone)
+            found = [(id, r) for id, r in live if r.ref not in self.unlisted and (resume is None or id > resume)]
+            part = found[: self.page_size]
+            last = len(found) <= self.page_size
+            resume = part[-1][0] if part else resume
+            seen = tuple(Sighting(ref=r.ref, modified_at=r.modified_at) for _, r in part)
+            yield Page(rows=seen, resume=None if last else resume)
+            if last:
+                return
+
+    def fetch(self, stream: Stream, refs: Sequence[RecordRef]) -> Page[Any]:
+        self._call(f"fetch {stream.name}")
+        held = self._held(stream)
+        return Page(rows=tuple(held[ref] for ref in refs if ref in held), resume=None)
+
+    def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
+        assert not fields, "a sweep asks where records are, not what they say"
+        self._call("read")
+        held = {**self.people_held, **self.companies_held}
+        return {ref: self._where(ref, held.get(ref)) for ref in refs}
+
+    @staticmethod
+    def _where(ref: RecordRef, record: PersonRecord | CompanyRecord | None) -> ReadBack:
+        if record is not None and record.moved_to is not None:
+            return Moved(ref=ref, to=record.moved_to, reason="merged")
+        if record is None or record.gone:
+            return Gone(ref=ref, reason="deleted")
+        return Found(ref=ref, values={}, version=record.version)
+
     # -- what a pull does not use ----------------------------------------------------------------------------
 
     def describe(self, object: str) -> Mapping[str, FieldSchema]:
         raise AssertionError("a pull describes nothing")
-
-    def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
-        raise AssertionError("a pull reads nothing by id")
 
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
         raise AssertionError("a pull writes nothing")

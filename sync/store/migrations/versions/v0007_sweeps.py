@@ -38,7 +38,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String, primary_key=True),
         sa.Column("field", sa.String, primary_key=True),
         sa.Column("rewritten", sa.JSON, nullable=False),
-        sa.Column("acked_at", sa.DateTime(timezone=True)),
+        sa.Column("answered", sa.Boolean, nullable=False),
     )
 
 
