@@ -107,9 +107,9 @@ class EventSource(StrEnum):
 class EventRule:
     """One ``events`` line; the first that matches decides the kind, without a match the activity is no event.
 
-    key       form GUID, type of e-mail event, campaign type, task type, meeting type (HubSpot: its outcome), direction of
-              a call, direction of a mail, type of a marketing event, type of an event occurrence, counter property; None
-              is ``otherwise``
+    key       form GUID, type of e-mail event, campaign type, task type, meeting type (HubSpot: its outcome), direction
+              of a call or a mail, type of a marketing event or of an event occurrence, counter property; None is
+              ``otherwise``
     statuses  statuses of a campaign member, or attendance states at a marketing event, that match; empty is any
     set       attribute -> CRM property whose value fills it, or a fixed text when the source has no such property
     date      counter only: the property with the time of the last one
@@ -153,11 +153,15 @@ class FileColumns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrmMap:
-    """One CRM's part of fields.yaml. ``file``: of files alone."""
+    """One CRM's part of fields.yaml.
+
+    ``deals``: the opportunities in which people have a role are read with them. ``file``: of files alone.
+    """
 
     crm: Crm
     objects: Mapping[str, ObjectMap]
     events: tuple[EventRule, ...] = ()
+    deals: bool = False
     file: FileColumns | None = None
 
     def writing(self, written: Mapping[str, tuple[str, ...]]) -> CrmMap:

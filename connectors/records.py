@@ -18,6 +18,8 @@ __all__ = [
     "Counter",
     "Crm",
     "DayQuota",
+    "Deal",
+    "DealState",
     "Engagement",
     "FieldKind",
     "FieldSchema",
@@ -105,6 +107,22 @@ class Counter:
     attributes: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
+class DealState(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deal:
+    """An opportunity in which a person has a role. ``stage`` is the CRM's value, ``at`` when it last changed."""
+
+    id: str
+    stage: str
+    state: DealState
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRecord:
     """A HubSpot contact, or a Salesforce Lead or Contact, as the CRM has it now.
@@ -113,6 +131,7 @@ class PersonRecord:
     facts       canonical name (``person.title``, ``company.employees``) -> value; missing values are left out
     current     CRM property -> its text now, for every property mqlsync writes on this object; None when blank
     heard       the same for every property by which people at the CRM say something (`ObjectMap.heard`)
+    deals       opportunities the person has a role in, where the field map asks for them (`CrmMap.deals`)
     owner       the CRM's owner id, None when blank
     company     the company or account the record belongs to
     cross_refs  records of other CRMs that this record names (HubSpot ``salesforcecontactid``)
@@ -137,6 +156,7 @@ class PersonRecord:
     absorbed: tuple[RecordRef, ...] = ()
     problems: tuple[RecordProblem, ...] = ()
     heard: Mapping[str, str | None] = field(default_factory=dict)
+    deals: tuple[Deal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,15 +99,17 @@ _CONVERTED = {
 class SalesState:
     """Where one CRM says how far sales is with a person.
 
-    property  its values, as the CRM has them, mean ``accepted``, ``working``, ``rejected`` or ``sql``
-    sql_when  property -> the values of which any means that sales has taken the person on
-    reason    the property with the reason of a rejection
+    property     its values, as the CRM has them, mean ``accepted``, ``working``, ``rejected`` or ``sql``
+    sql_when     property -> the values of which any means that sales has taken the person on
+    reason       the property with the reason of a rejection
+    opportunity  what an opportunity in which the person has a role means: by its stage, or ``open``, ``won``, ``lost``
     """
 
     property: str
     values: collections.abc.Mapping[str, str]
     sql_when: collections.abc.Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reason: str | None = None
+    opportunity: collections.abc.Mapping[str, str] = field(default_factory=dict)
 
     def properties(self) -> tuple[str, ...]:
         """Every property that has to be read for it."""
@@ -210,7 +212,7 @@ class _Reader:
     def mapping(self, root: Node) -> Mapping:
         found = root.fields("version", *Crm, "prefer", "seniority", required=("version",))
         check_version(root)
-        states = {crm: _sales_state(node) for crm in Crm if (node := root.find(crm, "sales_state")) is not None}
+        states = {crm: _sales_state(node, crm) for crm in Crm if (node := root.find(crm, "sales_state")) is not None}
         reviews = {crm: _review(node) for crm in Crm if (node := root.find(crm, "review")) is not None}
         mapped = [crm for crm in Crm if crm.writable or crm in found]
         crms = {crm: _hearing(self._crm(found.get(crm), crm), states.get(crm), reviews.get(crm)) for crm in mapped}
@@ -512,13 +514,17 @@ def _hearing(crm: CrmMap, state: SalesState | None, review: ReviewAnswer | None)
     names = (*(state.properties() if state is not None else ()), *((review.property,) if review is not None else ()))
     heard = tuple(dict.fromkeys(name for name in names if name))
     people = {name: replace(crm.objects[name], heard=heard) for name in PEOPLE_OBJECTS[crm.crm]}
-    return replace(crm, objects={**crm.objects, **people})
+    deals = state is not None and bool(state.opportunity)
+    return replace(crm, objects={**crm.objects, **people}, deals=deals)
 
 
-def _sales_state(node: Node) -> SalesState:
-    found = node.fields("property", "values", "sql_when", "reason", required=("property", "values"))
-    values = (
-        {e.key: e.node.choice(_SALES_STATES, "state") for e in found["values"].pairs()} if "values" in found else {}
+def _sales_state(node: Node, crm: Crm) -> SalesState:
+    found = node.fields("property", "values", "sql_when", "reason", "opportunity", required=("property", "values"))
+    if "opportunity" in found and crm is not Crm.SALESFORCE:
+        found["opportunity"].error("opportunities are read of Salesforce only")
+    values, opportunity = (
+        {e.key: e.node.choice(_SALES_STATES, "state") for e in found[key].pairs()} if key in found else {}
+        for key in ("values", "opportunity")
     )
     sql_when: dict[str, tuple[str, ...]] = {}
     for entry in found["sql_when"].pairs() if "sql_when" in found else ():
@@ -528,6 +534,7 @@ def _sales_state(node: Node) -> SalesState:
         values=values,
         sql_when=sql_when,
         reason=found["reason"].read(_property, "") if "reason" in found else None,
+        opportunity=opportunity,
     )
 
 

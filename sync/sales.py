@@ -12,12 +12,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from connectors.records import Deal
 from scoring.episodes import Sales, SalesState
 from scoring.tables import fold
 from sync.mapping import ReviewAnswer
 from sync.mapping import SalesState as SalesRule
 
-__all__ = ["Hearing", "approves", "latest", "not_offered", "read_stored", "sales_word", "stored", "unknown_value"]
+__all__ = [
+    "Hearing",
+    "approves",
+    "deal_word",
+    "latest",
+    "not_offered",
+    "read_stored",
+    "sales_word",
+    "stored",
+    "unknown_value",
+]
 
 _WEIGHT = tuple(SalesState)
 
@@ -57,6 +68,23 @@ def _state(rule: SalesRule, heard: Mapping[str, str | None]) -> SalesState | Non
     if said is None:
         return None
     return next((SalesState(state) for value, state in rule.values.items() if fold(value) == fold(said)), None)
+
+
+def deal_word(rule: SalesRule, deals: Iterable[Deal], *, before: Sales | None) -> Sales | None:
+    """What sales says by the opportunities a person has a role in: the latest that says anything; None: nothing.
+
+    A stage that ``rule`` names counts before whether the opportunity is open, won or lost.
+    """
+    words = {fold(word): SalesState(state) for word, state in rule.opportunity.items()}
+    said = [
+        Sales(state=state, at=deal.at, reason=None)
+        for deal in deals
+        if (state := words.get(fold(deal.stage), words.get(deal.state.value))) is not None
+    ]
+    word = latest(said)
+    if word is not None and before is not None and (before.state, before.reason) == (word.state, word.reason):
+        return before
+    return word
 
 
 def _text(value: str | None) -> str | None:

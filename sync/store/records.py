@@ -24,7 +24,7 @@ from connectors.records import (
     RecordRef,
 )
 from sync.resolve import PEOPLE_OBJECTS
-from sync.sales import Hearing, read_stored, sales_word, stored, unknown_value
+from sync.sales import Hearing, deal_word, latest, read_stored, sales_word, stored, unknown_value
 from sync.store import outbox, schema
 from sync.store.accounts import Cursor, load_cursor, pin_account, pinned_accounts, save_owners, save_window
 from sync.store.db import PageStatement, to_json
@@ -339,7 +339,8 @@ def _sales(record: PersonRecord, before: RecordRow | None, hearing: Hearing) -> 
     if hearing.sales is None or (record.gone and not _converted(record.ref, record.moved_to)):
         return None
     known = read_stored(_read(before.sales)) if before is not None and before.sales is not None else None
-    word = sales_word(hearing.sales, record.heard, at=record.modified_at, before=known)
+    by_property = sales_word(hearing.sales, record.heard, at=record.modified_at, before=known)
+    word = latest((by_property, deal_word(hearing.sales, record.deals, before=known)))
     return to_json(stored(word)) if word is not None else None
 
 

@@ -303,6 +303,23 @@ def test_one_activity_seen_by_two_lines_is_warned_of(
     assert ["is made of " + told in warning for warning in warnings] == [True] if told else warnings == []
 
 
+def test_what_opportunities_mean_is_read_of_salesforce_alone() -> None:
+    state = "  sales_state: {property: Status, values: {}, opportunity: {open: accepted, Closed Won: sql}}\n"
+    salesforce = "version: 1\nsalesforce:\n  lead: {person.email: Email}\n" + state
+    mapping, warnings = load(salesforce)
+    assert warnings == []
+    assert mapping.map.crms[Crm.SALESFORCE].deals
+    assert not mapping.map.crms[Crm.HUBSPOT].deals
+    assert mapping.sales_states[Crm.SALESFORCE].opportunity == {"open": "accepted", "Closed Won": "sql"}
+    for text, told in (
+        (salesforce.replace(": sql}", ": sqll}"), "unknown state 'sqll', did you mean 'sql'?"),
+        (salesforce.replace("salesforce:", "hubspot:").replace("lead:", "contact:"), "Salesforce only"),
+    ):
+        with pytest.raises(PolicyInvalid) as invalid:
+            load(text)
+        assert told in str(invalid.value.problems[0])
+
+
 def test_a_custom_fact_with_something_wrong_about_it_is_not_relied_on() -> None:
     broken = FIELDS.replace("type: number", "type: numbr")
     mapping, problems = read_mapping(Source("fields.yaml", broken.encode()))

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.records import Deal, DealState
 from scoring.episodes import Sales, SalesState
 from sync.mapping import ReviewAnswer
 from sync.mapping import SalesState as Rule
-from sync.sales import approves, latest, not_offered, read_stored, sales_word, stored, unknown_value
+from sync.sales import approves, deal_word, latest, not_offered, read_stored, sales_word, stored, unknown_value
 from tests.support.made import DAY, after
 
 RULE = Rule(
@@ -48,6 +49,45 @@ def test_the_properties_of_a_record_are_a_word(heard, state, reason):
     said = word(**heard)
     assert (said and said.state, said and said.reason) == (state, reason)
     assert said is None or said.at == DAY
+
+
+OPPORTUNITY = Rule(
+    property="Status",
+    values={},
+    opportunity={"open": "accepted", "Negotiation/Review": "working", "won": "sql", "lost": "rejected"},
+)
+
+
+def deal(stage="Prospecting", state=DealState.OPEN, at=DAY, id="006"):
+    return Deal(id=id, stage=stage, state=state, at=at)
+
+
+@pytest.mark.parametrize(
+    ("deals", "state"),
+    [
+        ((), None),
+        ((deal(),), SalesState.ACCEPTED),
+        ((deal("negotiation/REVIEW "),), SalesState.WORKING),
+        ((deal("Closed Won", DealState.WON),), SalesState.SQL),
+        ((deal("Closed Lost", DealState.LOST),), SalesState.REJECTED),
+        ((deal("Closed Lost", DealState.LOST), deal(at=after(days=1), id="007")), SalesState.ACCEPTED),
+        ((deal("Closed Won", DealState.WON), deal(id="007")), SalesState.SQL),
+    ],
+)
+def test_an_opportunity_is_a_word_by_its_stage_or_its_end(deals, state):
+    """Of several the latest counts, of equally late ones the weightiest."""
+    said = deal_word(OPPORTUNITY, deals, before=None)
+    assert (said and said.state) == state
+    assert said is None or said.at == max(one.at for one in deals)
+
+
+def test_an_opportunity_says_nothing_where_no_line_names_it():
+    assert deal_word(RULE, (deal("Closed Won", DealState.WON),), before=None) is None
+
+
+def test_an_opportunity_that_is_only_edited_keeps_the_time_of_its_word():
+    first = deal_word(OPPORTUNITY, (deal(),), before=None)
+    assert deal_word(OPPORTUNITY, (deal(at=after(days=3)),), before=first) == first
 
 
 def test_a_word_keeps_the_time_at_which_it_was_first_read():
