@@ -5,6 +5,7 @@
     soql          queries and ids as text
     windows       every row changed in a window, by keyset
     reader        people, accounts, owners, single records
+    deals         the opportunities in which contacts have a role
     activities    campaign members, tasks, events, mails as engagement
     writer        batches of patches, one outcome each
     tasks         follow-up tasks, each once
@@ -47,6 +48,7 @@ from connectors.retry import Patience
 from connectors.salesforce import soql
 from connectors.salesforce.activities import Activities
 from connectors.salesforce.client import Client
+from connectors.salesforce.deals import DEALS, ROLES, Deals
 from connectors.salesforce.reader import READ, Reader
 from connectors.salesforce.refusals import NotPossible, Refused
 from connectors.salesforce.schema import Describes, SchemaMaker
@@ -106,6 +108,7 @@ class SalesforceConnector:
         self._client = Client(settings, patience=patience, sleep=sleep, monotonic=monotonic)
         self._describes = Describes(self._client, {} if schemas is None else schemas)
         self._reader = Reader(self._client, self._describes, fields)
+        self._deals = Deals(self._client, self._describes, self._reader)
         self._activities = Activities(self._client, self._describes, fields)
         self._writer = Writer(self._client, self._describes, self._reader.read, sleep)
         self._tasks = TaskMaker(self._client, self._describes, self._reader.read, sleep)
@@ -185,7 +188,7 @@ class SalesforceConnector:
         return self._describes.fields(object)
 
     def streams(self) -> tuple[Stream, ...]:
-        """Users and queues, accounts and their opportunities, leads, contacts, then the activities with a rule."""
+        """Owners, accounts and their opportunities, leads, contacts and theirs, then the activities with a rule."""
 
         def stream(kind: StreamKind, name: str) -> Stream:
             return Stream(crm=Crm.SALESFORCE, kind=kind, name=name)
@@ -196,6 +199,8 @@ class SalesforceConnector:
         if self._reader.counts():
             named.append(stream(StreamKind.COMPANIES, "opportunity"))
         named += [stream(StreamKind.PEOPLE, name) for name in ("lead", "contact") if name in self._fields.objects]
+        if self._fields.deals:
+            named += [stream(StreamKind.PEOPLE, name) for name in (ROLES, DEALS)]
         named += [stream(StreamKind.ENGAGEMENT, name) for source, name in _ENGAGEMENT if self._fields.events_of(source)]
         return tuple(named)
 
@@ -204,7 +209,10 @@ class SalesforceConnector:
         return self._reader.owners(user_id, username)
 
     def people(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
-        return self._reader.people(stream.name, window, resume)
+        if stream.name in (ROLES, DEALS):
+            return self._deals.changed(stream.name, window, resume)
+        pages = self._reader.people(stream.name, window, resume)
+        return map(self._deals.with_deals, pages) if self._fields.deals and stream.name == "contact" else pages
 
     def companies(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
         if stream.name == "opportunity":
@@ -218,7 +226,11 @@ class SalesforceConnector:
         return self._reader.ids(stream.name, resume)
 
     def fetch(self, stream: Stream, refs: Sequence[RecordRef]) -> Page[PersonRecord] | Page[CompanyRecord]:
-        return self._reader.fetch(stream.name, refs)
+        page = self._reader.fetch(stream.name, refs)
+        if not self._fields.deals or stream.name != "contact":
+            return page
+        people = tuple(one for one in page.rows if isinstance(one, PersonRecord))
+        return self._deals.with_deals(Page(rows=people, resume=page.resume, problems=page.problems))
 
     def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
         return self._reader.read(refs, fields)

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from connectors.errors import SourceMissing
+from connectors.errors import RunCannotContinue, SourceMissing
 from connectors.fields import CrmMap, EventRule, EventSource
 from connectors.normalise import email, fold, number
 from connectors.records import Crm, Engagement, Page, RecordProblem, RecordRef, Window
 from connectors.salesforce import soql
 from connectors.salesforce.client import Client
 from connectors.salesforce.reader import ref_of, text_of, value_at
-from connectors.salesforce.refusals import NotPossible
-from connectors.salesforce.schema import TASK_KEY, Describes, NotVisible
+from connectors.salesforce.schema import TASK_KEY, Describes, not_visible
 from connectors.salesforce.tasks import is_ours
 from connectors.salesforce.windows import Columns, Row, changed_rows
 
@@ -48,8 +47,6 @@ _OF_EVERY = frozenset({*_CAMPAIGN_WORDS.values(), "Type"})
 
 _DRAFT = "5"
 """``EmailMessage.Status``, whose values are numbers in every org."""
-
-_NOT_HERE = frozenset({"INVALID_TYPE", "INSUFFICIENT_ACCESS", "INSUFFICIENT_ACCESS_OR_READONLY"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +78,8 @@ class Activities:
         """
         try:
             yield from self._read(stream, window, resume)
-        except (NotVisible, NotPossible) as refused:
-            if isinstance(refused, NotPossible) and refused.refusal.code not in _NOT_HERE:
+        except RunCannotContinue as refused:
+            if not not_visible(refused):
                 raise
             raise SourceMissing(
                 Crm.SALESFORCE, f"{stream} is not read: {refused.problem}", advice=refused.advice

@@ -17,7 +17,7 @@ from connectors.salesforce import soql
 from connectors.salesforce.client import Client
 from connectors.salesforce.refusals import NotPossible, Problem, Refused
 
-__all__ = ["API_NAMES", "TASK_KEY", "Describes", "Picklist", "SchemaMaker", "api_name"]
+__all__ = ["API_NAMES", "TASK_KEY", "Describes", "NotVisible", "Picklist", "SchemaMaker", "api_name", "not_visible"]
 
 API_NAMES: Mapping[str, str] = {
     "lead": "Lead",
@@ -28,6 +28,7 @@ API_NAMES: Mapping[str, str] = {
     "task": "Task",
     "event": "Event",
     "email message": "EmailMessage",
+    "opportunity contact role": "OpportunityContactRole",
     "user": "User",
 }
 """Our names of objects to Salesforce's. An object that is not listed is called by its API name."""
@@ -82,6 +83,15 @@ class Picklist:
 
 class NotVisible(RunCannotContinue):
     """An object that this org does not have, or that the integration user may not see."""
+
+
+_NOT_HERE = frozenset({"INVALID_TYPE", "INSUFFICIENT_ACCESS", "INSUFFICIENT_ACCESS_OR_READONLY"})
+"""Codes by which a query of such an object is refused, where its describe was kept from an earlier day."""
+
+
+def not_visible(refused: RunCannotContinue) -> bool:
+    """Whether this says that the org does not have the object, or that the integration user may not see it."""
+    return isinstance(refused, NotVisible) or (isinstance(refused, NotPossible) and refused.refusal.code in _NOT_HERE)
 
 
 class Describes:

@@ -167,6 +167,76 @@ def test_of_two_answers_the_later_one_counts(scene):
     assert status(scene, who) == "working"
 
 
+@pytest.fixture
+def dealing(tmp_path: Path) -> Iterator[World]:
+    """As `scene`, with opportunities heard. The first run is done, the clock an hour on."""
+    with world(tmp_path) as made:
+        line = "    reason:   MQL_Rejection_Reason__c\n"
+        heard = f"{line}    opportunity: {{open: accepted, Negotiation/Review: working, won: sql, lost: rejected}}\n"
+        edit(made.config / "fields.yaml", (line, heard))
+        assert made.run().exit_code == 0
+        made.box.clock.move(HOUR)
+        yield made
+
+
+SF_CONTACT = ("salesforce", "contact")
+
+
+def opportunity_of(scene: World, who: str, **fields: Any) -> tuple[str, str]:
+    """A new opportunity in which the person's contact has a role: (opportunity, role)."""
+    org = scene.box.salesforce
+    known = {"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2027-01-31"}
+    deal = org.add("Opportunity", known | fields)
+    contact = records_of(scene, who)[SF_CONTACT]
+    return deal, org.add("OpportunityContactRole", {"OpportunityId": deal, "ContactId": contact})
+
+
+def test_an_opportunity_is_heard_from_its_beginning_to_its_end(dealing):
+    who = with_records(dealing, people(dealing, "assigned"), SF_CONTACT)
+    deal, _ = opportunity_of(dealing, who)
+    later(dealing)
+    assert status(dealing, who) == "accepted"
+    for stage, ends in (("Negotiation/Review", "working"), ("Closed Won", "sql")):
+        dealing.box.clock.move(HOUR)
+        dealing.box.salesforce.edit("Opportunity", deal, {"StageName": stage})
+        before = len(api_writes(dealing.box))
+        later(dealing)
+        assert status(dealing, who) == ends
+        assert set(shown(dealing, who).values()) == {ends}
+        assert set(written_since(dealing, before).values()) == {1}
+        assert later(dealing).writes == 0
+    assert next(row.outcome for row in rows(dealing, schema.episode) if row.person_id == who) == "sql"
+
+
+def test_an_opportunity_that_is_lost_is_a_rejection(dealing):
+    who = with_records(dealing, people(dealing, "assigned"), SF_CONTACT)
+    opportunity_of(dealing, who, StageName="Closed Lost")
+    later(dealing)
+    assert status(dealing, who) == "recycled"
+
+
+def test_what_an_opportunity_said_outlives_an_edit_of_the_contact(dealing):
+    who = with_records(dealing, people(dealing, "assigned"), SF_CONTACT)
+    opportunity_of(dealing, who)
+    later(dealing)
+    dealing.box.clock.move(HOUR)
+    dealing.box.salesforce.edit("Contact", records_of(dealing, who)[SF_CONTACT], {"Department": "Ops"})
+    later(dealing)
+    assert status(dealing, who) == "accepted"
+
+
+def test_without_access_to_opportunities_everything_else_goes_on_and_it_is_said(dealing):
+    who = with_records(dealing, people(dealing, "assigned"), SF_CONTACT)
+    opportunity_of(dealing, who)
+    dealing.box.salesforce.absent.add("OpportunityContactRole")
+    report = later(dealing)
+    assert status(dealing, who) == "assigned"
+    assert any("opportunity contact role is not read" in said for said in report.warnings)
+    dealing.box.salesforce.absent.clear()
+    later(dealing)
+    assert status(dealing, who) == "accepted"
+
+
 def test_a_renamed_value_is_told_by_the_next_run_and_by_check(scene):
     scene.run()
     edit(scene.config / "fields.yaml", ("UNQUALIFIED: rejected", "NOT_FOR_US: rejected"))

@@ -1,0 +1,114 @@
+"""The opportunities in which contacts have a role, as part of the contacts.
+
+Source: Object Reference "OpportunityContactRole", "Opportunity". Neither moves the contact's SystemModstamp, so two
+streams of people tell whose opportunities changed: one of the roles, one of the opportunities themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from connectors.errors import RunCannotContinue, SourceMissing
+from connectors.records import Crm, Deal, DealState, Page, PersonRecord, Window
+from connectors.salesforce import soql
+from connectors.salesforce.client import Client
+from connectors.salesforce.reader import READ, Reader, ref_of, value_at
+from connectors.salesforce.schema import Describes, not_visible
+from connectors.salesforce.windows import Columns, Row, changed_rows
+
+__all__ = ["DEALS", "ROLES", "Deals"]
+
+ROLES = "opportunity contact role"
+DEALS = "contact opportunity"
+"""The two streams."""
+
+_OF_DEAL = ("StageName", "IsClosed", "IsWon", "SystemModstamp")
+
+
+class Deals:
+    def __init__(self, client: Client, describes: Describes, reader: Reader) -> None:
+        self._client = client
+        self._describes = describes
+        self._reader = reader
+
+    def with_deals(self, page: Page[PersonRecord]) -> Page[PersonRecord]:
+        """The page's contacts with their opportunities; without, where this user may not see any: `changed` says so."""
+        alive = [person.ref.id for person in page.rows if not person.gone]
+        try:
+            found = self._of(alive) if alive else {}
+        except RunCannotContinue as refused:
+            if not not_visible(refused):
+                raise
+            return page
+        rows = tuple(replace(one, deals=found[one.ref.id]) if one.ref.id in found else one for one in page.rows)
+        return replace(page, rows=rows)
+
+    def changed(self, stream: str, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
+        """Contacts, whole, whose roles or opportunities changed in the window.
+
+        A first load takes everybody who has a role; that of the opportunities has nothing to add. SourceMissing where
+        this user may not see opportunities or their roles.
+        """
+        object, column = (ROLES, "ContactId") if stream == ROLES else ("opportunity", "Id")
+        try:
+            columns = Columns(self._describes, object, (column,))
+            if window.lo is None and stream == DEALS:
+                return
+            for page in changed_rows(self._client, columns, window, resume):
+                ids = [str(row[column]) for row in page.rows if row.get(column)]
+                contacts = ids if stream == ROLES else self._contacts_of(ids)
+                yield replace(self.with_deals(self._contacts(contacts)), resume=page.resume)
+        except RunCannotContinue as refused:
+            if not not_visible(refused):
+                raise
+            raise SourceMissing(
+                Crm.SALESFORCE, f"{stream} is not read: {refused.problem}", advice=refused.advice
+            ) from refused
+
+    def _contacts(self, ids: Iterable[str]) -> Page[PersonRecord]:
+        refs = [ref_of("contact", id) for id in dict.fromkeys(ids)]
+        if not refs:
+            return Page(rows=(), resume=None)
+        fetched = self._reader.fetch("contact", refs)
+        people = tuple(one for one in fetched.rows if isinstance(one, PersonRecord))
+        return Page(rows=people, resume=None, problems=fetched.problems)
+
+    def _contacts_of(self, opportunities: Iterable[str]) -> list[str]:
+        rows = self._roles(("ContactId",), "OpportunityId", opportunities)
+        return [str(row["ContactId"]) for row in rows if row.get("ContactId")]
+
+    def _of(self, contacts: Iterable[str]) -> Mapping[str, tuple[Deal, ...]]:
+        """Contact id -> its opportunities, in order of their ids."""
+        wanted = ("ContactId", "OpportunityId", *(f"Opportunity.{name}" for name in _OF_DEAL))
+        found: dict[str, dict[str, Deal]] = {}
+        for row in self._roles(wanted, "ContactId", contacts):
+            deal = _deal(row)
+            if deal is not None:
+                found.setdefault(soql.id18(row["ContactId"]), {})[deal.id] = deal
+        return {id: tuple(deals[key] for key in sorted(deals)) for id, deals in found.items()}
+
+    def _roles(self, wanted: Iterable[str], column: str, ids: Iterable[str]) -> Iterator[Row]:
+        """Live roles by contact or opportunity."""
+        columns = Columns(self._describes, ROLES, tuple(wanted), sure=("ContactId", "OpportunityId"))
+        asked = list(dict.fromkeys(soql.id18(id) for id in ids if soql.is_id(id)))
+        around = len(soql.address(soql.select(columns.shown, "OpportunityContactRole", f"{column} IN ()")))
+        for some in soql.chunks(asked, READ, around=around):
+            listed = ",".join(soql.literal(id) for id in some)
+            query = soql.select(columns.shown, "OpportunityContactRole", f"{column} IN ({listed})")
+            yield from self._client.rows(query, kind=f"pull {ROLES}")
+
+
+def _deal(row: Row) -> Deal | None:
+    stamp = value_at(row, "Opportunity.SystemModstamp")
+    if not stamp or not row.get("ContactId"):
+        return None  # an opportunity this user may not see
+    state = DealState.OPEN
+    if value_at(row, "Opportunity.IsClosed"):
+        state = DealState.WON if value_at(row, "Opportunity.IsWon") else DealState.LOST
+    return Deal(
+        id=soql.id18(row["OpportunityId"]),
+        stage=value_at(row, "Opportunity.StageName") or "",
+        state=state,
+        at=soql.instant(stamp),
+    )
