@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sync import policy_trials_cli, policy_versions_cli  # noqa: F401  # add their commands to `mqlsync policy`
+from sync.conflicts_cli import conflicts_app
 from sync.policy_cli import policy_app
 from sync.review_cli import review_app
 from sync.route_cli import route_app
@@ -62,6 +63,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 dead_app = typer.Typer(help="Records a CRM refused: list them, let them try again.", no_args_is_help=True)
+app.add_typer(conflicts_app, name="conflicts")
 app.add_typer(dead_app, name="dead")
 app.add_typer(policy_app, name="policy")
 app.add_typer(review_app, name="review")

@@ -24,8 +24,7 @@ from sync.store import decisions, schema
 from sync.store.decisions import PersonState
 from sync.store.outbox import acked_fields
 from sync.store.people import load_owner_names, load_sources, owner_name
-from sync.store.scorecards import Scorecards
-from sync.store.snapshot import bucket_of
+from sync.told import Side, sides
 from sync.trace import trace_lines
 
 __all__ = ["Explanation", "NobodyFound", "explanation", "facts_now", "find_person"]
@@ -45,6 +44,7 @@ class Explanation:
     records: tuple[Mapping[str, Any], ...]
     written: Mapping[RecordRef, Mapping[str, str | None]]
     conflicts: tuple[Mapping[str, Any], ...]
+    sides: tuple[Side, ...] = ()
     owner_name: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -80,6 +80,7 @@ class Explanation:
                 "trace": assignment.trace,
             },
             "written": {str(ref): dict(fields) for ref, fields in self.written.items()},
+            "told": [side.as_json() for side in self.sides],
             "conflicts": list(self.conflicts),
         }
 
@@ -127,6 +128,7 @@ class Explanation:
             if ref.object != "task":
                 shown = ", ".join(f"{name} = {value}" for name, value in sorted(fields.items()) if value is not None)
                 yield f"Confirmed by {ref.crm} for {ref.object} {ref.id}: {shown}"
+        yield from map(str, self.sides)
         yield from map(_conflict_line, self.conflicts)
 
 
@@ -166,6 +168,8 @@ def explanation(parts: Parts, who: str) -> Explanation:
         ).all()
         refs = [target.state.ref for target in person.targets]
         written = acked_fields(tx, refs)
+        episode = person.open_episode
+        told = sides(tx, refs, episode.task_key if episode is not None else None)
         given = person.assignment
         owner = owner_name(given.owner_key, load_owner_names(tx)) if given is not None else None
     card = _card(parts, person)
@@ -182,6 +186,7 @@ def explanation(parts: Parts, who: str) -> Explanation:
             {"record": f"{row.conn}:{row.object}:{row.id}", "role": row.role, "method": row.method} for row in links
         ),
         written=written,
+        sides=tuple(told),
         conflicts=tuple(
             {
                 "kind": row.kind,

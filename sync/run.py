@@ -156,9 +156,6 @@ class Parts:
 MOST_FAILED_BEATS = 2
 """Heartbeats in a row that may fail before a run takes its leases for lost."""
 
-WAITING = 9
-"""The exit code of a run that a guard stopped."""
-
 RUNS_KEPT = timedelta(days=90)
 """How long finished runs are listed."""
 
@@ -240,7 +237,7 @@ class Runner:
         except ConnectorError as error:
             report.state, report.error, report.exit_code = RunState.FAILED, str(error), exit_code(error)
         except GuardStopped as stopped:
-            report.state, report.exit_code = RunState.WAITING, WAITING
+            report.state, report.exit_code = RunState.WAITING, 9
             report.error = self._stopped_text(report, stopped)
         except EngineFailed as broken:
             report.state, report.error, report.exit_code = RunState.FAILED, str(broken), 1

@@ -21,6 +21,8 @@ from sync.store.db import Store
 from sync.store.outbox import DeadLetter
 from sync.store.people import load_owner_names, owner_name
 from sync.store.runs import RunRow
+from sync.store.sweeps import Drift, newest_sweeps
+from sync.told import told_lines, waiting_by_crm
 
 __all__ = [
     "MqlTable",
@@ -148,6 +150,7 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
         letters = outbox.dead_letters(tx)
         waits = routing_store.waiting(tx)
         stopped = stops.waiting(tx)
+        told = waiting_by_crm(tx)
         swept = dict(newest_sweeps(tx))
         fought = fights.standing(tx)
     reasons: dict[str, int] = {}
@@ -162,7 +165,11 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
         "people": {(status or "undecided"): n for status, n in by_status},
         "ambiguous": ambiguous,
         "dirty": dirty,
-        "outbox": {"pending": rows["pending"], "unanswered": rows["inflight"]},
+        "days": {one.crm: one.as_json() for one in forecasts(newest, jobs, now=now)},
+        "resting": [
+            {"job": run.job, "run": run.run_id, "since": run.finished_at, "error": run.error} for run in signed_out
+        ],
+        "outbox": {"pending": rows["pending"], "unanswered": rows["inflight"], "by_crm": told},
         "approvals": [
             {"run": run, "job": job, "since": since, "limits": [finding.text for finding in findings]}
             for run, job, since, findings in stopped
@@ -194,6 +201,11 @@ def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"waiting: {document['dirty']} to score, {document['outbox']['pending']} to send, " + (
         f"{document['outbox']['unanswered']} without an answer"
     )
+    yield from told_lines(document["outbox"]["by_crm"])
+    yield from _day_lines(document["days"])
+    for rest in document["resting"]:
+        yield f"job {rest['job']} rests since {rest['since']:%Y-%m-%d %H:%M} UTC: {rest['error']}"
+        yield f"  then restart the worker, or `mqlsync run {rest['job']} --queue` if its credential is good again"
     for stop in document["approvals"]:
         yield f"run {stop['run']} of {stop['job']} waits for approval since {stop['since']:%Y-%m-%d %H:%M} UTC: " + (
             f"{'; '.join(stop['limits'])}. Its schedule rests; mqlsync apply {stop['run']}"

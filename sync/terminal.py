@@ -30,6 +30,7 @@ __all__ = [
     "OK",
     "QUOTA",
     "REJECTED",
+    "WAITING",
     "AsJson",
     "AsOf",
     "ConfigDir",
@@ -52,7 +53,8 @@ __all__ = [
 SCHEMA_VERSION = 1
 """Of every ``--json`` answer; moves when a field is renamed or removed."""
 
-OK, ERROR, CONFIG, CREDENTIALS, REJECTED, QUOTA, HELD, CHANGES, INTERRUPTED, CTRL_C = 0, 1, 3, 4, 5, 6, 7, 8, 75, 130
+OK, ERROR, CONFIG, CREDENTIALS, REJECTED, QUOTA, HELD, CHANGES, WAITING = 0, 1, 3, 4, 5, 6, 7, 8, 9
+INTERRUPTED, CTRL_C = 75, 130
 
 WIDE = 400
 """Columns of output that nobody's terminal limits: a table in a file or a pipe is not cut."""

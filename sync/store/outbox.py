@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from connectors.records import Crm, RecordRef
@@ -486,6 +486,21 @@ def release_held(tx: Connection, person_ids: Sequence[str], *, at: datetime) -> 
     Not what is held because of a fight: a workflow knows nothing of episodes.
     """
     c = schema.conflict.c
-    freed = update(schema.conflict).values(held=False, settled_at=at)
-    theirs = and_(c.held, c.kind != "fight")
-    return sum(tx.execute(freed.where(c.person_id.in_(part), theirs)).rowcount for part in parts(person_ids))
+    theirs = select(schema.conflict).where(c.held, c.kind != "fight")
+    held = [row for part in parts(person_ids) for row in tx.execute(theirs.where(c.person_id.in_(part)))]
+    release(tx, held, at=at)
+    return len(held)
+
+
+def release(tx: Connection, held: Sequence[Any], *, at: datetime) -> None:
+    """Rows of `schema.conflict` hold no longer: what stands there now counts as known, so that ours replaces it.
+
+    Whoever changes it again meanwhile has made another edit.
+    """
+    c = schema.conflict.c
+    for part in parts([row.seq for row in held]):
+        tx.execute(update(schema.conflict).where(c.seq.in_(part)).values(held=False, settled_at=at))
+    known: dict[RecordRef, dict[str, str | None]] = {}
+    for row in sorted(held, key=lambda row: row.seen_at):
+        known.setdefault(RecordRef(crm=Crm(row.conn), object=row.object, id=row.id), {})[row.field] = row.theirs
+    acknowledge(tx, known, at=at)
