@@ -24,6 +24,8 @@ from sync.store import decisions, schema
 from sync.store.decisions import PersonState
 from sync.store.outbox import acked_fields
 from sync.store.people import load_owner_names, load_sources, owner_name
+from sync.store.scorecards import Scorecards
+from sync.store.snapshot import bucket_of
 from sync.told import Side, sides
 from sync.trace import trace_lines
 

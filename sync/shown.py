@@ -165,10 +165,6 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
         "people": {(status or "undecided"): n for status, n in by_status},
         "ambiguous": ambiguous,
         "dirty": dirty,
-        "days": {one.crm: one.as_json() for one in forecasts(newest, jobs, now=now)},
-        "resting": [
-            {"job": run.job, "run": run.run_id, "since": run.finished_at, "error": run.error} for run in signed_out
-        ],
         "outbox": {"pending": rows["pending"], "unanswered": rows["inflight"], "by_crm": told},
         "approvals": [
             {"run": run, "job": job, "since": since, "limits": [finding.text for finding in findings]}
@@ -202,10 +198,6 @@ def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
         f"{document['outbox']['unanswered']} without an answer"
     )
     yield from told_lines(document["outbox"]["by_crm"])
-    yield from _day_lines(document["days"])
-    for rest in document["resting"]:
-        yield f"job {rest['job']} rests since {rest['since']:%Y-%m-%d %H:%M} UTC: {rest['error']}"
-        yield f"  then restart the worker, or `mqlsync run {rest['job']} --queue` if its credential is good again"
     for stop in document["approvals"]:
         yield f"run {stop['run']} of {stop['job']} waits for approval since {stop['since']:%Y-%m-%d %H:%M} UTC: " + (
             f"{'; '.join(stop['limits'])}. Its schedule rests; mqlsync apply {stop['run']}"
