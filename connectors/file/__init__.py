@@ -14,7 +14,7 @@ from types import MappingProxyType
 from connectors.errors import RunCannotContinue
 from connectors.fields import CrmMap, ObjectMap
 from connectors.file.known import Known, Mark, NothingKnown
-from connectors.file.reader import GOING_ON, PAGE, Made, Maker, changes
+from connectors.file.reader import PAGE, Made, Maker, changes
 from connectors.file.rows import PERSON, engagement_maker, mapped_columns, people_maker
 from connectors.file.seen import Seen
 from connectors.file.settings import FileSettings
@@ -50,6 +50,9 @@ from connectors.records import (
 __all__ = ["PERSON", "FileConnector", "FileSettings", "Known", "Mark", "NothingKnown"]
 
 READ_ONLY = "READ_ONLY"
+
+ANEW = "anew"
+"""Where a listing goes on: at its beginning."""
 
 
 class FileConnector:
@@ -167,11 +170,11 @@ class FileConnector:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def people(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
-        """The rows that are not stored as they are, then those that are gone. ``resume`` means nothing here."""
+        """The rows that are not stored as they are, then those that are gone. ``resume`` is a line of a content."""
         path = self._settings.people
         assert path is not None
         self._calls["people"] += 1
-        return changes(stream, path, self._settings, self._people(), self._known, window, self._now)
+        return changes(stream, path, self._settings, self._people(), self._known, window, self._now, resume)
 
     def companies(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
         """None: what a row says of a company is said of its person."""
@@ -183,10 +186,13 @@ class FileConnector:
         assert path is not None
         self._calls["engagement"] += 1
         maker = engagement_maker(self._fields, self._settings.zone, table(path, self._settings).columns)
-        return changes(stream, path, self._settings, maker, self._known, window, self._now)
+        return changes(stream, path, self._settings, maker, self._known, window, self._now, resume)
 
     def ids(self, stream: Stream, resume: str | None) -> Iterator[Page[Sighting]]:
-        """Every row that says who it is. Where a row does not, all that are stored are taken to be there still."""
+        """Every row that says who it is, from the beginning: ``resume`` is not taken.
+
+        Where a row does not say it, all that are stored are taken to be there still.
+        """
         nameless = False
         page: list[Sighting] = []
         with Seen.opened() as seen:
@@ -195,10 +201,10 @@ class FileConnector:
                 if made.id is not None and seen.meet(made.id, row.line) is None:
                     page.append(_sighting(made.id))
                 if len(page) == PAGE:
-                    yield Page(rows=tuple(page), resume=GOING_ON)
+                    yield Page(rows=tuple(page), resume=ANEW)
                     page = []
         for ids in self._known.ids(stream) if nameless else ():
-            yield Page(rows=tuple(map(_sighting, ids)), resume=GOING_ON)
+            yield Page(rows=tuple(map(_sighting, ids)), resume=ANEW)
         yield Page(rows=tuple(page), resume=None)
 
     def fetch(self, stream: Stream, refs: Sequence[RecordRef]) -> Page[PersonRecord] | Page[CompanyRecord]:

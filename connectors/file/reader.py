@@ -2,7 +2,7 @@
 
 A file has no list of its changes. So a content that is not the one stored already is read as a whole, every row is
 compared with its stored version, and only what differs is handed on, at the end whatever is stored and was not met.
-Going on after an interruption is the same as beginning: rows that are stored by then no longer differ.
+Going on after an interruption reads the same content from its beginning, and hands on nothing that was before.
 """
 
 from __future__ import annotations
@@ -29,9 +29,6 @@ PAGE = 1_000
 
 MOST_TOLD = 100
 """Rows of one reading that are named one by one when they cannot be read; of the others only their number is told."""
-
-GOING_ON = "more"
-"""Where to go on after a page: anywhere, see above."""
 
 UNSURE = timedelta(seconds=2)
 """A file that changed so shortly before it was looked at may have changed once more within one tick of its stamp."""
@@ -67,16 +64,25 @@ class Maker(Generic[T]):
 
 
 @dataclass(slots=True)
-class _Reading(Generic[T]):
-    """Counts what one reading met."""
+class _Reading:
+    """What one reading is to hand on, and what it met.
+
+    after       rows up to this line were handed on before
+    everything  also rows that are stored as they are
+    nameless    some row does not say whose it is
+    """
 
     path: Path
+    after: int
+    everything: bool
     told: int = 0
     untold: int = 0
     nameless: bool = False
     problems: list[RecordProblem] = field(default_factory=list)
 
     def tell(self, line: int, reason: str) -> None:
+        if line <= self.after:
+            return
         if self.told < MOST_TOLD:
             self.told += 1
             self.problems.append(problem_of(self.path, line, reason))
@@ -119,8 +125,11 @@ def changes(
     known: Known,
     window: Window,
     now: Callable[[], datetime],
+    resume: str | None = None,
 ) -> Iterator[Page[T]]:
     """Pages of what differs from the store; every row where ``window`` has no beginning.
+
+    ``resume``: of a page; it holds for the content that page was of.
 
     Raises
     ------
@@ -135,11 +144,14 @@ def changes(
     known.begin(stream, content, window.hi)
     if before is not None and before.sha256 == content.sha256:
         return
-    reading: _Reading[T] = _Reading(path=path)
+    reading = _Reading(path=path, after=_line_of(resume, content), everything=window.lo is None)
     with Seen.opened() as seen:
+        at = 0
         for rows in _together(table(path, settings).rows(maker.columns)):
-            records = _differing(stream, rows, maker, known, seen, reading, everything=window.lo is None)
-            yield Page(rows=tuple(records), resume=GOING_ON, problems=reading.taken())
+            records = _differing(stream, rows, maker, known, seen, reading)
+            at = rows[-1].line
+            if at > reading.after:
+                yield Page(rows=tuple(records), resume=_place(content, at), problems=reading.taken())
         if content_of(path, content, now()).sha256 != content.sha256:
             raise RetryLater(
                 Crm.FILE,
@@ -154,8 +166,18 @@ def changes(
         else:
             for ids in known.ids(stream):
                 if gone := seen.without(ids):
-                    yield Page(rows=tuple(map(maker.gone, gone)), resume=GOING_ON)
+                    yield Page(rows=tuple(map(maker.gone, gone)), resume=_place(content, at))
     yield Page(rows=(), resume=None, problems=reading.taken())
+
+
+def _place(content: Mark, line: int) -> str:
+    return f"{content.sha256[:16]}:{line}"
+
+
+def _line_of(resume: str | None, content: Mark) -> int:
+    """The last line that was handed on; 0 where it was one of another content."""
+    of, _, line = (resume or "").partition(":")
+    return int(line) if line.isdecimal() and content.sha256.startswith(of) else 0
 
 
 def _together(rows: Iterator[Row | Broken]) -> Iterator[list[Row | Broken]]:
@@ -175,11 +197,9 @@ def _differing(
     maker: Maker[T],
     known: Known,
     seen: Seen,
-    reading: _Reading[T],
-    *,
-    everything: bool,
+    reading: _Reading,
 ) -> list[T]:
-    """The records of a page of rows that are not stored as they are."""
+    """The records of a page of rows that are to be handed on."""
     made: dict[str, Made[T]] = {}
     for row in rows:
         one = maker.make(row, seen)
@@ -190,11 +210,11 @@ def _differing(
         elif (line := seen.meet(one.id, row.line)) is not None:
             if isinstance(row, Row):
                 reading.tell(row.line, f"it has the id of line {line}, which counts")
-        elif one.record is not None:
+        elif one.record is not None and row.line > reading.after:
             made[one.id] = one
     stored = known.versions(stream, list(made))
     return [
         one.record
         for id, one in made.items()
-        if one.record is not None and (everything or maker.whole or stored.get(id) != one.version)
+        if one.record is not None and (reading.everything or maker.whole or stored.get(id) != one.version)
     ]

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import csv
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.fields import Convert, CrmMap, EventRule, EventSource, FactField, ObjectMap
+from connectors.fields import (
+    Convert,
+    CrmMap,
+    EngagementColumns,
+    EventRule,
+    EventSource,
+    FactField,
+    FileColumns,
+    ObjectMap,
+)
+from connectors.file import FileConnector, FileSettings, Mark
 from connectors.port import Connector
-from connectors.records import Crm, FieldKind, RecordRef, WantedField
+from connectors.records import (
+    Crm,
+    Engagement,
+    FieldKind,
+    Page,
+    PersonRecord,
+    RecordRef,
+    Stream,
+    WantedField,
+    Window,
+)
 from connectors.retry import Patience
 from connectors.sandbox import Sandbox
 
@@ -28,28 +52,47 @@ class TaskSeen:
     due: str
 
 
-class ConnectorCase(Protocol):
-    """One CRM, empty but for what a test adds. Properties are named as in ``names``.
-
-    names   title, country, email, owner, score (number), grade (text), status (picklist: none, mql, sql)
-    calls   update, create_task, query: fault patterns ("METHOD /path", fnmatch) of the connector's requests
-    """
+class ReadingCase(Protocol):
+    """What is read, empty but for what a test adds. ``names``: title, country, email -> what it is called there."""
 
     crm: Crm
     sandbox: Sandbox
     names: Mapping[str, str]
-    calls: Mapping[str, str]
 
     def connector(self) -> Connector:
         """A new one, closed when the test ends. It waits without sleeping and gives up after three tries."""
         ...
 
-    def wanted(self) -> tuple[WantedField, ...]:
-        """The three fields score, grade and status on the people's object. The scene starts without them."""
-        ...
-
     def person(self, **values: str) -> RecordRef:
         """Somebody makes a person of these ``names`` values; last name and whatever else is compulsory is filled in."""
+        ...
+
+    def edit(self, ref: RecordRef, **values: str) -> None: ...
+
+    def delete(self, ref: RecordRef) -> None: ...
+
+    def engage(self, person: RecordRef, at: datetime) -> None:
+        """One activity that the map makes an event of, dated ``at``."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ConnectorCase(ReadingCase, Protocol):
+    """One CRM, empty but for what a test adds. Properties are named as in ``names``.
+
+    secrets what must never be seen outside of a request
+    names   title, country, email, owner, score (number), grade (text), status (picklist: none, mql, sql)
+    calls   update, create_task, query: fault patterns ("METHOD /path", fnmatch) of the connector's requests
+    """
+
+    calls: Mapping[str, str]
+
+    @property
+    def secrets(self) -> tuple[str, ...]: ...
+
+    def wanted(self) -> tuple[WantedField, ...]:
+        """The three fields score, grade and status on the people's object. The scene starts without them."""
         ...
 
     def company(self, name: str) -> RecordRef: ...
@@ -58,16 +101,12 @@ class ConnectorCase(Protocol):
         """The company the person belongs to from now on; None where this object belongs to none."""
         ...
 
-    def edit(self, ref: RecordRef, **values: str) -> None: ...
-
-    def delete(self, ref: RecordRef) -> None: ...
-
     def merge(self, winner: RecordRef, loser: RecordRef) -> RecordRef:
         """The survivor."""
         ...
 
-    def engage(self, person: RecordRef, at: datetime) -> None:
-        """One activity that the map makes an event of, dated ``at``."""
+    def convert(self, person: RecordRef) -> RecordRef | None:
+        """Who the person is from now on; None where this CRM converts nobody."""
         ...
 
     def owner(self, email: str, *, active: bool = True) -> str:
@@ -113,6 +152,10 @@ class HubSpotCase:
         self.waited: list[float] = []
         self._open: list[Connector] = []
         self._form: str | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.sandbox.hubspot.token,)
 
     def connector(self) -> Connector:
         from connectors.hubspot import HubSpotConnector, HubSpotSettings
@@ -179,6 +222,9 @@ class HubSpotCase:
     def merge(self, winner: RecordRef, loser: RecordRef) -> RecordRef:
         return RecordRef(crm=self.crm, object="contact", id=self.sandbox.hubspot.merge("contacts", winner.id, loser.id))
 
+    def convert(self, person: RecordRef) -> RecordRef | None:
+        return None
+
     def engage(self, person: RecordRef, at: datetime) -> None:
         portal = self.sandbox.hubspot
         if self._form is None:
@@ -234,17 +280,22 @@ class SalesforceCase:
         "query": "GET */query*",
     }
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, version: str = "59.0") -> None:
         self.sandbox = sandbox
+        self.version = version
         self.waited: list[float] = []
         self._open: list[Connector] = []
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.sandbox.salesforce.consumer_secret, self.sandbox.salesforce.session_id())
 
     def connector(self) -> Connector:
         from connectors.salesforce import ClientCredentials, SalesforceConnector, SalesforceSettings
 
         org = self.sandbox.salesforce
         auth = ClientCredentials(consumer_key=org.consumer_key, consumer_secret=org.consumer_secret)
-        settings = SalesforceSettings(base_url=self.sandbox.url, auth=auth)
+        settings = SalesforceSettings(base_url=self.sandbox.url, api_version=self.version, auth=auth)
         made = SalesforceConnector(settings, self._map(), patience=PATIENCE, sleep=self.waited.append)
         self._open.append(made)
         return made
@@ -302,6 +353,10 @@ class SalesforceCase:
         self.sandbox.salesforce.merge("Lead", winner.id, loser.id)
         return winner
 
+    def convert(self, person: RecordRef) -> RecordRef | None:
+        contact = self.sandbox.salesforce.convert(person.id)
+        return RecordRef(crm=self.crm, object="contact", id=contact)
+
     def engage(self, person: RecordRef, at: datetime) -> None:
         org = self.sandbox.salesforce
         campaign = org.add("Campaign", {"Name": "Pricing webinar", "Type": "Webinar"})
@@ -341,10 +396,130 @@ class SalesforceCase:
             one.close()
 
 
+class Memory:
+    """What a store would know of a file: every page is kept as it is handed on."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Stream, dict[str, str]] = {}
+        self._marks: dict[Stream, tuple[Mark, bool]] = {}
+
+    def keep(self, stream: Stream, page: Page[Any]) -> None:
+        rows = self._rows.setdefault(stream, {})
+        for row in page.rows:
+            if isinstance(row, Engagement):
+                rows[row.source_id] = ""
+            elif row.gone:
+                rows.pop(row.ref.id, None)
+            else:
+                rows[row.ref.id] = row.version
+        if page.resume is None:
+            self._marks[stream] = (self._marks[stream][0], True)
+
+    def versions(self, stream: Stream, ids: Sequence[str]) -> Mapping[str, str]:
+        rows = self._rows.get(stream, {})
+        return {id: rows[id] for id in ids if id in rows}
+
+    def ids(self, stream: Stream) -> Iterator[Sequence[str]]:
+        yield list(self._rows.get(stream, {}))
+
+    def mark(self, stream: Stream) -> Mark | None:
+        mark, certain = self._marks.get(stream, (None, False))
+        return mark if certain else None
+
+    def begin(self, stream: Stream, mark: Mark, hi: datetime) -> None:
+        self._marks[stream] = (mark, False)
+
+
+class KeptFile(FileConnector):
+    """A connector whose pages reach a store."""
+
+    def __init__(self, settings: FileSettings, fields: CrmMap, memory: Memory, now: Callable[[], datetime]) -> None:
+        super().__init__(settings, fields, known=memory, now=now)
+        self._memory = memory
+
+    def people(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
+        for page in super().people(stream, window, resume):
+            self._memory.keep(stream, page)
+            yield page
+
+    def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
+        for page in super().engagement(stream, window, resume):
+            self._memory.keep(stream, page)
+            yield page
+
+
+class FileCase:
+    """A list and its visits. Only the reading half of the contract is asked of it."""
+
+    crm = Crm.FILE
+    names: Mapping[str, str] = {"title": "Title", "country": "Land", "email": "Mail"}
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self._folder = tempfile.TemporaryDirectory(prefix="mqlsync-")
+        self._people: dict[str, dict[str, str]] = {}
+        self._visits: list[dict[str, str]] = []
+        self._memory = Memory()
+        self._save()
+
+    def _save(self) -> None:
+        folder = Path(self._folder.name)
+        for name, columns, rows in (
+            ("people.csv", ("Id", *self.names.values()), [{"Id": id} | row for id, row in self._people.items()]),
+            ("visits.csv", ("Who", "What", "At"), self._visits),
+        ):
+            with (folder / name).open("w", newline="", encoding="utf-8") as file:
+                table = csv.DictWriter(file, columns)
+                table.writeheader()
+                table.writerows(rows)
+
+    def connector(self) -> FileConnector:
+        folder = Path(self._folder.name)
+        settings = FileSettings(
+            name="list", people=folder / "people.csv", engagement=folder / "visits.csv", zone=ZoneInfo("UTC")
+        )
+        facts = (
+            FactField(fact="person.email", property="Mail"),
+            FactField(fact="person.title", property="Title"),
+            FactField(fact="person.country", property="Land", convert=Convert.COUNTRY),
+            FactField(fact="person.created_at", fixed="2026-01-15T09:00:00Z"),
+        )
+        fields = CrmMap(
+            crm=Crm.FILE,
+            objects={"person": ObjectMap(object="person", facts=facts)},
+            events=(EventRule(source=EventSource.ROW, key=None, kind="site_visit"),),
+            file=FileColumns(id="Id", engagement=EngagementColumns(kind="What", at="At", person="Who")),
+        )
+        return KeptFile(settings, fields, self._memory, self.sandbox.clock.now)
+
+    def person(self, **values: str) -> RecordRef:
+        id = f"p{len(self._people)}"
+        self._people[id] = {self.names[name]: value for name, value in values.items()}
+        with (Path(self._folder.name) / "people.csv").open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, ("Id", *self.names.values())).writerow({"Id": id} | self._people[id])
+        return RecordRef(crm=self.crm, object="person", id=id)
+
+    def edit(self, ref: RecordRef, **values: str) -> None:
+        self._people[ref.id] |= {self.names[name]: value for name, value in values.items()}
+        self._save()
+
+    def delete(self, ref: RecordRef) -> None:
+        del self._people[ref.id]
+        self._save()
+
+    def engage(self, person: RecordRef, at: datetime) -> None:
+        self._visits.append({"Who": person.id, "What": "visit", "At": at.isoformat()})
+        self._save()
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+
 CASES: Mapping[str, Callable[[Sandbox], ConnectorCase]] = {
     "hubspot-v3": HubSpotCase,
     "hubspot-2026-03": lambda sandbox: HubSpotCase(sandbox, "2026-03"),
-    "salesforce": SalesforceCase,
+    "salesforce-59.0": SalesforceCase,
+    "salesforce-67.0": lambda sandbox: SalesforceCase(sandbox, "67.0"),
 }
 
 
@@ -354,14 +529,21 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
+READ: Mapping[str, Callable[[Sandbox], ReadingCase]] = {**CASES, "file": FileCase}
+
+
 @pytest.fixture(params=sorted(CASES))
 def case(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[ConnectorCase]:
     """One CRM, at a time where everything added so far is visible to searches."""
     made = CASES[request.param](sandbox)
     yield made
-    close = getattr(made, "close", None)
-    if close is not None:
-        close()
+    made.close()
 
 
-LONG_AGO = timedelta(days=3650)
+@pytest.fixture(params=sorted(READ))
+def reading(request: pytest.FixtureRequest, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReadingCase]:
+    """One CRM, or a file: whatever is read. A page of a file is as long as one of HubSpot's."""
+    monkeypatch.setattr("connectors.file.reader.PAGE", 100)
+    made = READ[request.param](sandbox)
+    yield made
+    made.close()
