@@ -3,7 +3,8 @@
     ConnectorError
     ├── RetryLater          nothing was done; try again after `after` seconds (429, 503, locks, no connection)
     ├── OutcomeUnknown      sent, no usable answer: read the records back before sending again
-    ├── RunCannotContinue   credentials, scope, the day's quota, a missing field: a person has to act
+    ├── RunCannotContinue   scope, the day's quota, a missing field: a person has to act
+    │   └── SignInRefused   the credential itself is not accepted: nothing of this CRM works until it is replaced
     ├── SourceMissing       one kind of engagement is not to be had here: go on without it, and say so
     └── UnexpectedAnswer    the CRM said something no rule covers (HTML, truncated JSON): stop and show
 
@@ -14,7 +15,15 @@ from __future__ import annotations
 
 from connectors.records import Crm, RecordRef
 
-__all__ = ["ConnectorError", "OutcomeUnknown", "RetryLater", "RunCannotContinue", "SourceMissing", "UnexpectedAnswer"]
+__all__ = [
+    "ConnectorError",
+    "OutcomeUnknown",
+    "RetryLater",
+    "RunCannotContinue",
+    "SignInRefused",
+    "SourceMissing",
+    "UnexpectedAnswer",
+]
 
 
 class ConnectorError(Exception):
@@ -62,6 +71,13 @@ class RunCannotContinue(ConnectorError):
         super().__init__(crm, problem, advice=advice)
         self.credentials = credentials
         self.quota = quota
+
+
+class SignInRefused(RunCannotContinue):
+    """A token, key, password or session is unknown, ended or revoked. Asking again with it is no help, and may lock."""
+
+    def __init__(self, crm: Crm, problem: str, *, advice: str = "") -> None:
+        super().__init__(crm, problem, advice=advice, credentials=True)
 
 
 class SourceMissing(ConnectorError):

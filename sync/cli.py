@@ -470,11 +470,11 @@ def worker(config: ConfigDir = None, log: Log = LogLevel.INFO) -> None:
 @app.command()
 def status(config: ConfigDir = None, as_json: AsJson = False) -> None:
     """How things stand: people by status, what waits, what is parked, how fresh the cursors are."""
-    from sync.compose import look_at_store
+    from sync.compose import look_at_store, schedules
     from sync.shown import status_document, status_lines
 
     with clear_errors(as_json), look_at_store(config) as (store, wrong):
-        document = status_document(store, wrong, now=datetime.now(UTC))
+        document = status_document(store, wrong, now=datetime.now(UTC), jobs=schedules(config))
     if as_json:
         print_json(document)
     else:

@@ -28,10 +28,11 @@ from scoring.engine import DuckDbEngine
 from scoring.engine_spark import SparkEngine
 from scoring.examples import Checked, check_examples, failures
 from scoring.policy import Policy
-from sync import log, mapping, versions
+from sync import forecast, log, mapping, versions
 from sync.guard import Approval
 from sync.rules import Rules, read_folder
 from sync.run import Parts, Progress, Runner, RunReport
+from sync.schedule import Schedule
 from sync.settings import FileConnection, HubSpotConnection, SalesforceConnection, Settings, StageName, load_settings
 from sync.shadow import Beside, beside
 from sync.store import runs, stops
@@ -60,6 +61,7 @@ __all__ = [
     "open_parts",
     "open_store",
     "refuse_failing",
+    "schedules",
     "try_examples",
 ]
 
@@ -629,7 +631,11 @@ class Opened:
                 row.run_id,
                 RunState.FAILED if interrupted and not requeue else report.state,
                 finished_at=None if interrupted and requeue else self.parts.now(),
-                counts=report.counts(),
+                counts={
+                    **report.counts(),
+                    forecast.DAYS: forecast.stored(report.days, report.zones),
+                    runs.SIGNED_OUT: report.signed_out,
+                },
                 calls=report.calls,
                 error=report.error,
             )
@@ -677,7 +683,7 @@ class Opened:
             now_in_force = now_in_force.renewed()
             return now_in_force._execute(row, stop=stopping, requeue=True)
 
-        jobs = {name: job.schedule for name, job in self.loaded.settings.jobs.items() if job.schedule is not None}
+        jobs = _scheduled(self.loaded.settings)
         worker = Worker(
             store=self.parts.store,
             jobs=jobs,
@@ -685,6 +691,7 @@ class Opened:
             holder=self.parts.holder,
             now=self.parts.now,
             new_id=self.parts.new_id,
+            since=self.parts.now(),
         )
         worker.run(stop)
 
@@ -764,6 +771,17 @@ def open_store(folder: Path, *, environment: Mapping[str, str] | None = None, ma
         yield store
     finally:
         store.close()
+
+
+def schedules(folder: Path | None = None, *, environment: Mapping[str, str] | None = None) -> dict[str, Schedule]:
+    """The schedules of the jobs that have one, by job. Raises as `look_at_store`."""
+    environment = os.environ if environment is None else environment
+    settings, _ = _settings(config_folder(folder, environment=environment), environment, online=False)
+    return _scheduled(settings)
+
+
+def _scheduled(settings: Settings) -> dict[str, Schedule]:
+    return {name: job.schedule for name, job in settings.jobs.items() if job.schedule is not None}
 
 
 @contextmanager

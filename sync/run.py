@@ -19,9 +19,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
-from connectors.errors import ConnectorError, RetryLater, RunCannotContinue
+from connectors.errors import ConnectorError, RetryLater, RunCannotContinue, SignInRefused
 from connectors.port import Connector
-from connectors.records import AccountInfo, Crm, RecordProblem, RecordRef
+from connectors.records import AccountInfo, Crm, DayQuota, RecordProblem, RecordRef
 from scoring.cards import Fresh, Scorecard
 from scoring.engine import Engine, EngineFailed
 from scoring.episodes import Decision
@@ -81,6 +81,9 @@ class RunReport:
     problems: list[RecordProblem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     findings: tuple[Finding, ...] = ()
+    days: dict[Crm, DayQuota] = field(default_factory=dict)
+    zones: dict[Crm, str] = field(default_factory=dict)
+    signed_out: bool = False
     error: str | None = None
     exit_code: int = 0
 
@@ -236,6 +239,7 @@ class Runner:
             report.state, report.error, report.exit_code = RunState.FAILED, str(held), 7
         except ConnectorError as error:
             report.state, report.error, report.exit_code = RunState.FAILED, str(error), exit_code(error)
+            report.signed_out = isinstance(error, SignInRefused)
         except GuardStopped as stopped:
             report.state, report.exit_code = RunState.WAITING, 9
             report.error = self._stopped_text(report, stopped)
@@ -244,6 +248,10 @@ class Runner:
         for crm, connector in self.parts.connectors.items():
             made = {kind: n - before[crm].get(kind, 0) for kind, n in connector.calls.items()}
             report.calls[crm] = {kind: n for kind, n in made.items() if n}
+            if (day := connector.day()) is not None:
+                report.days[crm] = day
+            if crm in self._accounts:
+                report.zones[crm] = self._accounts[crm].timezone
         self._conclude(report)
         log.info("run.finished", state=report.state, exit_code=report.exit_code, error=report.error, **report.counts())
         return report
@@ -337,7 +345,12 @@ class Runner:
 
     def _stages(self, report: RunReport) -> None:
         if StageName.PULL in self.stages:
-            self._pull(report)
+            try:
+                self._pull(report)
+            except RunCannotContinue as error:
+                if error.quota and StageName.WRITE in self.stages and not self.dry_run:
+                    self._write(report)  # what waits is sent from the calls that are kept for it
+                raise
         for turn in range(MOST_ROUNDS):
             self._go_on()
             if self.stages & {StageName.SCORE, StageName.ASSIGN}:

@@ -14,7 +14,9 @@ from rich.text import Text
 from sqlalchemy import func, select
 
 from scoring.document import Problem
+from sync.forecast import forecasts
 from sync.run import RunReport
+from sync.schedule import Schedule
 from sync.store import fights, outbox, runs, schema, stops
 from sync.store import routing as routing_store
 from sync.store.db import Store
@@ -132,8 +134,15 @@ def _took(row: RunRow) -> str:
 # -- status ------------------------------------------------------------------------------------------------------
 
 
-def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetime) -> dict[str, Any]:
-    """How things stand, from the store alone. ``wrong``: what keeps the files from being the rules in force."""
+def status_document(
+    store: Store, wrong: Sequence[Problem] = (), *, now: datetime, jobs: Mapping[str, Schedule] | None = None
+) -> dict[str, Any]:
+    """How things stand, from the store alone.
+
+    wrong  what keeps the files from being the rules in force
+    jobs   the schedules, for what is still to come today
+    """
+    jobs = jobs or {}
     with store.read() as tx:
         by_status = tx.execute(select(schema.person.c.status, func.count()).group_by(schema.person.c.status)).all()
         ambiguous = tx.execute(select(func.count()).where(schema.person.c.ambiguous)).scalar_one()
@@ -153,6 +162,7 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
         told = waiting_by_crm(tx)
         swept = dict(newest_sweeps(tx))
         fought = fights.standing(tx)
+        signed_out = [run for job in jobs if (run := runs.signed_out(tx, job)) is not None]
     reasons: dict[str, int] = {}
     for letter in letters:
         reasons[letter.code] = reasons.get(letter.code, 0) + 1
@@ -165,6 +175,10 @@ def status_document(store: Store, wrong: Sequence[Problem] = (), *, now: datetim
         "people": {(status or "undecided"): n for status, n in by_status},
         "ambiguous": ambiguous,
         "dirty": dirty,
+        "days": {one.crm: one.as_json() for one in forecasts(newest, jobs, now=now)},
+        "resting": [
+            {"job": run.job, "run": run.run_id, "since": run.finished_at, "error": run.error} for run in signed_out
+        ],
         "outbox": {"pending": rows["pending"], "unanswered": rows["inflight"], "by_crm": told},
         "approvals": [
             {"run": run, "job": job, "since": since, "limits": [finding.text for finding in findings]}
@@ -202,6 +216,10 @@ def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"run {stop['run']} of {stop['job']} waits for approval since {stop['since']:%Y-%m-%d %H:%M} UTC: " + (
             f"{'; '.join(stop['limits'])}. Its schedule rests; mqlsync apply {stop['run']}"
         )
+    yield from _day_lines(document["days"])
+    for rest in document["resting"]:
+        yield f"job {rest['job']} rests since {rest['since']:%Y-%m-%d %H:%M} UTC: {rest['error']}"
+        yield f"  then restart the worker, or `mqlsync run {rest['job']} --queue` if its credential is good again"
     routing = document["routing"]
     if routing["waiting"]:
         yield f"waiting for a rep: {routing['waiting']}, the longest since {routing['since']:%Y-%m-%d %H:%M} UTC"
@@ -213,6 +231,18 @@ def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
     for stream, cursor in document["streams"].items():
         age = "never read" if cursor["age_seconds"] is None else f"read to {cursor['read_to']:%Y-%m-%d %H:%M:%S} UTC"
         yield f"  {stream}: {age}" + (" (unfinished)" if cursor["unfinished"] else "")
+
+
+def _day_lines(days: Mapping[str, Any]) -> Iterator[str]:
+    """What each CRM still allows, until when, and whether the rest of the day fits into it."""
+    for crm, day in days.items():
+        until = "the next 24 hours" if day["resets_at"] is None else f"{day['resets_at']:%Y-%m-%d %H:%M %Z}"
+        line = f"{crm}: {day['left']:,} of {day['limit']:,} calls left until {until}"
+        line += f"; {day['planned_runs']} runs to come"
+        if day["planned_calls"] is not None:
+            fits = "which fits" if day["fits"] else "MORE THAN IS LEFT: let jobs run less often"
+            line += f" take about {day['planned_calls']:,}, {fits}"
+        yield line
 
 
 # -- people and rows ---------------------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ class Worker:
     poll      how long to wait between two looks at the queue
     grace     how long a run may take to stop after SIGTERM
     new_id    names a run
+    since     a job rests whose credential a CRM has refused since then: whoever starts a worker has put it right, or
+              its first run finds out; None: whenever it was refused
     """
 
     store: Store
@@ -54,6 +56,7 @@ class Worker:
     catch_up: timedelta = timedelta(days=1)
     poll: timedelta = timedelta(seconds=1)
     grace: timedelta = timedelta(seconds=25)
+    since: datetime | None = None
 
     def run(self, stop: threading.Event, *, idle: Callable[[], bool] = lambda: False) -> None:
         """Work until ``stop`` is set, or ``idle()`` says that an empty queue is the end."""
@@ -81,6 +84,10 @@ class Worker:
         """One run. What breaks it is written down in its row and must not take the next ones with it."""
         try:
             self.execute(row, stop.is_set)
+            with self.store.read() as tx:
+                out = runs.signed_out(tx, row.job, since=self.since)
+            if out is not None:
+                get_logger().error("worker.job_rests", job=row.job, run=out.run_id, error=out.error)
         except Exception as error:  # noqa: BLE001  # whatever it was: logged in full, and the run is failed
             get_logger().exception("worker.run_failed", run=row.run_id, job=row.job)
             first_line = str(error).partition("\n")[0]
@@ -115,6 +122,9 @@ class Worker:
                     now=at,
                     state=RunState.COALESCED,
                 )
+                return None
+            if runs.signed_out(tx, job, since=self.since) is not None:
+                # Asking again with a credential that is refused can lock an account; somebody has to act first.
                 return None
             if runs.waits_for_approval(tx, job):
                 # Once it is let through, or run anew, what was due meanwhile is made up for by one run.

@@ -20,7 +20,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
+from connectors.errors import (
+    ConnectorError,
+    OutcomeUnknown,
+    RetryLater,
+    RunCannotContinue,
+    SignInRefused,
+    UnexpectedAnswer,
+)
 from connectors.hubspot.refusals import EdgeRefused, Garbled, SignInAgain, refusal, seconds
 from connectors.hubspot.settings import ApiVersion, HubSpotSettings
 from connectors.hubspot.signing import SignIn
@@ -201,11 +208,8 @@ class Client:
                 advice="Something between here and HubSpot answers in its place, or the API has changed.",
             ) from error
         except EdgeRefused as error:
-            raise RunCannotContinue(
-                Crm.HUBSPOT,
-                error.problem,
-                advice="This is how a token of the wrong form is answered.",
-                credentials=True,
+            raise SignInRefused(
+                Crm.HUBSPOT, error.problem, advice="This is how a token of the wrong form is answered."
             ) from error
 
     def write(
@@ -445,11 +449,8 @@ class Client:
 
 
 def _no_longer_valid(refused: SignInAgain) -> ConnectorError:
-    return RunCannotContinue(
-        Crm.HUBSPOT,
-        str(refused),
-        advice="Set a valid token: this one is unknown, expired or rotated.",
-        credentials=True,
+    return SignInRefused(
+        Crm.HUBSPOT, str(refused), advice="Set a valid token: this one is unknown, expired or rotated."
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from connectors.errors import RetryLater, RunCannotContinue
+from connectors.errors import RetryLater, RunCannotContinue, SignInRefused
 from connectors.hubspot.answers import decode
 from connectors.hubspot.refusals import Garbled, Refused, SignInAgain
 from connectors.hubspot.settings import OAuth, Token
@@ -55,7 +55,7 @@ class SignIn:
         self._kept = KeptToken(token.refresh_token, token.kept_in) if isinstance(token, OAuth) else None
         self._now: str | None = None
         self._renew_at = self._ends_at = float("inf")
-        self._refused: RunCannotContinue | None = None
+        self._refused: SignInRefused | None = None
 
     @property
     def problem(self) -> str:
@@ -129,9 +129,8 @@ class SignIn:
                 advice="Make it readable and writable, or name another: auth.refresh_token_file.",
                 credentials=True,
             ) from error
-        except RunCannotContinue as error:
-            if error.credentials:
-                self._refused = error
+        except SignInRefused as error:
+            self._refused = error
             raise
         life = max(granted.expires_in, 0.0)
         self._ends_at = self._monotonic() + life
@@ -152,11 +151,10 @@ class SignIn:
                     break
         assert refused is not None
         code = refused.refusal.what() if isinstance(refused, Refused) else "not authorised"
-        raise RunCannotContinue(
+        raise SignInRefused(
             Crm.HUBSPOT,
             f"signing in was refused ({code}).",
             advice="Check client_id, client_secret and refresh_token; the app may have been uninstalled.",
-            credentials=True,
         ) from refused
 
 
@@ -169,7 +167,5 @@ def _read(body: bytes) -> _Granted:
 
 def _given(secret: str) -> str:
     if not secret:
-        raise RunCannotContinue(
-            Crm.HUBSPOT, "the token is empty.", advice="Set the connection's auth.token.", credentials=True
-        )
+        raise SignInRefused(Crm.HUBSPOT, "the token is empty.", advice="Set the connection's auth.token.")
     return secret

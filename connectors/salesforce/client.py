@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 from xml.parsers.expat import ExpatError
 
-from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
+from connectors.errors import (
+    ConnectorError,
+    OutcomeUnknown,
+    RetryLater,
+    RunCannotContinue,
+    SignInRefused,
+    UnexpectedAnswer,
+)
 from connectors.kept_token import KeptToken
 from connectors.records import Crm, DayQuota
 from connectors.retry import Patience, patiently
@@ -97,7 +104,7 @@ class Client:
         self._signing_in = threading.Lock()
         auth = settings.auth
         self._kept = KeptToken(auth.refresh_token, auth.kept_in) if isinstance(auth, RefreshToken) else None
-        self._locked_out: RunCannotContinue | None = None
+        self._locked_out: SignInRefused | None = None
         self._heard = threading.local()
 
     # -- calls -----------------------------------------------------------------------------------------------------
@@ -223,12 +230,11 @@ class Client:
         try:
             return self._once(kind, call, wire, write=write)
         except SignInAgain:
-            raise RunCannotContinue(
+            raise SignInRefused(
                 Crm.SALESFORCE,
                 "the session is refused right after signing in.",
                 advice="The token must be good for the REST API (scope api), and base_url the My Domain, "
                 "not a lightning.force.com address.",
-                credentials=True,
             ) from None
 
     def _once(self, kind: str, call: Callable[[Salesforce], T], wire: Salesforce, *, write: bool) -> T:
@@ -350,11 +356,10 @@ class Client:
         auth = self.settings.auth
         if isinstance(auth, Session):
             if expired:
-                raise RunCannotContinue(
+                raise SignInRefused(
                     Crm.SALESFORCE,
                     "the session_id has expired or is not valid for the REST API.",
                     advice="Give a new one, or an auth block that can sign in by itself.",
-                    credentials=True,
                 )
             self.identity = Identity(org_id=_org_of(auth.session_id))
             return auth.session_id, self.settings.host
@@ -389,9 +394,8 @@ class Client:
                 advice="Make it readable and writable, or name another: auth.refresh_token_file.",
                 credentials=True,
             ) from None
-        except RunCannotContinue as error:
-            if error.credentials:
-                self._locked_out = error
+        except SignInRefused as error:
+            self._locked_out = error
             raise
 
     def _by_package(self) -> tuple[str, str]:
@@ -446,11 +450,10 @@ class Client:
         except (jwt.PyJWTError, ValueError) as error:
             if self._last is not None:  # it was sent, so it is the answer that cannot be read
                 raise self._sign_in_refused() from None
-            raise RunCannotContinue(
+            raise SignInRefused(
                 Crm.SALESFORCE,
                 f"the private key cannot sign ({type(error).__name__}).",
                 advice="It must be an RSA key in PEM form.",
-                credentials=True,
             ) from None
         except (SalesforceError, AttributeError, TypeError, ExpatError):
             # besides its own error the package stumbles over answers that are neither token nor error

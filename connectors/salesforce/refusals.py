@@ -17,7 +17,14 @@ from typing import Any
 
 import msgspec
 
-from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
+from connectors.errors import (
+    ConnectorError,
+    OutcomeUnknown,
+    RetryLater,
+    RunCannotContinue,
+    SignInRefused,
+    UnexpectedAnswer,
+)
 from connectors.records import Crm
 
 __all__ = [
@@ -342,11 +349,10 @@ def sign_in_refusal(status: int, content: bytes, *, retry_after: str | None = No
         advice = (
             "Pre-authorise the user for the app: its policy 'Admin approved users', with the user's permission set."
         )
-    return RunCannotContinue(
+    return SignInRefused(
         Crm.SALESFORCE,
         f"signing in was refused: {problem.code}" + (f", {redacted(problem.message)}." if problem.message else "."),
         advice=advice,
-        credentials=True,
     )
 
 

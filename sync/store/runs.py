@@ -30,6 +30,14 @@ UNHEARD_FOR = timedelta(minutes=5)
 """A run of another host that has gone on for this long without a living lease has lost its process."""
 
 
+PLAN = "plan"
+"""The trigger of a run that was only looked at: nothing of what it decided was kept."""
+
+
+SIGNED_OUT = "signed_out"
+"""Where a run's counts say that a CRM did not accept the credential."""
+
+
 class RunState(StrEnum):
     """Where a run stands. ``MOVES`` lists the legal moves."""
 
@@ -281,6 +289,20 @@ def waits_for_approval(tx: Connection, job: str) -> bool:
     """A guard has stopped a run of this job: its schedule rests until somebody says yes, or runs it anew."""
     found = select(schema.job_run.c.run_id).where(schema.job_run.c.job == job)
     return tx.execute(found.where(schema.job_run.c.state == RunState.WAITING).limit(1)).first() is not None
+
+
+def signed_out(tx: Connection, job: str, *, since: datetime | None = None) -> RunRow | None:
+    """The newest finished run of a job, if a CRM did not accept the credential then; not one before ``since``.
+
+    A run that went better, whoever started it, ends that.
+    """
+    c = schema.job_run.c
+    finished = (RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED, RunState.WAITING)
+    newest_of = select(schema.job_run).where(c.job == job, c.state.in_(finished), c.finished_at.is_not(None))
+    row = tx.execute(newest_of.order_by(c.finished_at.desc(), c.run_id).limit(1)).first()
+    if row is None or not row.counts.get(SIGNED_OUT) or (since is not None and row.finished_at < since):
+        return None
+    return _run(row)
 
 
 def move(tx: Connection, run_id: str, state: RunState, **values: Any) -> None:
