@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from connectors.errors import RunCannotContinue
@@ -240,27 +240,22 @@ def _events(
     object: str, id: str, told: _Told | None, people: Sequence[str], *, take_back: bool
 ) -> Iterator[Engagement]:
     """One for each person who takes part, named by their place: a merge gives a new id, and is no new activity."""
-    for place, contact in enumerate(people):
-        yield _event(object, id, place, contact, told)
-    if take_back:
-        for place in range(len(people), len(people) + _LEFT_AT_ONCE):
-            yield _event(object, id, place, "", None)
+    first = 0
+    if told is not None:
+        first = len(people)
+        for place, contact in enumerate(people):
+            who = RecordRef(crm=Crm.HUBSPOT, object="contact", id=contact)
+            name = f"{object}:{id}:{place}"
+            yield Engagement(
+                crm=Crm.HUBSPOT, source_id=name, kind=told.kind, at=told.at, who=who, attributes=told.attributes
+            )
+    for place in range(first, len(people) + _LEFT_AT_ONCE) if take_back else ():
+        # whose it was, of which kind and when, is known where it is stored
+        name = f"{object}:{id}:{place}"
+        yield Engagement(crm=Crm.HUBSPOT, source_id=name, kind="", at=_EPOCH, who=_NOBODY, deleted=True)
 
 
-def _event(object: str, id: str, place: int, contact: str, told: _Told | None) -> Engagement:
-    return Engagement(
-        crm=Crm.HUBSPOT,
-        source_id=f"{object}:{id}:{place}",
-        kind=told.kind if told else "",
-        at=told.at if told else _NEVER,
-        who=RecordRef(crm=Crm.HUBSPOT, object="contact", id=contact),
-        attributes=told.attributes if told else {},
-        deleted=told is None,
-    )
-
-
-_NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-"""When what is taken back was: nobody asks."""
+_EPOCH, _NOBODY = datetime(1970, 1, 1, tzinfo=UTC), RecordRef(crm=Crm.HUBSPOT, object="contact", id="")
 
 
 def _problem(object: str, id: str, reason: str) -> RecordProblem:

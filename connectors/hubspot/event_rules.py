@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network
 from urllib.parse import urlsplit
 
 from connectors.fields import EventRule
@@ -13,6 +14,7 @@ from connectors.normalise import fold
 __all__ = ["Rules", "network_of", "path_of", "stable_id"]
 
 _REMEMBERED = 1_000
+_IPV4 = re.compile(r"(\d{1,3}\.\d{1,3}\.\d{1,3})\.\d{1,3}")
 
 
 class Rules:
@@ -61,8 +63,11 @@ def path_of(url: str | None) -> str:
 
 def network_of(address: str | None) -> str:
     """The network an address belongs to, so that a burst from one place shows and no person does: /24, /48 of IPv6."""
+    if not address:
+        return ""
+    if known := _IPV4.fullmatch(address.strip()):
+        return f"{known[1]}.0/24"
     try:
-        ip = ip_address((address or "").strip())
+        return str(IPv6Network((address.strip(), 48), strict=False))
     except ValueError:
         return ""
-    return str(ip_network((ip, 24 if ip.version == 4 else 48), strict=False))
