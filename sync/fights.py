@@ -30,7 +30,7 @@ class FightRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fight:
-    """A field that is not written any more. ``theirs`` is what it was set to last, ``since`` the first time it counts."""
+    """A field that is not written any more. ``theirs`` is what it was set to last, ``since`` the first time of them."""
 
     ref: RecordRef
     person_id: str
@@ -45,7 +45,7 @@ class Fight:
         return (
             f"{self.ref}: {self.field} was set back {self.times} times since {self.since:%Y-%m-%d %H:%M} UTC, "
             f"last to {self.theirs!r} from our {self.ours!r}; it is not written any more. Somebody else writes it: "
-            f"{WHERE_TO_LOOK.get(self.ref.crm, 'find out who does')}. End that, then `mqlsync conflicts list` and `release`"
+            f"{WHERE_TO_LOOK.get(self.ref.crm, 'find out who does')}. End that, then see `mqlsync conflicts`"
         )
 
 

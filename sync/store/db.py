@@ -19,14 +19,30 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    String,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from sync.store.schema import Instant
 
-__all__ = ["PageStatement", "Store", "StoreError", "insert_into", "to_json"]
+__all__ = ["Lookup", "PageStatement", "Store", "StoreError", "insert_into", "to_json"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -35,6 +51,16 @@ BUSY_SECONDS = 60
 
 WAL_LIMIT = 64 * 1024 * 1024
 """Bytes the write-ahead log is cut back to after a checkpoint; long readers let it grow beyond."""
+
+PRAGMAS = (
+    "journal_mode=WAL",
+    "foreign_keys=ON",
+    f"journal_size_limit={WAL_LIMIT}",
+    "wal_autocheckpoint=8000",  # 32 MB: a page that is written again and again goes into the database file less often
+    "cache_size=-32768",  # KB: the upper parts of the indexes of ten million rows
+    "synchronous=FULL",
+)
+"""How every connection to SQLite is set up."""
 
 MIGRATION_LOCK = 0x6D716C73
 """The advisory lock under which Postgres is migrated: two workers that start together must not both do it."""
@@ -212,7 +238,7 @@ def _sqlite(url: URL) -> Engine:
         # SQLAlchemy begins transactions itself, see below; the driver must not.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"journal_size_limit={WAL_LIMIT}", "synchronous=FULL"):
+        for pragma in PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -250,12 +276,13 @@ class PageStatement:
     Rows are tuples in the order of ``columns``; JSON columns take the encoded text.
     """
 
-    def __init__(self, table: Table, columns: Sequence[str], *, keys: Sequence[str] = ()) -> None:
-        """With ``keys``, a row that exists already gets every other column replaced; without others it stays."""
+    def __init__(self, table: Table, columns: Sequence[str], *, keys: Sequence[str] = (), keep: bool = False) -> None:
+        """With ``keys``, a row that exists already gets every other column replaced; with ``keep`` it stays."""
+        self._keep = keep
         self._table = table
         self._columns = tuple(columns)
         self._keys = tuple(keys)
-        self._compiled: dict[str, tuple[str, Callable[[Sequence[Any]], Any]]] = {}
+        self._compiled: dict[str, tuple[str, Callable[[Sequence[Sequence[Any]]], list[Any]]]] = {}
 
     def execute(self, tx: Connection, rows: Sequence[Sequence[Any]]) -> None:
         """Send all rows in one executemany."""
@@ -264,12 +291,12 @@ class PageStatement:
         if tx.dialect.name not in self._compiled:
             self._compiled[tx.dialect.name] = self._compile(tx)
         sql, arrange = self._compiled[tx.dialect.name]
-        tx.exec_driver_sql(sql, [arrange(row) for row in rows])
+        tx.exec_driver_sql(sql, arrange(rows))
 
-    def _compile(self, tx: Connection) -> tuple[str, Callable[[Sequence[Any]], Any]]:
+    def _compile(self, tx: Connection) -> tuple[str, Callable[[Sequence[Sequence[Any]]], list[Any]]]:
         statement = insert_into(self._table, tx.dialect)
         if self._keys:
-            rest = {name: statement.excluded[name] for name in self._columns if name not in self._keys}
+            rest = {} if self._keep else {n: statement.excluded[n] for n in self._columns if n not in self._keys}
             there = {"index_elements": list(self._keys)}
             statement = (
                 statement.on_conflict_do_update(set_=rest, **there)
@@ -278,24 +305,64 @@ class PageStatement:
             )
         compiled = statement.compile(dialect=tx.dialect, column_keys=list(self._columns))
         times = [isinstance(self._table.c[name].type, Instant) for name in self._columns]
+        moments = [i for i, is_time in enumerate(times) if is_time]
         on_sqlite = tx.dialect.name == "sqlite"
         if compiled.positional:
             assert compiled.positiontup is not None
             order = [self._columns.index(name) for name in compiled.positiontup]
         else:
             order = []
-        moments = [i for i, is_time in enumerate(times) if is_time]
+        in_order = order == list(range(len(self._columns)))
 
-        def arrange(row: Sequence[Any]) -> Any:
-            values = list(row)
-            if on_sqlite:
-                for i in moments:
-                    values[i] = sqlite_time(values[i])
-            if order:
-                return tuple([values[i] for i in order])
-            return dict(zip(self._columns, values, strict=True))
+        def arrange(rows: Sequence[Sequence[Any]]) -> list[Any]:
+            # A page has few times of its own: most columns of a row, and some of all rows, hold the same object.
+            told: dict[int, str | None] = {}
+            arranged: list[Any] = []
+            for row in rows:
+                values = list(row)
+                if on_sqlite:
+                    for i in moments:
+                        value = values[i]
+                        if value is not None:
+                            key = id(value)
+                            if key not in told:
+                                told[key] = sqlite_time(value)
+                            values[i] = told[key]
+                if order:
+                    arranged.append(tuple(values) if in_order else tuple([values[i] for i in order]))
+                else:
+                    arranged.append(dict(zip(self._columns, values, strict=True)))
+            return arranged
 
         return str(compiled), arrange
+
+
+class Lookup:
+    """A SELECT by some fixed values and many keys, built once: the keys are one parameter, not one each."""
+
+    def __init__(self, columns: Sequence[Any], table: Table, fixed: Sequence[str], key: str) -> None:
+        """Rows of ``table`` whose ``fixed`` columns have the given values and whose ``key`` is one of the keys."""
+        self._columns, self._table, self._fixed, self._key = tuple(columns), table, tuple(fixed), key
+        self._statements: dict[str, Any] = {}
+
+    def rows(self, tx: Connection, keys: Sequence[str], **fixed: str) -> Any:
+        """The rows found, for at most some thousand keys."""
+        dialect = tx.dialect.name
+        if dialect not in self._statements:
+            self._statements[dialect] = self._built(dialect)
+        among = to_json(list(keys)) if dialect == "sqlite" else list(keys)
+        return tx.execute(self._statements[dialect], {**fixed, "keys": among})
+
+    def _built(self, dialect: str) -> Any:
+        key = self._table.c[self._key]
+        among: ColumnElement[bool]
+        if dialect == "sqlite":
+            each = func.json_each(bindparam("keys", type_=Text)).table_valued("value", name="keys")
+            among = key.in_(select(each.c.value))
+        else:
+            among = key == any_(bindparam("keys", type_=postgresql.ARRAY(String)))
+        named = [self._table.c[name] == bindparam(name) for name in self._fixed]
+        return select(*self._columns).where(*named, among)
 
 
 def sqlite_time(value: datetime | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, or_, select
 
@@ -12,7 +12,7 @@ from connectors.normalise import email as normal_email
 from connectors.records import Counter, Crm, Engagement, RecordRef
 from sync.resolve import PEOPLE_OBJECTS, precedence
 from sync.store import schema
-from sync.store.db import PageStatement, to_json
+from sync.store.db import Lookup, PageStatement, to_json
 from sync.store.refs import SaveCounts, by_object, carrier, follow_aliases, here, mark_dirty, parts
 
 __all__ = [
@@ -30,7 +30,28 @@ CLOCK_STEP = timedelta(seconds=1)
 
 
 EVENT_BODY = ("conn", "source_id", "object", "id", "address", "kind", "at", "timed", "count", "attributes", "deleted")
-_NEW_EVENT = PageStatement(schema.event, (*EVENT_BODY, "seen_at"))
+
+
+class EventRow(NamedTuple):
+    """One row of the event table as it is sent to the driver; attributes as text."""
+
+    conn: str
+    source_id: str
+    object: str | None
+    id: str | None
+    address: str | None
+    kind: str
+    at: datetime
+    timed: bool
+    count: int  # type: ignore[assignment]  # the column's name, which is a method of tuples too
+    attributes: str
+    deleted: bool
+    seen_at: datetime
+
+
+_NEW_EVENT = PageStatement(schema.event, EventRow._fields)
+_FIRST_EVENT = PageStatement(schema.event, EventRow._fields, keys=("conn", "source_id"), keep=True)
+_EVENTS = Lookup([schema.event], schema.event, ("conn",), "source_id")
 
 
 def save_engagement(tx: Connection, events: Sequence[Engagement], *, seen_at: datetime) -> SaveCounts:
@@ -95,12 +116,11 @@ def _stored_events(tx: Connection, keys: Iterable[tuple[str, str]]) -> dict[tupl
     grouped: dict[str, list[str]] = {}
     for conn, source_id in keys:
         grouped.setdefault(conn, []).append(source_id)
-    e = schema.event.c
     return {
         (row.conn, row.source_id): row
         for conn, ids in grouped.items()
         for part in parts(ids)
-        for row in tx.execute(select(schema.event).where(e.conn == conn, e.source_id.in_(part)))
+        for row in _EVENTS.rows(tx, part, conn=conn)
     }
 
 
@@ -238,9 +258,9 @@ def counter_events(
     base: Mapping[str, int],
     read_before: datetime | None,
     seen_at: datetime,
-) -> list[dict[str, Any]]:
+) -> list[EventRow]:
     """The growth of each counter since ``read_before`` (None: never read), when it stood at ``base``."""
-    out = []
+    out: list[EventRow] = []
     for counter in counters:
         if counter.property not in base:
             grown = counter.total if counter.count_first and counter.last_at is not None else 0
@@ -266,33 +286,34 @@ def _delta_time(counter: Counter, before: datetime, now: datetime) -> datetime:
     return now
 
 
-def _delta(ref: RecordRef, counter: Counter, grown: int, at: datetime, seen_at: datetime) -> dict[str, Any]:
-    return {
-        "conn": ref.crm,
-        "source_id": f"{ref.object}:{ref.id}:{counter.property}:{counter.total}",
-        "object": ref.object,
-        "id": ref.id,
-        "address": None,
-        "kind": counter.kind,
-        "at": not_midnight(at),
+def _delta(ref: RecordRef, counter: Counter, grown: int, at: datetime, seen_at: datetime) -> EventRow:
+    return EventRow(
+        ref.crm.value,
+        f"{ref.object}:{ref.id}:{counter.property}:{counter.total}",
+        ref.object,
+        ref.id,
+        None,
+        counter.kind,
+        not_midnight(at),
         # When the last one was is known, not when each was: no test of seconds may use it.
-        "timed": False,
-        "count": grown,
-        "attributes": dict(counter.attributes),
-        "deleted": False,
-        "seen_at": seen_at,
-    }
-
-
-def insert_counter_events(tx: Connection, deltas: Sequence[dict[str, Any]]) -> int:
-    if not deltas:
-        return 0
-    taken = _stored_events(tx, {(d["conn"], d["source_id"]) for d in deltas})
-    for delta in deltas:
-        if (delta["conn"], delta["source_id"]) in taken:
-            # The counter fell and has grown to an earlier total again: another event, not the same one.
-            delta["source_id"] += f":{delta['seen_at'].astimezone(UTC):%Y%m%dT%H%M%S%f}"
-    _NEW_EVENT.execute(
-        tx, [(*(to_json(d[n]) if n == "attributes" else d[n] for n in EVENT_BODY), d["seen_at"]) for d in deltas]
+        False,
+        grown,
+        to_json(counter.attributes) if counter.attributes else "{}",
+        False,
+        seen_at,
     )
-    return len(deltas)
+
+
+def insert_counter_events(tx: Connection, first: Sequence[EventRow], more: Sequence[EventRow]) -> int:
+    """Store what counters showed. ``first``: of records that were never read, so that a stored one is the same."""
+    taken = _stored_events(tx, {(row.conn, row.source_id) for row in more}) if more else {}
+    # A counter that fell and has grown to an earlier total again: another event, not the same one.
+    again = [
+        row._replace(source_id=f"{row.source_id}:{row.seen_at.astimezone(UTC):%Y%m%dT%H%M%S%f}")
+        if (row.conn, row.source_id) in taken
+        else row
+        for row in more
+    ]
+    _FIRST_EVENT.execute(tx, first)
+    _NEW_EVENT.execute(tx, again)
+    return len(first) + len(again)

@@ -27,8 +27,15 @@ from sync.resolve import PEOPLE_OBJECTS
 from sync.sales import Hearing, deal_word, latest, read_stored, sales_word, stored, unknown_value
 from sync.store import outbox, schema
 from sync.store.accounts import Cursor, load_cursor, pin_account, pinned_accounts, save_owners, save_window
-from sync.store.db import PageStatement, to_json
-from sync.store.engagement import any_waiting, counter_events, insert_counter_events, place_waiting, save_engagement
+from sync.store.db import Lookup, PageStatement, to_json
+from sync.store.engagement import (
+    EventRow,
+    any_waiting,
+    counter_events,
+    insert_counter_events,
+    place_waiting,
+    save_engagement,
+)
 from sync.store.refs import SaveCounts, aliases_of, by_object, dirty_employees, here, mark_dirty, moved_into, parts
 from sync.store.reviews import hear_answers, note_blank
 
@@ -107,12 +114,15 @@ _STORED_ROW = [cast(schema.record.c[n], Text).label(n) if n in _JSON else schema
 _read: Any = msgspec.json.decode
 
 
+_STORED = Lookup(_STORED_ROW, schema.record, ("conn", "object"), "id")
+
+
 def _stored(tx: Connection, refs: Iterable[RecordRef]) -> dict[RecordRef, RecordRow]:
     out: dict[RecordRef, RecordRow] = {}
     for (conn, object), ids in by_object(refs).items():
         crm = Crm(conn)
         for part in parts(ids):
-            for row in tx.execute(select(*_STORED_ROW).where(here(schema.record, conn, object, part))):
+            for row in _STORED.rows(tx, part, conn=conn, object=object):
                 out[RecordRef(crm=crm, object=object, id=row.id)] = RecordRow(*row)
     return out
 
@@ -154,7 +164,8 @@ class _Page:
     fresh: list[RecordRow] = field(default_factory=list)
     dirty: dict[str, list[RecordRef]] = field(default_factory=dict)
     aliases: dict[RecordRef, tuple[RecordRef, str]] = field(default_factory=dict)
-    deltas: list[dict[str, Any]] = field(default_factory=list)
+    first: list[EventRow] = field(default_factory=list)
+    deltas: list[EventRow] = field(default_factory=list)
     grown: list[RecordRef] = field(default_factory=list)
 
     def take(self, row: RecordRow, before: RecordRow | None) -> None:
@@ -255,7 +266,10 @@ def save_people(
         if record.counters and not record.gone and not doubled:
             base, read_before = ({}, None) if before is None else (_read(before.counters), before.seen_at)
             if grown := counter_events(ref, record.counters, base, read_before, seen_at):
-                page.deltas += grown
+                if before is None:
+                    page.first += grown
+                else:
+                    page.deltas += grown
                 page.grown.append(ref)
         page.take(row, before)
         page.counts.problems += _new_problems(record.problems, before)
@@ -266,7 +280,7 @@ def save_people(
     if hearing.review is not None:
         hear_answers(tx, _answers(newest, stored, hearing.review.property), hearing.review.property)
     _absorb(tx, page)
-    page.counts.events = insert_counter_events(tx, page.deltas)
+    page.counts.events = insert_counter_events(tx, page.first, page.deltas)
     mark_dirty(tx, [ref for ref in page.grown if ref in stored], "engagement")
     if any_waiting(tx):
         arrived = [row for row in [*page.fresh, *page.readdressed] if not row.gone]
@@ -409,6 +423,8 @@ def _problems(problems: Sequence[RecordProblem]) -> str:
 
 
 def _new_problems(problems: Sequence[RecordProblem], before: RecordRow | None) -> list[RecordProblem]:
+    if not problems:
+        return []
     known = _read(before.problems) if before else []
     return [p for p in problems if [p.field, p.reason] not in known]
 
@@ -512,8 +528,8 @@ def _write_page(tx: Connection, page: _Page) -> None:
 _EMAIL = ("email", "conn", "object", "id")
 _CROSS_REF = ("conn", "object", "id", "to_conn", "to_object", "to_id")
 # Keys throughout: what a record that was lost has left behind is no obstacle to its return.
-_NEW_EMAIL = PageStatement(schema.record_email, _EMAIL, keys=_EMAIL)
-_NEW_CROSS_REF = PageStatement(schema.cross_ref, _CROSS_REF, keys=_CROSS_REF)
+_NEW_EMAIL = PageStatement(schema.record_email, _EMAIL, keys=_EMAIL, keep=True)
+_NEW_CROSS_REF = PageStatement(schema.cross_ref, _CROSS_REF, keys=_CROSS_REF, keep=True)
 
 
 def _forget_addresses(tx: Connection, rows: Sequence[RecordRow]) -> None:
