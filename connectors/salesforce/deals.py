@@ -52,6 +52,7 @@ class Deals:
         """
         object, column = (ROLES, "ContactId") if stream == ROLES else ("opportunity", "Id")
         try:
+            self._describes.fields(ROLES)  # both are needed for either stream
             columns = Columns(self._describes, object, (column,))
             if window.lo is None and stream == DEALS:
                 return
