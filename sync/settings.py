@@ -440,8 +440,9 @@ class _Reader:
         channels = {one.key: self._channel(one.node) for one in pairs}
         if node.kind is Kind.MAPPING and not found.keys() & {"reps", "managers"}:
             node.error("nobody is told anything: name the channel of reps, of managers, or of both")
-        if "channels" in found and not channels:
-            found["channels"].error("there are no channels")
+        if not channels:
+            if "channels" in found:
+                found["channels"].error("there are no channels")
             return Notify()
         told = {name: found[name].choice(tuple(channels), "channel") for name in ("reps", "managers") if name in found}
         return Notify(channels=channels, **told)

@@ -13,20 +13,10 @@ from sqlalchemy import select
 
 from sync.store import schema
 from tests.support.receiver import Receiver, receiver
+from tests.support.service_level import DESK, MANAGER, with_service_level
 from tests.support.world import World, api_writes, edit, world
 
 PEOPLE = 80
-MANAGER = "mara.lead@yourcompany.example"
-DESK = "inbound.desk@yourcompany.example"
-SLA = """\
-sla:
-  first_touch:    2 working hours
-  reassign_after: 4 working hours
-  give_up_after:  2 reassignments
-  then:           queue inbound
-
-write:
-"""
 
 
 def at(day: int, hour: int, minute: int = 0) -> datetime:
@@ -46,23 +36,6 @@ def scene(tmp_path: Path, channel: Receiver) -> Iterator[World]:
     with world(tmp_path, people=PEOPLE) as made:
         with_service_level(made, channel)
         yield made
-
-
-def with_service_level(scene: World, channel: Receiver) -> None:
-    scene.box.hubspot.add_owner(DESK, "Inbound", "Desk")
-    edit(scene.config / "policy.yaml", ("write:\n", SLA))
-    edit(scene.config / "team.yaml", ("Web_Leads]", f"Web_Leads, {DESK}]"))
-    team = scene.config / "team.yaml"
-    text = team.read_text()
-    before, _, rest = text.partition("queues:\n")
-    _, _, rest = rest.partition("\n\n")
-    queue = (
-        f"{{hubspot: {DESK}, salesforce: Inbound_Leads, tell: {MANAGER}, alarm_after: 1 working hours, hours: office}}"
-    )
-    team.write_text(f"{before}queues:\n  inbound: {queue}\n\nmanagers: {{sales: {MANAGER}}}\n\n{rest}")
-    with (scene.config / "mqlsync.yaml").open("a") as settings:
-        url = f"{channel.url}/{{to}}"
-        settings.write(f'\nnotify:\n  channels: {{inbox: {{url: "{url}"}}}}\n  reps: inbox\n  managers: inbox\n')
 
 
 def run(scene: World, now: datetime) -> Any:
