@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.errors import RunCannotContinue
@@ -17,7 +17,7 @@ from connectors.hubspot.answers import Record, Undecodable
 from connectors.hubspot.associations import associated
 from connectors.hubspot.client import Client
 from connectors.hubspot.event_rules import Rules
-from connectors.hubspot.reader import Reader
+from connectors.hubspot.reader import BATCH, Reader
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.schema import TASK_KEY, Schema
 from connectors.hubspot.tasks import MARKER
@@ -28,6 +28,12 @@ __all__ = ["ACTIVITIES", "Activities"]
 
 _LEFT_AT_ONCE = 3
 """HubSpot tells who takes part, and not who no longer does: so many who left since the last look are noticed."""
+
+_WIDE = timedelta(days=5)
+"""A window of a sweep, or after a long pause: worth a look at what was deleted, which no search shows."""
+
+_BIN, _BIN_PAGES, _IN_BIN = "bin", 100, 10
+"""Where to go on within the bin; at most so many pages of it; so many people of a deleted activity are taken back."""
 
 _DISPOSITIONS: Mapping[str, str] = {
     "f240bbac-87c9-4f6e-bf70-924b57d47db7": "connected",
@@ -140,7 +146,7 @@ class Activities:
         """What changed in the window: one call where nothing did, else one more a page for the associations.
 
         An activity that was engagement and no longer is (reopened, cancelled, another person's) is taken back. In a
-        first load there is nothing to take back.
+        first load there is nothing to take back. A window of days begins with what was deleted.
         """
         kind = ACTIVITIES[object]
         rules = self._fields.events_of(kind.source)
@@ -149,8 +155,22 @@ class Activities:
         if object == "task" and TASK_KEY.name not in known:
             asked.append("hs_task_body")  # a body can be long: read only where our own tasks are known by nothing else
         read = _Read(object, kind, Rules(rules), known)
+        if window.lo is not None and window.hi - window.lo >= _WIDE and resume in (None, _BIN):
+            yield from self._deleted(object)
+        resume = None if resume == _BIN else resume
         for rows, broken, after in self._reader.rows(object, asked, window, resume):
             yield self._page(read, rows, broken, window, after)
+
+    def _deleted(self, object: str) -> Iterator[Page[Engagement]]:
+        """What lies in the bin is taken back. Whose it was is not told there any more."""
+        gone: list[Engagement] = []
+        for row in self._reader.deleted(object, (), pages=_BIN_PAGES):
+            gone += (_taken_back(object, row.id, place) for place in range(_IN_BIN))
+            if len(gone) >= _IN_BIN * BATCH:
+                yield Page(rows=tuple(gone), resume=_BIN)
+                gone = []
+        if gone:
+            yield Page(rows=tuple(gone), resume=_BIN)
 
     def _properties(self, object: str) -> frozenset[str]:
         """Names of the object's properties; none where this token may not list them."""
@@ -250,9 +270,13 @@ def _events(
                 crm=Crm.HUBSPOT, source_id=name, kind=told.kind, at=told.at, who=who, attributes=told.attributes
             )
     for place in range(first, len(people) + _LEFT_AT_ONCE) if take_back else ():
-        # whose it was, of which kind and when, is known where it is stored
-        name = f"{object}:{id}:{place}"
-        yield Engagement(crm=Crm.HUBSPOT, source_id=name, kind="", at=_EPOCH, who=_NOBODY, deleted=True)
+        yield _taken_back(object, id, place)
+
+
+def _taken_back(object: str, id: str, place: int) -> Engagement:
+    """Whose it was, of which kind and when, is known where it is stored."""
+    name = f"{object}:{id}:{place}"
+    return Engagement(crm=Crm.HUBSPOT, source_id=name, kind="", at=_EPOCH, who=_NOBODY, deleted=True)
 
 
 _EPOCH, _NOBODY = datetime(1970, 1, 1, tzinfo=UTC), RecordRef(crm=Crm.HUBSPOT, object="contact", id="")

@@ -218,6 +218,28 @@ def test_a_meeting_that_is_called_off_or_loses_a_guest_is_taken_back(connector: 
     assert live(gone) == []
 
 
+def test_what_was_deleted_is_taken_back_by_a_window_of_days_and_not_asked_for_by_others(
+    connector: HubSpotConnector, box: Sandbox
+) -> None:
+    ana = person(box, "ana@acme.com")
+    ids = [activity(box, "meetings", ana, at=NOW - 2 * DAY, hs_meeting_outcome="COMPLETED") for _ in range(130)]
+    stored = {event.source_id for event in read(connector, "meeting")}
+    for id in ids[:120]:
+        box.hubspot.archive("meetings", id)
+    before = connector.calls.get("list", 0)
+    assert read(connector, "meeting", later()) == []
+    assert connector.calls.get("list", 0) == before
+    week = Window(lo=NOW - 7 * DAY, hi=NOW)
+    pages = list(connector.engagement(stream("meeting"), week, None))
+    gone = {row.source_id for page in pages for row in page.rows if row.deleted}
+    kept = {row.source_id for page in pages for row in page.rows if not row.deleted}
+    assert stored - gone == kept == {f"meeting:{id}:0" for id in ids[120:]}
+    again = list(connector.engagement(stream("meeting"), week, pages[0].resume))
+    assert {row.source_id for page in again for row in page.rows if row.deleted} == gone
+    box.hubspot.restore("meetings", ids[0])
+    assert f"meeting:{ids[0]}:0" in {event.source_id for event in live(read(connector, "meeting", week))}
+
+
 def test_a_merge_makes_no_second_meeting(connector: HubSpotConnector, box: Sandbox) -> None:
     ana, twin = person(box, "ana@acme.com"), person(box, "ana@other.com")
     id = activity(box, "meetings", ana, hs_meeting_outcome="COMPLETED")
