@@ -274,7 +274,7 @@ def refusal(
     problem = problem_of(body)
     meaning = meaning_of(status, problem)
     said = _said(request, status, problem)
-    wait = after if after is not None else meaning.wait
+    wait = _wait(status, after, meaning.wait)
     match meaning.then:
         case Then.SIGN_IN:
             return SignInAgain(said)
@@ -311,6 +311,19 @@ def refusal(
             return UnexpectedAnswer(
                 Crm.HUBSPOT, said, status=status, advice="Check base_url and api_version of the connection."
             )
+
+
+_FAR_BEYOND = 10
+"""So many times the window of a limit nobody has to wait for it."""
+
+
+def _wait(status: int, after: float | None, usual: float | None) -> float | None:
+    """``Retry-After`` before what is usual. For some limits HubSpot says it in milliseconds: 10000 for ten seconds."""
+    if after is None or usual is None:
+        return usual if after is None else after
+    if status == 429 and after > _FAR_BEYOND * usual:
+        return max(usual, after / 1000)
+    return after
 
 
 def seconds(header: str | None, now: datetime | None) -> float | None:

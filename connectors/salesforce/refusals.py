@@ -155,6 +155,9 @@ _WRAPPING = ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CANNOT_EXECUTE_FLOW_TRIGGE
 _NEVER_REACHED = (404, 405, 411, 413, 414, 415, 431)
 """Statuses with which a proxy, too, can only have turned a request away."""
 
+_RATE = re.compile(r"\brate\b", re.IGNORECASE)
+"""In the message of an ``invalid_grant`` that is no matter of the credentials."""
+
 _PASSING_SIGN_IN = ("server_error", "temporarily_unavailable", "unknown_error", "LOGIN_RATE_EXCEEDED")
 
 _CONCURRENT_WAIT = 15.0
@@ -318,7 +321,7 @@ def seconds(retry_after: str | None, now: datetime | None) -> float | None:
 def sign_in_refusal(status: int, content: bytes, *, retry_after: str | None = None) -> ConnectorError:
     """What to raise when the login or token endpoint says no, whatever the flow."""
     problem = problem_of(content)
-    rate = problem.code == "invalid_grant" and "rate" in problem.message.casefold()
+    rate = problem.code == "invalid_grant" and _RATE.search(problem.message) is not None
     passing = status in (408, 429) or (status >= 500 and problem.code not in CODES)
     if problem.code == "REQUEST_LIMIT_EXCEEDED":
         error = refusal(status, content, write=False)
