@@ -218,6 +218,19 @@ def test_what_changes_afterwards_changes_the_points(scene: World) -> None:
     assert score(scene, person) == 0
 
 
+def test_what_is_deleted_in_hubspot_is_taken_back_by_a_sweep(scene: World) -> None:
+    person = contact(scene, "ana")
+    meeting = activity(scene, "meetings", person, hs_meeting_outcome="COMPLETED")
+    scene.run()
+    scene.box.hubspot.archive("meetings", meeting)
+    scene.run()
+    assert score(scene, person) == 13
+    swept = scene.cli("sweep")
+    assert swept.returncode == 0, swept.stdout
+    scene.run()
+    assert score(scene, person) == 0
+
+
 def test_a_mail_event_before_its_person_counts_when_the_person_appears(scene: World) -> None:
     scene.box.hubspot.add_email_event("CLICK", "late@acme.com", THEN, url="https://acme.com/pricing")
     scene.run()

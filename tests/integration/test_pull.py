@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from connectors.errors import RetryLater
+from connectors.errors import RetryLater, SourceMissing
 from connectors.port import Connector
 from connectors.records import Crm, RecordProblem, RecordRef, Stream, StreamKind, Window
 from sync.pull import PullReport, pull
@@ -292,6 +292,24 @@ def test_a_window_begun_with_another_field_map_is_not_gone_on_with(crm: FakeCrm,
     crm.windows.clear()
     run(crm, store, mapping="two")
     assert [(name, w.lo, resume) for name, w, resume in crm.windows if name == "contact"] == [("contact", None, None)]
+
+
+def test_a_stream_that_is_not_to_be_had_is_left_out_and_nothing_of_it_is_lost(crm: FakeCrm, store: Store) -> None:
+    def refuse(stream: str, resume: str | None) -> None:
+        if stream == "form":
+            raise SourceMissing(Crm.HUBSPOT, "form is not read.", advice="Give the token the scope.")
+
+    crm.before_page = refuse
+    for _ in range(2):
+        report = run(crm, store)
+        assert report.left_out == ["hubspot: form is not read. Give the token the scope."]
+        assert report.problems == []
+        assert stored(store) == ["1", "2", "3", "4", "5"]
+        crm.clock = after(hours=1)
+    crm.before_page = None
+    report = run(crm, store)
+    assert report.left_out == []
+    assert report.counts["hubspot:form"].new == 2
 
 
 def test_a_clock_set_back_does_not_turn_the_window_round(crm: FakeCrm, store: Store) -> None:
