@@ -34,8 +34,9 @@ def force(status: int, body: str, *, write: bool) -> BaseException:
 # -- HubSpot -----------------------------------------------------------------------------------------------------
 
 NOT_ALLOWED = (
-    '{"status":"error","message":"Property values were not valid: [{\\"isValid\\":false,\\"message\\":\\"NAM Only was not '
-    'one of the allowed options: [label: \\\\\\"EMEA\\\\\\"]\\",\\"error\\":\\"%s\\",\\"name\\":\\"some_property\\"}]",'
+    '{"status":"error","message":"Property values were not valid: [{\\"isValid\\":false,'
+    '\\"message\\":\\"NAM Only was not one of the allowed '
+    'options: [label: \\\\\\"EMEA\\\\\\"]\\",\\"error\\":\\"%s\\",\\"name\\":\\"some_property\\"}]",'
     '"correlationId":"aeb5f871-7f07-4993-9211-075dc63e7cbf","category":"VALIDATION_ERROR"}'
 )
 
@@ -193,8 +194,8 @@ PARTIAL: list[tuple[str, int, dict[str, object], list[type]]] = [
                 {
                     "status": "error",
                     "category": "OBJECT_NOT_FOUND",
-                    "message": "Could not get some CONTACT objects, they may be deleted or not exist. Check that ids are "
-                    "valid.",
+                    "message": "Could not get some CONTACT objects, they may be deleted or not exist. "
+                    "Check that ids are valid.",
                     "context": {"ids": ["2", "3"]},
                 }
             ],

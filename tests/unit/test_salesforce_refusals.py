@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue
+from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue, SignInRefused
 from connectors.salesforce.refusals import (
     Garbled,
     Item,
@@ -177,12 +177,12 @@ def test_every_shape_of_error_body_is_read(body: bytes, code: str, fields: tuple
 
 
 SIGN_INS = [
-    (b'{"error":"invalid_grant","error_description":"user hasn\'t approved this consumer"}', 400, RunCannotContinue),
-    (b'{"error":"invalid_client_id"}', 400, RunCannotContinue),
-    (b'{"error":"invalid_client","error_description":"invalid client credentials"}', 401, RunCannotContinue),
+    (b'{"error":"invalid_grant","error_description":"user hasn\'t approved this consumer"}', 400, SignInRefused),
+    (b'{"error":"invalid_client_id"}', 400, SignInRefused),
+    (b'{"error":"invalid_client","error_description":"invalid client credentials"}', 401, SignInRefused),
     (b'{"error":"invalid_grant","error_description":"login rate exceeded"}', 400, RetryLater),
     (b'{"error":"unknown_error","error_description":"retry your request"}', 400, RetryLater),
-    (b"<sf:exceptionCode>INVALID_LOGIN</sf:exceptionCode>", 500, RunCannotContinue),
+    (b"<sf:exceptionCode>INVALID_LOGIN</sf:exceptionCode>", 500, SignInRefused),
     (b"<sf:exceptionCode>LOGIN_RATE_EXCEEDED</sf:exceptionCode>", 500, RetryLater),
     (b"<sf:exceptionCode>SERVER_UNAVAILABLE</sf:exceptionCode>", 500, RetryLater),
     (rest("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."), 403, RunCannotContinue),
