@@ -39,6 +39,7 @@ Converter = Callable[[Scalar], Scalar | None]
 
 _REMEMBERED = 4096
 _CANONICAL_LENGTH = len("2026-01-02T03:04:05.678Z")
+_REST_LENGTH = len("2026-01-02T03:04:05.678+0000")
 _EPOCH_MS = re.compile(r"-?\d{11,14}")
 _NO_INSTANT = "not a date or time in a known form"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -123,6 +124,9 @@ def moment(value: Scalar) -> str:
         if len(value) == _CANONICAL_LENGTH and value[-1] == "Z" and value[19] == "." and value[10] == "T":
             instant(value)
             return value
+        if len(value) == _REST_LENGTH and value[23:] == "+0000" and value[19] == "." and value[10] == "T":
+            instant(value)  # as Salesforce spells it
+            return value[:23] + "Z"
         if _DATE.fullmatch(bare := value.strip()):
             date.fromisoformat(bare)
             return bare
@@ -238,11 +242,14 @@ LONGEST_TEXT = 10_000
 
 
 def _plain(value: Scalar) -> Scalar | None:
-    return (_text(value) or None) if isinstance(value, str) else value
+    return (_within(value.strip()) or None) if isinstance(value, str) else value
 
 
 def _text(value: Scalar) -> str:
-    text = as_text(value).strip()
+    return _within(as_text(value).strip())
+
+
+def _within(text: str) -> str:
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"{len(text):,} characters, more than {LONGEST_TEXT:,} are not read")
     return text

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -335,9 +335,8 @@ class Client:
         api = self._open()
         try:
             response = api.call_api(
-                path,
+                f"{path}?{urlencode(query)}" if query else path,  # the package would walk through it three times
                 method,
-                query_params=list(query),
                 header_params={"Content-Type": "application/x-www-form-urlencoded"}
                 if token is None
                 else {"Authorization": f"Bearer {token}"},

@@ -5,8 +5,8 @@ Search API: https://developers.hubspot.com/docs/api-reference/2026-03/crm/search
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,11 +23,11 @@ from connectors.hubspot.answers import (
 from connectors.hubspot.client import Client
 from connectors.hubspot.paging import going_round
 from connectors.hubspot.refusals import Refused
+from connectors.hubspot.rows import ALWAYS, CROSS, MERGED, Plan, as_page, merged_ids, modified_at, ref_of, stamp_of
 from connectors.hubspot.schema import Schema
-from connectors.normalise import Converter, converter, email, instant, salesforce_id
+from connectors.normalise import converter
 from connectors.records import (
     CompanyRecord,
-    Crm,
     FieldKind,
     FieldSchema,
     Found,
@@ -36,14 +36,12 @@ from connectors.records import (
     Page,
     PersonRecord,
     ReadBack,
-    RecordProblem,
     RecordRef,
-    Scalar,
     Sighting,
     Window,
 )
 
-__all__ = ["BATCH", "Reader", "Rows", "merged_ids"]
+__all__ = ["BATCH", "Reader", "Rows"]
 
 BATCH = 100
 """Most inputs of a batch call, and rows of a list page."""
@@ -55,36 +53,11 @@ _LONGEST_URL = 8_000
 _ALONE = 2
 """So many absent ids are asked for one by one; of more, one call first finds those that lie in the bin."""
 
-_STAMP: Mapping[str, str] = {"contact": "lastmodifieddate", "company": "hs_lastmodifieddate"}
-"""The property that moves with every change. Contacts have the other one too, and it does not."""
-
-_MERGED = ("hs_merged_object_ids", "hs_calculated_merged_vids")
-_ALWAYS: Mapping[str, tuple[str, ...]] = {
-    "contact": ("email", "hs_additional_emails", "hubspot_owner_id", "associatedcompanyid", "createdate", *_MERGED),
-    "company": ("hubspot_owner_id", _MERGED[0]),
-}
 _BEGINNING, _END = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Before the first portal, and later than any stamp."""
 
 _SEARCHED = "id>"
 """Begins the resume points of a load that goes on by search."""
-
-_CROSS: Mapping[str, str] = {"salesforcecontactid": "contact", "salesforceleadid": "lead"}
-"""Written by HubSpot's own Salesforce connector, where the portal has it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """What to ask of an object, and how each property becomes a fact. Made once per listing."""
-
-    object: str
-    asked: tuple[str, ...]
-    facts: tuple[tuple[str, str, Converter], ...]
-    written: tuple[str, ...]
-    heard: tuple[str, ...]
-    counters: tuple[counters.CounterPlan, ...]
-    cross: tuple[str, ...]
-
 
 Rows = tuple[Sequence[Record], Sequence[Undecodable], str | None]
 """What a page has, what of it is no record, and where to go on."""
@@ -108,21 +81,21 @@ class Reader:
 
     def ids(self, object: str, resume: str | None) -> Iterator[Page[Sighting]]:
         """Every live record with its stamp, from the list."""
-        plan = replace(self._plan(object), asked=(_STAMP[object],))
+        plan = replace(self._plan(object), asked=(stamp_of(object),))
         for rows, broken, after in self._listed(plan, _END, resume):
-            seen = [Sighting(ref=_ref(object, row.id), modified_at=_modified(plan, row)) for row in rows]
-            seen += [Sighting(ref=_ref(object, row.id), modified_at=None) for row in broken if row.id]
+            seen = [Sighting(ref=ref_of(object, row.id), modified_at=modified_at(plan.object, row)) for row in rows]
+            seen += [Sighting(ref=ref_of(object, row.id), modified_at=None) for row in broken if row.id]
             yield Page(rows=tuple(seen), resume=after)
 
     def fetch(self, object: str, ids: Sequence[str]) -> Page[Any]:
         """These records, whole."""
         plan = self._plan(object)
-        return _page(plan, self.by_ids(object, ids, plan.asked, archived=False), (), None)
+        return as_page(plan, self.by_ids(object, ids, plan.asked, archived=False), (), None)
 
     def rows(self, object: str, properties: Sequence[str], window: Window, resume: str | None) -> Iterator[Rows]:
         """What changed of any object, as it comes: records, what is none, where to go on. ``resume`` as in `people`."""
-        asked = tuple(dict.fromkeys((*properties, _stamp(object))))
-        plan = _Plan(object=object, asked=asked, facts=(), written=(), heard=(), counters=(), cross=())
+        asked = tuple(dict.fromkeys((*properties, stamp_of(object))))
+        plan = Plan(object=object, asked=asked, facts=(), written=(), heard=(), counters=(), cross=())
         if window.lo is None:
             return self._listed(plan, window.hi, resume)
         return self._changed(plan, window.lo, window.hi, resume)
@@ -140,15 +113,15 @@ class Reader:
                 names += [name for name in (rule.key, rule.date) if name]
         return names
 
-    def _plan(self, object: str) -> _Plan:
+    def _plan(self, object: str) -> Plan:
         known = self._schema.of(object)
         mapped = self._fields.objects.get(object) or ObjectMap(object=object, facts=())
         rules = self._fields.events_of(EventSource.COUNTER) if object == "contact" else ()
-        cross = tuple(name for name in _CROSS if object == "contact" and name in known)
+        cross = tuple(name for name in CROSS if object == "contact" and name in known)
         named = [name for name in (*self._named(object), *mapped.heard) if name in known]
-        return _Plan(
+        return Plan(
             object=object,
-            asked=tuple(dict.fromkeys((*named, _STAMP[object], *_ALWAYS[object], *cross))),
+            asked=tuple(dict.fromkeys((*named, stamp_of(object), *ALWAYS[object], *cross))),
             facts=tuple(
                 (fact.fact, fact.property, converter(fact, _kind(known, fact.property)))
                 for fact in mapped.facts
@@ -160,14 +133,14 @@ class Reader:
             cross=cross,
         )
 
-    def _records(self, plan: _Plan, window: Window, resume: str | None) -> Iterator[Page[Any]]:
+    def _records(self, plan: Plan, window: Window, resume: str | None) -> Iterator[Page[Any]]:
         if window.lo is None:
             pages = self._listed(plan, window.hi, resume)
         else:
             pages = self._changed(plan, window.lo, window.hi, resume)
-        return (_page(plan, *page) for page in pages)
+        return (as_page(plan, *page) for page in pages)
 
-    def _listed(self, plan: _Plan, hi: datetime, resume: str | None) -> Iterator[Rows]:
+    def _listed(self, plan: Plan, hi: datetime, resume: str | None) -> Iterator[Rows]:
         """Every live record, 100 a page. The list has no cap and does not lag, but cannot be filtered.
 
         A cursor that leads back to where the list has been is asked for once more; when it still does, the list is no
@@ -210,19 +183,19 @@ class Reader:
             if after is None:
                 return
 
-    def _searched(self, plan: _Plan, hi: datetime, last: str | None) -> Iterator[Rows]:
+    def _searched(self, plan: Plan, hi: datetime, last: str | None) -> Iterator[Rows]:
         """Every record by search, with resume points of its own."""
         for rows, broken, after in self._changed(plan, _BEGINNING, hi, last):
             yield rows, broken, None if after is None else f"{_SEARCHED}{after}"
 
-    def _changed(self, plan: _Plan, lo: datetime, hi: datetime, resume: str | None) -> Iterator[Rows]:
+    def _changed(self, plan: Plan, lo: datetime, hi: datetime, resume: str | None) -> Iterator[Rows]:
         """What changed in [lo, hi], by id. Only an empty page is the end: a short one can be the index's mood.
 
         Neither an offset nor a restart at the last stamp would do: search ends at 10,000 rows, one bulk edit gives more
         than that the same stamp, and rows move while they are read.
         """
         span: dict[str, object] = {
-            "propertyName": _stamp(plan.object),
+            "propertyName": stamp_of(plan.object),
             "operator": "BETWEEN",
             "value": _millis(lo),
             "highValue": _millis(hi),
@@ -264,7 +237,7 @@ class Reader:
 
     def _read_some(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> dict[RecordRef, ReadBack]:
         object = refs[0].object
-        merged = _MERGED if object == "contact" else _MERGED[:1]
+        merged = MERGED if object == "contact" else MERGED[:1]
         rows = self._batch(object, [ref.id for ref in refs], tuple(dict.fromkeys((*fields, *merged)))).results
         by_id = {row.id: row for row in rows}
         survivors = {old: row.id for row in rows for old in merged_ids(row)}
@@ -354,46 +327,12 @@ class Reader:
 # -- one row -------------------------------------------------------------------------------------------------------
 
 
-def _page(plan: _Plan, rows: Sequence[Record], broken: Sequence[Undecodable], resume: str | None) -> Page[Any]:
-    """Rows as people or companies; what is none is a problem of the page."""
-    problems = [
-        RecordProblem(ref=_ref(plan.object, row.id), field="", reason=f"cannot be read: {row.reason}") for row in broken
-    ]
-    made: list[PersonRecord | CompanyRecord] = []
-    make = _person if plan.object == "contact" else _company
-    for row in rows:
-        one = make(plan, row)
-        if isinstance(one, RecordProblem):
-            problems.append(one)
-        else:
-            made.append(one)
-    return Page(rows=tuple(made), resume=resume, problems=tuple(problems))
-
-
-def _ref(object: str, id: str) -> RecordRef:
-    return RecordRef(crm=Crm.HUBSPOT, object=object, id=id)
-
-
 def _kind(known: Mapping[str, FieldSchema], name: str) -> FieldKind:
     return known[name].kind
 
 
-def _stamp(object: str) -> str:
-    return _STAMP.get(object, _STAMP["company"])
-
-
 def _millis(at: datetime) -> str:
     return str(int(at.timestamp() * 1000))
-
-
-def merged_ids(row: Record) -> tuple[str, ...]:
-    """Ids that were merged into this record: ``1;2``, and for contacts also ``1:epoch;2:epoch``."""
-    get = row.properties.get
-    plain, timed = get(_MERGED[0]), get(_MERGED[1])
-    if not plain and not timed:
-        return ()
-    texts = [one.partition(":")[0].strip() for part in (plain, timed) if part for one in part.split(";")]
-    return tuple(dict.fromkeys(id for id in texts if id and id != row.id))
 
 
 def _found(ref: RecordRef, row: Record, fields: Sequence[str]) -> ReadBack:
@@ -402,120 +341,9 @@ def _found(ref: RecordRef, row: Record, fields: Sequence[str]) -> ReadBack:
     return Found(
         ref=ref,
         values={name: row.properties.get(name) or None for name in fields},
-        version=row.updatedAt or row.properties.get(_stamp(ref.object)) or "",
+        version=row.updatedAt or row.properties.get(stamp_of(ref.object)) or "",
     )
 
 
 def _moved(ref: RecordRef, to: str) -> Moved:
-    return Moved(ref=ref, to=_ref(ref.object, to), reason=f"merged into {to}")
-
-
-def _facts(
-    plan: _Plan, ref: RecordRef, get: Callable[[str], str | None], problems: list[RecordProblem]
-) -> dict[str, Scalar]:
-    facts: dict[str, Scalar] = {}
-    for fact, name, convert in plan.facts:
-        raw = get(name)
-        if raw:
-            try:
-                value = convert(raw)
-            except ValueError as error:
-                problems.append(RecordProblem(ref=ref, field=name, reason=f"{fact}: {error}"))
-            else:
-                if value is not None:
-                    facts[fact] = value
-    return facts
-
-
-def _modified(plan: _Plan, row: Record) -> datetime | None:
-    for stamp in (row.properties.get(_STAMP[plan.object]), row.updatedAt):
-        if stamp:
-            try:
-                return instant(stamp)
-            except ValueError:
-                continue
-    return None
-
-
-def _no_stamp(ref: RecordRef, plan: _Plan) -> RecordProblem:
-    return RecordProblem(ref=ref, field=_STAMP[plan.object], reason="the record has no readable modification time")
-
-
-def _person(plan: _Plan, row: Record) -> PersonRecord | RecordProblem:
-    ref = RecordRef(crm=Crm.HUBSPOT, object="contact", id=row.id)
-    modified = _modified(plan, row)
-    if modified is None:
-        return _no_stamp(ref, plan)
-    get = row.properties.get
-    problems: list[RecordProblem] = []
-    company = get("associatedcompanyid")
-    merged = merged_ids(row)
-    return PersonRecord(
-        ref=ref,
-        emails=_emails(get("email"), get("hs_additional_emails")),
-        facts=_facts(plan, ref, get, problems),
-        current={name: get(name) or None for name in plan.written},
-        heard={name: get(name) or None for name in plan.heard},
-        owner=get("hubspot_owner_id") or None,
-        version=row.updatedAt or get(_STAMP["contact"]) or "",
-        modified_at=modified,
-        created_at=_created(ref, row, problems),
-        company=_ref("company", company) if company else None,
-        cross_refs=_cross_refs(plan, ref, get, problems) if plan.cross else (),
-        counters=tuple(counters.counter(one, ref, get, problems) for one in plan.counters),
-        gone=row.archived,
-        absorbed=tuple(_ref("contact", id) for id in merged) if merged else (),
-        problems=tuple(problems),
-    )
-
-
-def _company(plan: _Plan, row: Record) -> CompanyRecord | RecordProblem:
-    ref = RecordRef(crm=Crm.HUBSPOT, object="company", id=row.id)
-    modified = _modified(plan, row)
-    if modified is None:
-        return _no_stamp(ref, plan)
-    problems: list[RecordProblem] = []
-    return CompanyRecord(
-        ref=ref,
-        facts=_facts(plan, ref, row.properties.get, problems),
-        owner=row.properties.get("hubspot_owner_id") or None,
-        version=row.updatedAt or row.properties.get(_STAMP["company"]) or "",
-        modified_at=modified,
-        gone=row.archived,
-        problems=tuple(problems),
-    )
-
-
-def _created(ref: RecordRef, row: Record, problems: list[RecordProblem]) -> datetime | None:
-    stamp = row.createdAt or row.properties.get("createdate")
-    if not stamp:
-        return None
-    try:
-        return instant(stamp)
-    except ValueError as error:
-        problems.append(RecordProblem(ref=ref, field="createdAt", reason=str(error)))
-        return None
-
-
-def _emails(primary: str | None, more: str | None) -> tuple[str, ...]:
-    if not more:
-        return (primary.strip(),) if primary and not primary.isspace() else ()
-    found: dict[str | None, str] = {}
-    for address in (primary or "", *more.split(";")):
-        if bare := address.strip():
-            found.setdefault(email(bare), bare)
-    return tuple(found.values())
-
-
-def _cross_refs(
-    plan: _Plan, ref: RecordRef, get: Callable[[str], str | None], problems: list[RecordProblem]
-) -> tuple[RecordRef, ...]:
-    found: list[RecordRef] = []
-    for name in plan.cross:
-        raw = get(name)
-        if raw and raw.strip():
-            try:
-                found.append(RecordRef(crm=Crm.SALESFORCE, object=_CROSS[name], id=salesforce_id(raw)))
-            except ValueError as error:
-                problems.append(RecordProblem(ref=ref, field=name, reason=str(error)))
-    return tuple(found)
+    return Moved(ref=ref, to=ref_of(ref.object, to), reason=f"merged into {to}")
