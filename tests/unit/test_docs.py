@@ -33,6 +33,7 @@ SOURCES = {
     for path in (ROOT / folder).rglob("*.py")
 }
 SECRETS = dict.fromkeys(("HUBSPOT_TOKEN", "SF_KEY", "SF_SECRET"), "made-up")
+SECRETS |= dict.fromkeys(("MAIL_URL", "CHAT_URL"), "json://made-up")
 LONGEST_LINE = 125
 
 
