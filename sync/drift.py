@@ -80,11 +80,11 @@ def others_told(account: AccountInfo, found: Sequence[Drifted]) -> list[str]:
 
 def _unknown(fact: FactField, asked: frozenset[str], there: Mapping[str, FieldSchema]) -> str:
     derived = [name for name, source in DERIVED_FROM.items() if source == fact.fact and name in asked]
-    scored = [name for name in (fact.fact, *derived) if name in asked]
-    use = f"{', '.join(scored)}, which the policy asks for," if scored else fact.fact
+    names = " and ".join((fact.fact, *derived))
+    use = ", which the policy asks for," if derived or fact.fact in asked else ""
     near = did_you_mean(fact.property or "", sorted(there))
     return (
-        f"not there, or not visible to these credentials: {use} counts as unknown{near}. "
+        f"not there, or not visible to these credentials{near}: {names}{use} counts as unknown. "
         "Correct fields.yaml, or grant read access; then everything is read again"
     )
 

@@ -197,30 +197,6 @@ def test_without_setup_a_run_names_the_fields_and_the_command(tmp_path):
         assert mqlsync("run", scene=scene).code == 0
 
 
-@pytest.mark.parametrize("crm", ["hubspot", "salesforce"])
-def test_a_field_that_was_deleted_since_yesterday_stops_both_crms(crm, tmp_path):
-    """Known descriptions are kept for a day; before anything is sent they are asked for again."""
-    with world(tmp_path, people=15) as scene:
-        assert scene.run().exit_code == 0
-        if crm == "hubspot":
-            scene.box.hubspot.table("contacts").kind.properties.pop("mql_fit")
-            field = "contact.mql_fit"
-        else:
-            scene.box.salesforce.kind("Lead").remove("MQL_Fit__c")
-            field = "lead.MQL_Fit__c"
-        edit(scene.config / "policy.yaml", ("in home_markets: 20", "in home_markets: 12"))
-        before = scene.box.journal.last_seq
-        report = scene.run()
-        assert report.exit_code == 4
-        assert f"{field}: not there; run `mqlsync setup`" in report.error
-        assert written_since(scene, before) == 0
-        scene.setup()
-        again = scene.run()
-        assert again.exit_code == 0
-        assert again.written[Crm(crm)].written > 0
-        assert scene.run().writes == 0
-
-
 def test_fields_that_the_user_may_not_edit_are_named(tmp_path):
     with world(tmp_path, people=5) as scene:
         org = scene.box.salesforce
