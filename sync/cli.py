@@ -39,6 +39,7 @@ from sync.terminal import (
     Yes,
     clear_errors,
     counted,
+    day_or_moment,
     err,
     fail,
     moment,
@@ -423,7 +424,10 @@ def run(
         _Stop().listening() as stop,
         _progress(as_json) as progress,
     ):
-        report = opened.run(job, as_of=at, dry_run=dry_run, progress=progress, stop=stop.asked.is_set)
+        trigger = "plan" if dry_run else "manual"
+        report = opened.run(
+            job, as_of=at, dry_run=dry_run, progress=progress, stop=stop.asked.is_set, trigger=trigger
+        )
     if as_json:
         print_json(report.as_json())
     else:
@@ -507,15 +511,18 @@ def explain(
     who: Annotated[str, typer.Argument(metavar="EMAIL|ID", help="An e-mail address, a person id or a CRM record id.")],
     config: ConfigDir = None,
     as_json: AsJson = False,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", metavar="DATE", help="What was known and decided at the end of a day, or at an instant."),
+    ] = None,
 ) -> None:
-    """Why a person has their score, status and owner: every rule, sums that add up, and who was skipped."""
+    """Why a person has, or had, their score, status and owner: every rule and event, and who was skipped."""
     from sync.explain import NobodyFound, explanation
+    from sync.then import NotTold, then
 
-    with open_all(config, as_json=as_json, online=False) as opened:
-        try:
-            found = explanation(opened.parts, who)
-        except NobodyFound as error:
-            raise fail(str(error), as_json) from None
+    at = day_or_moment(as_of)
+    with open_all(config, as_json=as_json, online=False) as opened, clear_errors(as_json, NobodyFound, NotTold):
+        found = explanation(opened.parts, who) if at is None else then(opened.parts, who, at)
     if as_json:
         print_json(found.as_json())
         return

@@ -20,7 +20,7 @@ from sync.store import schema
 from sync.store.outbox import acked_fields, upsert
 from sync.store.refs import COMPANY_OBJECT, by_object, here
 
-__all__ = ["AssignmentRow", "EpisodeRow", "PersonState", "Target", "load_people"]
+__all__ = ["AssignmentRow", "EpisodeRow", "PersonState", "Target", "load_episodes", "load_people"]
 
 PART = 500
 
@@ -141,7 +141,7 @@ _PERSON = tuple(schema.person.c[name] for name in PersonState.__slots__ if name 
 
 def _load_part(tx: Connection, ids: Sequence[str]) -> dict[str, PersonState]:
     people = tx.execute(select(*_PERSON).where(schema.person.c.person_id.in_(ids))).all()
-    episodes = _episodes(tx, ids)
+    episodes = load_episodes(tx, ids)
     open_episodes = {person_id: own[-1] for person_id, own in episodes.items() if own[-1].closed_at is None}
     assignments = _newest_assignments(tx, open_episodes)
     targets = _targets(tx, ids)
@@ -161,7 +161,7 @@ def _load_part(tx: Connection, ids: Sequence[str]) -> dict[str, PersonState]:
     }
 
 
-def _episodes(tx: Connection, ids: Sequence[str]) -> dict[str, list[EpisodeRow]]:
+def load_episodes(tx: Connection, ids: Sequence[str]) -> dict[str, list[EpisodeRow]]:
     """By person, in the order they began."""
     found = select(schema.episode).where(schema.episode.c.person_id.in_(ids)).order_by(schema.episode.c.n)
     episodes: dict[str, list[EpisodeRow]] = {}
