@@ -13,23 +13,20 @@ from sqlalchemy import Connection, select
 from connectors.normalise import email as normal_email
 from connectors.normalise import salesforce_id
 from connectors.records import RecordRef
-from scoring.cards import Scorecard, cards
 from scoring.episodes import MEANINGS, Status
-from scoring.explain import as_ledger
-from scoring.explain import explain as score_lines
 from scoring.ledger import Ledger
 from sync.gather import GatherRules, PersonFacts, gather
+from sync.rebuild import FOREVER, Account, account_of, in_use, kept_card, past_of, rebuild, under
 from sync.run import Parts
 from sync.store import decisions, schema
 from sync.store.decisions import PersonState
 from sync.store.outbox import acked_fields
 from sync.store.people import load_owner_names, load_sources, owner_name
-from sync.store.scorecards import Scorecards
-from sync.store.snapshot import bucket_of
 from sync.told import Side, sides
 from sync.trace import trace_lines
+from sync.versions import VersionUnknown
 
-__all__ = ["Explanation", "NobodyFound", "explanation", "facts_now", "find_person"]
+__all__ = ["Explanation", "NobodyFound", "explanation", "facts_now", "find_person", "stored_ledger"]
 
 
 class NobodyFound(Exception):
@@ -38,10 +35,10 @@ class NobodyFound(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """``score`` is the ledger stored with the decision, or the wide row of the day where nothing changed since."""
+    """``account``: of the day the person was last scored, None: not yet."""
 
     person: PersonState
-    score: Ledger | Scorecard | None
+    account: Account | None
     decided_at: datetime | None
     records: tuple[Mapping[str, Any], ...]
     written: Mapping[RecordRef, Mapping[str, str | None]]
@@ -69,7 +66,8 @@ class Explanation:
             "model": person.model,
             "policy_version": person.policy_version,
             "scored_day": person.scored_day,
-            "score": self._score_json(),
+            "score": self.account.score_json() if self.account is not None else None,
+            "account": self.account.as_json() if self.account is not None else None,
             "episode": None
             if episode is None
             else {"n": episode.n, "line": episode.line, "opened_at": episode.opened_at, "adopted": episode.adopted},
@@ -86,10 +84,6 @@ class Explanation:
             "conflicts": list(self.conflicts),
         }
 
-    def _score_json(self) -> Mapping[str, Any] | None:
-        """Always a ledger: one made of a scorecard names no events."""
-        return None if self.score is None else as_ledger(self.score).to_json()
-
     def lines(self) -> Iterator[str]:
         person = self.person
         yield f"{person.name or person.email or 'A person without name and address'} ({person.person_id})"
@@ -104,10 +98,10 @@ class Explanation:
         if person.reason:
             yield f"Reason: {person.reason}"
         yield ""
-        if self.score is None:
+        if self.account is None:
             yield "Not scored yet; the next run does it."
         else:
-            yield from score_lines(self.score)
+            yield from self.account.lines()
         yield ""
         yield from self._owner_lines()
         yield from self._written_lines()
@@ -174,15 +168,10 @@ def explanation(parts: Parts, who: str) -> Explanation:
         told = sides(tx, refs, episode.task_key if episode is not None else None)
         given = person.assignment
         owner = owner_name(given.owner_key, load_owner_names(tx)) if given is not None else None
-    card = _card(parts, person)
-    ledger = _ledger(stored.body if stored is not None else None)
-    fits = ledger is not None and (
-        card is None or (ledger.day, ledger.version) == (card.layout.day, card.layout.version)
-    )
     return Explanation(
         person=person,
         owner_name=owner,
-        score=ledger if fits else card,
+        account=_account(parts, person, stored_ledger(stored.body) if stored is not None else None),
         decided_at=stored.as_of if stored is not None else None,
         records=tuple(
             {"record": f"{row.conn}:{row.object}:{row.id}", "role": row.role, "method": row.method} for row in links
@@ -249,30 +238,34 @@ def _spellings(id: str) -> list[str]:
         return [id]
 
 
-def _card(parts: Parts, person: PersonState) -> Scorecard | None:
-    """The wide row of the day the person was last scored."""
+def _account(parts: Parts, person: PersonState, stored: Ledger | None) -> Account | None:
+    """The score of the day the person was last scored, down to the events."""
     if person.scored_day is None:
         return None
     day = date.fromisoformat(person.scored_day)
-    folder = Scorecards(folder=parts.store.folder / "cards")
-    version = parts.policy.scoring_hash
-    for buckets in (1, 64):
-        bucket = bucket_of(person.person_id, buckets)
-        table = folder.read(version=version, day=day, bucket=bucket)
-        if table is None:
-            continue
-        row = table.filter(_is(person.person_id))
-        if row.num_rows:
-            return next(cards(row))
-    return None
+    rules = in_use(parts)
+    trouble: VersionUnknown | None = None
+    try:
+        with parts.store.read() as tx:
+            rules = under(tx, parts, person.policy_version) or rules
+    except VersionUnknown as wrong:
+        trouble = wrong
+    policy = rules.policy
+    row = kept_card(parts.store, policy, person.person_id, day)
+
+    def make() -> Ledger | None:
+        if trouble is not None:
+            raise trouble
+        past = past_of(parts.store, rules)
+        # Of whom nothing came to be known since, all that is known is what they were scored on.
+        before = (FOREVER, past.end(day))
+        made = rebuild(past, parts.engine, policy, person.person_id, day=day, before=before, row=row)
+        return made.ledger if made is not None else None
+
+    return account_of(stored if stored is not None and stored.day == person.scored_day else None, row, make)
 
 
-def _is(person_id: str) -> Any:
-    import pyarrow.compute as pc
-
-    return pc.field("person_id") == person_id
-
-
-def _ledger(body: Mapping[str, Any] | None) -> Ledger | None:
+def stored_ledger(body: Mapping[str, Any] | None) -> Ledger | None:
+    """The ledger that was kept with a decision, None where none was."""
     stored = (body or {}).get("ledger")
     return None if stored is None else msgspec.convert(stored, Ledger)

@@ -33,8 +33,9 @@ from sync.store.db import Store
 from sync.store.parquet import RowGroups
 from sync.store.people import owner_name, person_ids
 from sync.store.refs import COMPANY_OBJECT, by_object, carrier, carries, follow_aliases, here, parts
+from sync.store.snapshot import Snapshot
 
-__all__ = ["Past", "PersonPast", "RecordPast", "TooEarly", "Version"]
+__all__ = ["Known", "Past", "PersonPast", "RecordPast", "TooEarly", "Version"]
 
 TOGETHER = 50_000
 """People in one bucket: what a query takes at once."""
@@ -305,6 +306,15 @@ def _closed(tx: Connection, ids: Sequence[str], rules: GatherRules) -> dict[str,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What was known of one person: the records, the facts they give, and the bucket that has these and the events."""
+
+    records: Sequence[RecordSource]
+    facts: PersonFacts
+    bucket: Bucket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
     """The past of one store. ``rules``: how facts are merged; ``zone`` says when a day ends."""
 
@@ -336,6 +346,32 @@ class Past:
         with self.store.read() as tx:
             past = people_pasts(tx, [person_id], self.rules).get(person_id)
         return None if past is None else gather(past.before(self.end(day)), self.rules)
+
+    def first_read(self, person_id: str) -> datetime | None:
+        """When the first record of a person was read, None: they have none."""
+        with self.store.read() as tx:
+            past = people_pasts(tx, [person_id], self.rules).get(person_id)
+        return None if past is None else past.first_read()
+
+    def known(self, person_id: str, end: datetime, folder: Path) -> Known | None:
+        """What was known of one person just before an instant, None: nothing, or no record of theirs was live.
+
+        Written into ``folder`` as a bucket, which is not versioned: it is of that instant.
+        """
+        with self.store.read() as tx:
+            past = people_pasts(tx, [person_id], self.rules).get(person_id)
+            sources = past.before(end) if past is not None else None
+            found = gather(sources, self.rules) if sources is not None else None
+            if sources is None or found is None:
+                return None
+            events = [_event_row(row, self.zone) for row in _events_before(tx, self.store, person_id, end)]
+        custom = self.rules.custom
+        row = people_row(found.facts, person_id, 0, zone=self.zone, valid=found.valid, custom=custom)
+        files = (folder / "people.parquet", folder / "events.parquet")
+        for file, rows, of in zip(files, ([row], events), (people_schema(custom), events_schema()), strict=True):
+            pq.write_table(pa.Table.from_pylist(rows, of), file)
+        bucket = Bucket(people=files[:1], events=files[1:], compacted=True)
+        return Known(facts=found, records=sources.records, bucket=bucket)
 
     def write(
         self, folder: Path, *, since: date, until: date, only: Collection[str] | None = None
@@ -521,19 +557,55 @@ class _Writing:
             known_until = None if superseded_at is None else past.day(superseded_at)
             if known_from > self.until or (known_until is not None and known_until <= max(known_from, self.since)):
                 continue
-            # Exact midnight without time of day is how a date is stored (`sync.store.engagement`).
-            is_date = not row.timed and row.at.time() == time.min
-            made = event_row(
-                row.person_id,
-                f"{row.conn}:{row.source_id}",
-                row.kind,
-                row.at.date() if is_date else row.at,
-                zone=past.zone,
-                timed=row.timed,
-                count=row.count,
-                attributes=row.attributes,
-            )
-            yield made | {KNOWN_FROM: known_from, KNOWN_UNTIL: known_until}
+            yield _event_row(row, past.zone) | {KNOWN_FROM: known_from, KNOWN_UNTIL: known_until}
+
+
+def _event_row(row: Any, zone: ZoneInfo) -> dict[str, Any]:
+    """One version of an event with its person, as scoring reads it."""
+    # Exact midnight without time of day is how a date is stored (`sync.store.engagement`).
+    is_date = not row.timed and row.at.time() == time.min
+    return event_row(
+        row.person_id,
+        f"{row.conn}:{row.source_id}",
+        row.kind,
+        row.at.date() if is_date else row.at,
+        zone=zone,
+        timed=row.timed,
+        count=row.count,
+        attributes=row.attributes,
+    )
+
+
+def _events_before(tx: Connection, store: Store, person_id: str, end: datetime) -> Iterator[Any]:
+    """One person's events as they were known just before an instant."""
+    link = schema.link.c
+    own = {
+        RecordRef(crm=Crm(row.conn), object=row.object, id=row.id): person_id
+        for row in tx.execute(select(link.conn, link.object, link.id).where(link.person_id == person_id))
+    }
+    standing = {(row.conn, row.source_id): row for row in _standing(tx, store, person_id)}
+    yield from (row for row in standing.values() if row.seen_at < end and not row.deleted)
+    h = schema.event_history.c
+    ids = sorted({ref.id for ref in own})
+    for part in parts(ids):
+        named = select(schema.event_history).where(h.body["id"].as_string().in_(part))
+        for row in tx.execute(named.where(h.seen_at < end, h.superseded_at >= end)):
+            old = _Old(row, own)
+            if old.person_id is not None and not row.body["deleted"]:
+                yield old
+
+
+def _standing(tx: Connection, store: Store, person_id: str) -> Iterator[Any]:
+    """One person's events as they are now. The snapshot names them: the table has no index by record."""
+    e, link = schema.event.c, schema.link.c
+    columns = (e.seq, e.conn, e.source_id, e.kind, e.at, e.timed, e.count, e.attributes, e.deleted, e.seen_at)
+    joined = schema.event.join(schema.link, carries(link, e))
+    found = select(*columns, link.person_id).select_from(joined).where(link.person_id == person_id)
+    named = Snapshot.of(store).events_of(tx, person_id)
+    yield from tx.execute(found.where(e.seq > named.until))
+    for conn, ids in named.by_conn().items():
+        for part in parts(ids):
+            yield from tx.execute(found.where(e.conn == conn, e.source_id.in_(part)))
 
 
 class _Old:

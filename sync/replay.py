@@ -31,7 +31,7 @@ from sync.sales import latest, read_stored
 from sync.store import schema
 from sync.store.decisions import EpisodeRow, PersonState
 
-__all__ = ["DayCount", "News", "Qualified", "Replay", "Replayed", "World", "furthest_stage"]
+__all__ = ["DayCount", "News", "Qualified", "Replay", "Replayed", "World", "as_it_stood", "furthest_stage"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +194,7 @@ class World:
         """The episodes that had begun before the first day that counts, as they stood then, by person."""
         start = self.past.end(self.since - timedelta(days=1))
         found = {
-            id: [_as_of(episode, start) for episode in own if episode.opened_at < start]
+            id: [as_it_stood(episode, start) for episode in own if episode.opened_at < start]
             for id, own in self.episodes.items()
         }
         return {id: own for id, own in found.items() if own}
@@ -232,7 +232,7 @@ def _found_as(episode: EpisodeRow) -> str:
     return Status.ACCEPTED if taken else Status.MQL
 
 
-def _as_of(episode: EpisodeRow, start: datetime) -> EpisodeRow:
+def as_it_stood(episode: EpisodeRow, start: datetime) -> EpisodeRow:
     """An episode as it stood at an instant: what came later is not known yet."""
     if episode.closed_at is not None and episode.closed_at >= start:
         episode = replace(episode, closed_at=None, outcome=None)

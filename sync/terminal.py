@@ -39,6 +39,7 @@ __all__ = [
     "ask",
     "clear_errors",
     "counted",
+    "day_or_moment",
     "err",
     "fail",
     "moment",
@@ -129,6 +130,16 @@ def moment(text: str | None) -> datetime | None:
     if at.tzinfo is None:
         raise typer.BadParameter(f"{text!r} does not say its zone; write {text}Z for UTC", param_hint="--as-of")
     return at.astimezone(UTC)
+
+
+def day_or_moment(text: str | None) -> date | datetime | None:
+    """The day or the instant of ``--as-of`` where a day will do, None without one."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return moment(text)
 
 
 def ask(question: str, as_json: bool) -> None:

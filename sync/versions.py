@@ -17,12 +17,23 @@ from scoring.document import PolicyInvalid, Source
 from scoring.policy import Policy
 from sync import publication
 from sync.publication import How, Publication
-from sync.rules import FILES, Place, RuleFiles, digest, in_folder, in_memory
+from sync.rules import FILES, Place, RuleFiles, Rules, digest, in_folder, in_memory
 from sync.store import versions
 from sync.store.db import Store, StoreError
 from sync.store.versions import VersionRow
 
-__all__ = ["LIVE", "InUse", "VersionUnknown", "at_path", "find", "keep_in_use", "previous", "put_into_use", "settle"]
+__all__ = [
+    "LIVE",
+    "InUse",
+    "VersionUnknown",
+    "at_path",
+    "find",
+    "keep_in_use",
+    "previous",
+    "put_into_use",
+    "rules_of",
+    "settle",
+]
 
 LIVE = "live"
 """How the files in use are named on the command line."""
@@ -115,6 +126,15 @@ def _named(what: str, found: list[VersionRow]) -> VersionRow:
         listed = ", ".join(dict.fromkeys(row.version for row in matching))
         raise VersionUnknown(f"{what} is the beginning of several versions: {listed}; give more digits")
     return matching[0]
+
+
+def rules_of(row: VersionRow) -> Rules:
+    """What the files of a version say. Raises VersionUnknown where they do not load any more."""
+    try:
+        return RuleFiles((in_memory(row.contents),), f"version {row.version}").rules(complete=True)
+    except (PolicyInvalid, StoreError) as wrong:
+        why = str(wrong).splitlines()[0]
+        raise VersionUnknown(f"version {row.version} was in use, but does not load any more: {why}") from None
 
 
 def previous(store: Store, in_use: InUse, what: str | None) -> VersionRow:

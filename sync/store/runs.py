@@ -112,6 +112,10 @@ def _insert_once(tx: Connection, table: Table, row: Mapping[str, Any], keys: Seq
     return tx.execute(dialect.insert(table).values(**row).on_conflict_do_nothing(index_elements=keys)).rowcount == 1
 
 
+_DECIDED = (RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED)
+"""Where decisions were kept, if any were made: one that waits for approval kept none."""
+
+
 # -- leases ------------------------------------------------------------------------------------------------------
 
 
@@ -333,6 +337,16 @@ def newest(tx: Connection, *, limit: int = 20, job: str | None = None) -> list[R
     if job is not None:
         wanted = wanted.where(schema.job_run.c.job == job)
     return [_run(row) for row in tx.execute(wanted)]
+
+
+def last_deciding(tx: Connection, *, since: datetime, before: datetime) -> RunRow | None:
+    """The last run that decided about somebody as of an instant from ``since`` on. Plans decide nothing."""
+    c = schema.job_run.c
+    within = select(schema.job_run).where(
+        c.as_of >= since, c.as_of < before, c.trigger != PLAN, c.state.in_(_DECIDED), c.finished_at.is_not(None)
+    )
+    found = map(_run, tx.execute(within.order_by(c.as_of.desc(), c.finished_at.desc())))
+    return next((run for run in found if run.counts.get("people") and run.policy_version is not None), None)
 
 
 def last_slot_at(tx: Connection, job: str) -> datetime | None:

@@ -56,10 +56,13 @@ class Scorecards:
             os.fsync(file.fileno())
         beside.replace(path)
 
-    def read(self, *, version: str, day: date, bucket: int) -> pa.Table | None:
-        """A bucket's reasons as kept, None when there are none of that day."""
+    def row(self, person_id: str, *, version: str, day: date, bucket: int) -> pa.Table | None:
+        """One person's row as kept, None when there is none of that day."""
         path = self._file(version, day, bucket)
-        return pq.read_table(path) if path.exists() else None
+        if not path.exists():
+            return None
+        found = pq.read_table(path, filters=pc.field("person_id") == person_id)
+        return found if found.num_rows else None
 
     def forget(self, *, before: date) -> int:
         """Remove the days before ``before``. Returns how many."""

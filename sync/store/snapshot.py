@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ from sync.store.db import Store, to_json
 from sync.store.parquet import RowGroups
 from sync.store.refs import by_object, carrier, carries, here, parts
 
-__all__ = ["Snapshot", "SnapshotReport", "bucket_of"]
+__all__ = ["BUCKETS", "NamedEvents", "Snapshot", "SnapshotReport", "bucket_of"]
 
 FORMAT = 1
 """Moved whenever the files' content changes for equal inputs: older snapshots are then made again."""
@@ -58,6 +58,9 @@ _LETTERS = "234567abcdefghijklmnopqrstuvwxyz"
 _HALVES = tuple(start for letter in _LETTERS for start in (letter, letter + _LETTERS[len(_LETTERS) // 2]))
 _STARTS: Mapping[int, tuple[str, ...]] = {1: ("",), MANY: ("", *_HALVES[1:])}
 """Number of buckets -> the first person id of each. Ids are hashes already, so equal ranges hold equal shares."""
+
+BUCKETS = tuple(_STARTS)
+"""How many buckets a snapshot may have."""
 
 
 def bucket_of(person_id: str, buckets: int) -> int:
@@ -139,6 +142,19 @@ class SnapshotReport:
         for bucket in buckets:
             yield bucket, split.get(bucket, table.slice(0, 0))
 
+    def events(self, person_ids: Iterable[str], kinds: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+        """The stored rows (`scoring.tables.events_schema`) of these kinds of each of these people who has any."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for bucket, ids in self.by_bucket(person_ids).items():
+            # What was taken back, or became of another kind, has a newer row that must be seen to be left out.
+            theirs = _newest(
+                _read(self.files[bucket].events, events_schema(), pc.field("person_id").isin(ids)), "event_id"
+            )
+            wanted = pc.and_(pc.invert(theirs["deleted"]), pc.is_in(theirs["kind"], pa.array(sorted(kinds))))
+            for row in theirs.filter(wanted).to_pylist():
+                found.setdefault(row["person_id"], []).append(row)
+        return found
+
     def facts(self, person_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The stored row (`scoring.tables.people_schema`) of each of these people; who is in no file is left out."""
         found: dict[str, dict[str, Any]] = {}
@@ -187,6 +203,22 @@ class _Changes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedEvents:
+    """Ids (``crm:source id``) of a person's events with a ``seq`` up to ``until``, taken back ones included."""
+
+    ids: frozenset[str] = frozenset()
+    until: int = 0
+
+    def by_conn(self) -> dict[str, list[str]]:
+        """CRM -> source ids."""
+        found: dict[str, list[str]] = {}
+        for id in sorted(self.ids):
+            conn, _, source = id.partition(":")
+            found.setdefault(conn, []).append(source)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The snapshot of one store, in ``folder``."""
 
@@ -195,6 +227,25 @@ class Snapshot:
     @classmethod
     def of(cls, store: Store) -> Snapshot:
         return cls(folder=store.folder)
+
+    def events_of(self, tx: Connection, person_id: str) -> NamedEvents:
+        """Which events the files have of a person. Where there is no snapshot, or it is behind, none up to 0."""
+        manifest = _load_manifest(tx)
+        if manifest is None or tx.execute(select(schema.merged_person.c.person_id).limit(1)).first() is not None:
+            return NamedEvents()
+        files = [self.folder / f.name for f in manifest.of("events", bucket_of(person_id, manifest.buckets))]
+        try:
+            ids = [
+                id
+                for file in files
+                for id in pq.read_table(file, columns=["event_id"], filters=pc.field("person_id") == person_id)[
+                    "event_id"
+                ].to_pylist()
+            ]
+        except FileNotFoundError:
+            # A run has just written the bucket anew, or somebody took the folder away: the table has them all.
+            return NamedEvents()
+        return NamedEvents(ids=frozenset(ids), until=manifest.event_seq)
 
     def refresh(
         self,

@@ -83,6 +83,21 @@ def entry(tx: Connection, seq: int) -> VersionRow:
     return _row(tx.execute(select(*_LISTED, c.files).where(c.seq == seq)).one())
 
 
+def of_version(tx: Connection, version: str) -> VersionRow | None:
+    """The newest entry of a version, with its files."""
+    c = schema.policy_version.c
+    row = tx.execute(select(*_LISTED, c.files).where(c.version == version).order_by(c.seq.desc()).limit(1)).first()
+    return _row(row) if row is not None else None
+
+
+def in_use_before(tx: Connection, at: datetime) -> VersionRow | None:
+    """What was put into use last before an instant, with its files; None: nothing had been."""
+    c = schema.policy_version.c
+    last = select(*_LISTED, c.files).where(c.at < at, c.version != "").order_by(c.at.desc(), c.seq.desc()).limit(1)
+    row = tx.execute(last).first()
+    return _row(row) if row is not None else None
+
+
 def counts(tx: Connection) -> dict[str, Counts]:
     """By version."""
     found: dict[str, dict[str, Any]] = {}
