@@ -34,6 +34,7 @@ from connectors.hubspot.signing import SignIn
 from connectors.pacing import Budget, DayBudget
 from connectors.records import Crm, DayQuota
 from connectors.retry import Patience, patiently
+from connectors.unsaid import unsaid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,9 @@ _FOR_WRITING = frozenset(
     {"account", "usage", "token", "properties", "batch_read", "read", "batch_update", "associations", "task_create"}
 )
 """Kinds of calls that may be made from what is kept for writing: those that write, and those a write needs first."""
+
+_CONFIDENTIAL = ("client_secret", "refresh_token")
+"""Of the form that asks for a token."""
 
 _BURST = 0.5
 """Part of the calls of ten seconds that may go at once; the others are spread."""
@@ -156,8 +160,10 @@ class Client:
         self._sleep = sleep
         self._monotonic = monotonic
         burst = max(int(settings.per_10_seconds * _BURST), 1)
-        self._general = Budget(settings.per_10_seconds, 10.0, monotonic=monotonic, sleep=sleep, at_once=burst)
-        self._search = Budget(settings.search_per_second, 1.0, monotonic=monotonic, sleep=sleep)
+        self._general = Budget(
+            settings.per_10_seconds, 10.0, monotonic=monotonic, sleep=sleep, slack=0.015, at_once=burst
+        )
+        self._search = Budget(settings.search_per_second, 1.0, monotonic=monotonic, sleep=sleep, slack=0.03)
         self._day = DayBudget(Crm.HUBSPOT, settings.per_day, today=self._today, kept=settings.kept_for_writing)
         self.day_is_told = False
         self.sign_in = SignIn(settings.token, ask=self._token_answer, paths=self.paths.token, monotonic=monotonic)
@@ -312,7 +318,8 @@ class Client:
         if 200 <= status < 300:
             return Answer(status=status, body=content)
         after = seconds(headers.get("Retry-After"), self.clock)
-        error = refusal(status, content, request=kind, write=write, after=after)
+        sent_in_secret = [token or "", *(value for name, value in form if name in _CONFIDENTIAL)]
+        error = refusal(status, unsaid(content, sent_in_secret), request=kind, write=write, after=after)
         if status == 429 and isinstance(error, RetryLater) and error.after is not None:
             (self._search if search else self._general).refused(error.after)
         if isinstance(error, RunCannotContinue) and error.quota:

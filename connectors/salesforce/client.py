@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from html import escape
@@ -49,6 +49,7 @@ from connectors.salesforce.settings import (
     Session,
     on_salesforce,
 )
+from connectors.unsaid import unsaid
 
 if TYPE_CHECKING:
     import requests
@@ -119,11 +120,20 @@ class Client:
 
     def more(self, next_url: str, *, kind: str = "query") -> Mapping[str, Any]:
         """The page behind a ``nextRecordsUrl``."""
+        path = self._path(next_url)
+        return self._page(self._read(kind, lambda wire: wire.query_more(path, identifier_is_url=True)))
+
+    @staticmethod
+    def _path(next_url: str) -> str:
         parts = urlsplit(next_url)  # documented as a path; a whole address is cut down to one, the host stays ours
         path = parts._replace(scheme="", netloc="").geturl()
         if not path.startswith("/services/"):
             raise UnexpectedAnswer(Crm.SALESFORCE, "the address of the next page is no path of the API.", status=200)
-        return self._page(self._read(kind, lambda wire: wire.query_more(path, identifier_is_url=True)))
+        return path
+
+    def rest_for(self, seconds: float) -> None:
+        """Let time pass between two calls."""
+        self._sleep(seconds)
 
     def rows(self, text: str, *, kind: str = "query", deleted: bool = False) -> list[Mapping[str, Any]]:
         """All rows of a small query, from its start again where the server loses its place in them."""
@@ -149,11 +159,41 @@ class Client:
         """A resource under ``/services/data/vXX.0/``. None for an empty one."""
         return self._read(kind, lambda wire: wire.restful(path))
 
-    def send(self, method: str, path: str, body: object, *, kind: str) -> Any:
-        """Something that may change the org. Sent again only where it certainly was not carried out."""
+    def fetched(
+        self, path: str, read: Callable[[requests.Response], T], *, kind: str, accept: str = "application/json"
+    ) -> T:
+        """A resource as ``read`` understands its answer; ValueError of it is an answer that cannot be read.
+
+        ``path``: under ``/services/data/vXX.0/``, or a ``nextRecordsUrl``.
+        """
+        whole = self._path(path) if path.startswith(("/", "http")) else None
+
+        def call(wire: Salesforce) -> T:
+            url = f"https://{wire.sf_instance}{whole}" if whole is not None else f"{wire.base_url}{path}"
+            # the package's one way to an answer that it has not decoded
+            return read(wire._call_salesforce("GET", url, name=kind, headers={"Accept": accept}))
+
+        return self._read(kind, call)
+
+    def upload(self, path: str, content: bytes, *, kind: str, type: str) -> None:
+        """Put content where it does nothing yet: sent again like a read."""
+
+        def call(wire: Salesforce) -> None:
+            headers = {"Content-Type": type}
+            wire._call_salesforce("PUT", f"{wire.base_url}{path}", name=kind, data=content, headers=headers)
+
+        self._in_time(lambda: self._exchange(kind, call, write=False))
+
+    def send(self, method: str, path: str, body: object, *, kind: str, harmless: bool = False) -> Any:
+        """Something that may change the org. Sent again only where it certainly was not carried out.
+
+        ``harmless``: carried out twice it is no worse than once, and it is tried again like a read. Body None: none.
+        """
         import msgspec
 
-        content = msgspec.json.encode(body)
+        content = None if body is None else msgspec.json.encode(body)
+        if harmless:
+            return self._read(kind, lambda wire: wire.restful(path, method=method, data=content))
         return patiently(
             lambda: self._exchange(kind, lambda wire: wire.restful(path, method=method, data=content), write=True),
             patience=self._patience,
@@ -238,7 +278,6 @@ class Client:
             ) from None
 
     def _once(self, kind: str, call: Callable[[Salesforce], T], wire: Salesforce, *, write: bool) -> T:
-        import msgspec
         import requests
         from simple_salesforce.exceptions import SalesforceError
 
@@ -251,7 +290,7 @@ class Client:
             raise self._refused(error.status, write=write) from None
         except requests.RequestException as error:
             raise self._broken(error, write=write) from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except ValueError:  # msgspec's, that of a codec, and that of a reader of our own
             raise self._unreadable(write=write) from None
 
     @property
@@ -291,9 +330,17 @@ class Client:
                 return  # a server without a readable clock keeps the last reading
 
     def _refused(self, status: int, *, write: bool) -> ConnectorError | SignInAgain:
-        content = self._last.content if self._last is not None else b""
+        content = self._said(self._last) if self._last is not None else b""
         after = self._last.headers.get("Retry-After") if self._last is not None else None
         return refusal(status, content, write=write, retry_after=after, now=self.clock)
+
+    def _said(self, answer: requests.Response) -> bytes:
+        """A body without what was sent in secret."""
+        from connectors.salesforce.transport import sent_in_secret
+
+        auth = self.settings.auth
+        configured = [getattr(auth, one.name) for one in fields(auth) if not one.repr]
+        return unsaid(answer.content, [*sent_in_secret(answer.request), *(text for text in configured if text)])
 
     def _broken(self, error: requests.RequestException, *, write: bool) -> ConnectorError:
         """A request without an answer."""
@@ -466,7 +513,7 @@ class Client:
         last = self._last
         if last is None:
             return UnexpectedAnswer(Crm.SALESFORCE, "signing in failed before anything was sent.", status=0)
-        return sign_in_refusal(last.status_code, last.content, retry_after=last.headers.get("Retry-After"))
+        return sign_in_refusal(last.status_code, self._said(last), retry_after=last.headers.get("Retry-After"))
 
     def _login_arguments(self) -> dict[str, str]:
         """What the package's login needs for the configured flow."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 import requests
@@ -18,7 +18,7 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 
 from connectors.address import is_loopback
 
-__all__ = ["never_sent", "open_session", "open_wire"]
+__all__ = ["never_sent", "open_session", "open_wire", "sent_in_secret"]
 
 HEADERS: Mapping[str, str] = {
     # without it the org's assignment rule may take the lead from the owner just written, on updates too
@@ -108,6 +108,18 @@ def _decode(answer: requests.Response) -> Any:
     if not isinstance(value, dict | list):
         raise msgspec.DecodeError("neither an object nor a list")
     return value
+
+
+_NO_SECRET = frozenset({"grant_type", "client_id", "username", "format"})
+
+
+def sent_in_secret(request: requests.PreparedRequest) -> list[str]:
+    """The credential in a request's header, and what is confidential in the form of a sign-in."""
+    found = [request.headers.get("Authorization", "").partition(" ")[2]]
+    if "form-urlencoded" in request.headers.get("Content-Type", "") and request.body:
+        body = request.body.decode() if isinstance(request.body, bytes) else str(request.body)
+        found += [value for name, value in parse_qsl(body) if name not in _NO_SECRET]
+    return [text for text in found if text]
 
 
 def never_sent(error: requests.RequestException) -> bool:
