@@ -8,6 +8,7 @@ from typing import Protocol
 
 from connectors.records import (
     AccountInfo,
+    BulkWrites,
     CompanyRecord,
     Crm,
     DayQuota,
@@ -80,7 +81,13 @@ class Connector(Protocol):
 
     def companies(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]: ...
 
-    def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]: ...
+    def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
+        """Activities that happened or changed in the window, those that are none any more as deleted.
+
+        SourceMissing where the credentials or the account do not have this source: everything else goes on. (A stream
+        of people that only adds to others may raise it too.)
+        """
+        ...
 
     def ids(self, stream: Stream, resume: str | None) -> Iterator[Page[Sighting]]:
         """Every live record of a stream of people or companies, whenever it changed, for comparing with the store.
@@ -104,7 +111,7 @@ class Connector(Protocol):
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
         """Set absolute values by record id; never creates. All patches of one object, no record twice.
 
-        At most `batch_size` times `batches_at_once` patches. One outcome per patch, in order. A batch refused whole is
+        At most `batch_size` times `batches_at_once` patches, or what `bulk` says. One outcome per patch, in order. A batch refused whole is
         split until the bad row stands alone; an error of one batch loses no outcome of another.
         """
         ...
@@ -112,6 +119,11 @@ class Connector(Protocol):
     @property
     def batch_size(self) -> int:
         """Most patches one HTTP call of `apply` takes: 100 for HubSpot, 200 for Salesforce."""
+        ...
+
+    @property
+    def bulk(self) -> BulkWrites | None:
+        """How many patches are worth another way of writing, and are wanted in one `apply`; None: it has none."""
         ...
 
     @property

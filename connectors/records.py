@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 __all__ = [
     "AccountInfo",
+    "BulkWrites",
     "CompanyRecord",
     "Counter",
     "Crm",
@@ -365,6 +366,18 @@ class Patch:
     ref: RecordRef
     fields: Mapping[str, str | None]
     trace: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkWrites:
+    """How many patches of one object a connector writes in another way, which is worth it for many only.
+
+    least  so many or more are wanted in one `apply`
+    most   and no more than so many
+    """
+
+    least: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ from sync.schedule import Schedule
 from sync.settings import FileConnection, HubSpotConnection, SalesforceConnection, Settings, StageName, load_settings
 from sync.shadow import Beside, beside
 from sync.store import runs, stops
+from sync.store.bulk_jobs import BegunJobs
 from sync.store.db import Store, StoreError
 from sync.store.files import StoredRows
 from sync.store.runs import RunRow, RunState
@@ -312,6 +313,7 @@ def _salesforce_settings(connection: SalesforceConnection | None, kept_in: Path 
     """``kept_in``: where a refresh token is kept."""
     from connectors.salesforce.settings import (
         Auth,
+        Bulk,
         ClientCredentials,
         Jwt,
         PasswordToken,
@@ -346,6 +348,7 @@ def _salesforce_settings(connection: SalesforceConnection | None, kept_in: Path 
         auth=auth,
         share_of_day=connection.share_of_day,
         kept_for_writing=connection.kept_for_writing,
+        bulk=Bulk(reads_above=connection.bulk_reads_above, writes_above=connection.bulk_writes_above),
         proxy=connection.proxy,
     )
 
@@ -411,6 +414,7 @@ def _connectors(
             patience=patience,
             sleep=sleep,
             schemas=schemas[Crm.SALESFORCE],
+            begun=BegunJobs(store, Crm.SALESFORCE),
         )
     if loaded.settings.file is not None:
         connectors[Crm.FILE] = _file_connector(loaded, store)

@@ -28,6 +28,7 @@ from scoring.document import (
     Unreadable,
     did_you_mean,
     parse_clock,
+    parse_number,
     parse_percent,
     read_document,
 )
@@ -99,6 +100,8 @@ class SalesforceConnection:
     """One org. The credentials given decide how to sign in; exactly one way is complete.
 
     refresh_token_file  where to keep the refresh token Salesforce gives instead; None: beside the store
+    bulk_reads_above    a window of more rows is read by a bulk job; None: none is
+    bulk_writes_above   more records of one object are written by a bulk job; None: never
     """
 
     base_url: str
@@ -114,6 +117,8 @@ class SalesforceConnection:
     session_id: str | None = field(default=None, repr=False)
     share_of_day: float = 0.5
     kept_for_writing: float = 0.1
+    bulk_reads_above: int | None = 50_000
+    bulk_writes_above: int | None = 2_000
     proxy: str | None = field(default=None, repr=False)
     place: Node | None = field(default=None, repr=False, compare=False)
 
@@ -399,7 +404,9 @@ class _Reader:
         )
         if "private_key_file" in auth:
             auth["private_key_file"] = Path(auth["private_key_file"])
-        limits = found["limits"].fields("share_of_day", "kept_for_writing") if "limits" in found else {}
+        known = ("share_of_day", "kept_for_writing", "bulk_reads_above", "bulk_writes_above")
+        limits = found["limits"].fields(*known) if "limits" in found else {}
+        auth |= {name: _rows_or_off(limits[name]) for name in known[2:] if name in limits}
         share = limits["share_of_day"].percent() / 10_000 if "share_of_day" in limits else 0.5
         auth |= _kept_for_writing(limits)
         return SalesforceConnection(
@@ -527,6 +534,20 @@ class _Reader:
 def _kept_for_writing(limits: Mapping[str, Node]) -> dict[str, float]:
     kept = limits.get("kept_for_writing")
     return {} if kept is None else {"kept_for_writing": kept.percent() / 10_000}
+
+
+def _rows_or_off(node: Node) -> int | None:
+    """A number of records; None for ``off``."""
+
+    def parse(text: str) -> int | None:
+        if text.strip().casefold() in ("off", "no", "false"):
+            return None
+        number = parse_number(text)
+        if number < 0 or number != number.to_integral_value():
+            raise Unreadable(f"'{text}': write off, or a whole number of records")
+        return int(number)
+
+    return node.read(parse, None)
 
 
 def _file_of(auth: Node) -> Path | None:

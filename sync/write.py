@@ -47,6 +47,9 @@ __all__ = ["WriteReport", "Writer"]
 MOST_ATTEMPTS = 5
 """Sends of one row that got no answer and did not take effect, before it is parked for a person to look at."""
 
+BULK_READ = 3_000
+"""Rows compared in one transaction where many wait to be written in bulk."""
+
 Sending = tuple[OutboxRow, Mapping[str, str | None]]
 """A row, and what of it is to be sent."""
 
@@ -70,6 +73,14 @@ class WriteReport:
     failure: ConnectorError | None = None
     fights: list[Fight] = field(default_factory=list)
     rejections: list[Rejected] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld:
+    """What of a row is not sent with the rest, as the CRM's description of it says that it would be refused."""
+
+    fields: Mapping[str, str | None]
+    why: Rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +114,7 @@ class Writer:
     leads: Crm | None = None
     only: frozenset[str] | None = None
     fights: FightRule = field(default_factory=FightRule)
+    _withheld: dict[int, Withheld] = field(default_factory=dict)
 
     def write(self, done: Callable[[Crm, int], None] = lambda crm, rows: None) -> dict[Crm, WriteReport]:
         """Send until nothing is ready, read back what got no answer, and send again what that showed missing."""
@@ -131,13 +143,14 @@ class Writer:
         """Send until nothing is ready. Returns the rows that wait for another one's answer, or for another run.
 
         Records are compared and sent in as many calls as the connector makes at once. What does not fill all of them
-        waits for the next comparison: only the last batch of an object is a small one.
+        waits for the next comparison: only the last batch of an object is a small one. Where so many rows wait that
+        the connector writes them in bulk, they are all compared first, and sent in one go.
         """
         blocked: set[int] = set()
         compared: list[Sending] = []
         connector = self.connectors[crm]
-        looked_at = connector.read_size * connector.batches_at_once
-        together = connector.batch_size * connector.batches_at_once
+        looked_at = usual = connector.read_size * connector.batches_at_once
+        together = 0
         while not self.stop() and report.failure is None:
             waiting = blocked | {row.seq for row, _ in compared}
             with self.store.read() as tx:
@@ -157,6 +170,9 @@ class Writer:
                 if rows[0].ref.object == TASK:
                     blocked |= self._send_tasks(connector, rows, report)
                 else:
+                    if not compared:
+                        together, bulk = self._together(connector, rows[0].ref.object)
+                        looked_at = max(usual, BULK_READ) if bulk else usual
                     sound = self._preflight(connector, self._still_ours(rows), report)
                     compared += self._compare(connector, sound, report)
                     while len(compared) >= together and not self.stop():
@@ -167,6 +183,16 @@ class Writer:
                 break
             done(crm, len(rows))
         return blocked
+
+    def _together(self, connector: Connector, object: str) -> tuple[int, bool]:
+        """How many rows of an object go into one `apply`, and whether in bulk."""
+        bulk = connector.bulk
+        if bulk is not None:
+            with self.store.read() as tx:
+                waiting = outbox.waiting(tx, connector.crm, object, now=self.now())
+            if waiting >= bulk.least:
+                return min(waiting, bulk.most), True
+        return connector.batch_size * connector.batches_at_once, False
 
     def _send_records(self, connector: Connector, part: Sequence[Sending], report: WriteReport) -> None:
         """Send what goes at once, and settle it: each batch by its own answer, all of them in one transaction."""
@@ -213,18 +239,26 @@ class Writer:
             raise
 
     def _preflight(self, connector: Connector, rows: Sequence[OutboxRow], report: WriteReport) -> list[OutboxRow]:
-        """Park what the CRM's own description says it would refuse; one bad value must not cost a call."""
+        """Park what the CRM's own description says it would refuse; one bad value must not cost a call.
+
+        Of a row with other values as well only that value waits: it is parked when the rest is settled.
+        """
         if not rows:
             return []
         schema = connector.describe(rows[0].ref.object)
         sound: list[OutboxRow] = []
         refused: list[tuple[OutboxRow, Rejected]] = []
         for row in rows:
-            fault = next((f for p, v in row.fields.items() if (f := _refusal(row.ref, p, v, schema.get(p)))), None)
-            if fault is None:
-                sound.append(row)
-            else:
-                refused.append((row, fault))
+            faults = {p: f for p, v in row.fields.items() if (f := _refusal(row.ref, p, v, schema.get(p)))}
+            self._withheld.pop(row.seq, None)
+            if len(faults) == len(row.fields):
+                refused.append((row, _in_one(list(faults.values()))))
+                continue
+            if faults:
+                withheld = {p: row.fields[p] for p in faults}
+                self._withheld[row.seq] = Withheld(fields=withheld, why=_in_one(list(faults.values())))
+                row = replace(row, fields={p: v for p, v in row.fields.items() if p not in faults})
+            sound.append(row)
         if refused:
             with self._writing() as tx:
                 for row, fault in refused:
@@ -284,7 +318,8 @@ class Writer:
                             report.found_done += any(v is Verdict.DONE for v in comparison.verdicts.values())
                         elif left[row.seq] != row.fields:
                             # What was dropped must stay dropped when this row comes back from a lock or a silence.
-                            outbox.narrow(tx, row, left[row.seq])
+                            withheld = self._withheld.get(row.seq)
+                            outbox.narrow(tx, row, {**left[row.seq], **(withheld.fields if withheld else {})})
                     case Moved(to=to, reason=reason):
                         finished.append(row)
                         self._redirect(tx, row, to, reason, report)
@@ -296,7 +331,7 @@ class Writer:
             note_confirmed(tx, seen)
             outbox.acknowledge(tx, confirmed, at=self.now())
             self._let_follow(tx, rows, confirmed)
-            outbox.remove(tx, finished)
+            self._finish(tx, finished, report)
         self.reached(f"write:{connector.crm}:compared")
         return left
 
@@ -325,6 +360,7 @@ class Writer:
 
     def _redirect(self, tx: Connection, row: OutboxRow, to: RecordRef | None, reason: str, report: WriteReport) -> None:
         report.redirected += 1
+        self._withheld.pop(row.seq, None)
         self.moved(tx, row.ref, to, reason)
 
     def _settle(
@@ -365,7 +401,16 @@ class Writer:
         outbox.acknowledge(tx, confirmed, at=self.now())
         fights.note_written(tx, confirmed)
         self._let_follow(tx, [row for row, _ in part], confirmed)
-        outbox.remove(tx, finished)
+        self._finish(tx, finished, report)
+
+    def _finish(self, tx: Connection, rows: Sequence[OutboxRow], report: WriteReport) -> None:
+        """Rows of which nothing is to be sent any more. What was withheld of them is parked with its reason."""
+        outbox.remove(tx, [row for row in rows if row.seq not in self._withheld])
+        for row in rows:
+            withheld = self._withheld.pop(row.seq, None)
+            if withheld is not None:
+                outbox.narrow(tx, row, withheld.fields)
+                self._park(tx, row, withheld.why, report)
 
     def _let_follow(
         self, tx: Connection, rows: Sequence[OutboxRow], confirmed: Mapping[RecordRef, Mapping[str, str | None]]
@@ -569,6 +614,12 @@ def _confirmed(
 def _needs_somebody(failure: ConnectorError | None) -> bool:
     """A credential, scope or permission is missing: no later call of this run can go better."""
     return isinstance(failure, RunCannotContinue) and failure.credentials
+
+
+def _in_one(faults: Sequence[Rejected]) -> Rejected:
+    """All that is wrong with a row, under the first code."""
+    reason = "; ".join(dict.fromkeys(fault.reason for fault in faults))
+    return replace(faults[0], reason=reason)
 
 
 def _refusal(ref: RecordRef, prop: str, value: str | None, schema: FieldSchema | None) -> Rejected | None:

@@ -254,6 +254,10 @@ class FileConnector:
         return PAGE
 
     @property
+    def bulk(self) -> None:
+        return
+
+    @property
     def batches_at_once(self) -> int:
         return 1
 

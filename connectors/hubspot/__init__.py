@@ -292,6 +292,11 @@ class HubSpotConnector:
         return BATCH
 
     @property
+    def bulk(self) -> None:
+        """None: its imports give no answer for a single record."""
+        return
+
+    @property
     def batches_at_once(self) -> int:
         return self._client.settings.at_once
 

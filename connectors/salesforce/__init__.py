@@ -3,11 +3,13 @@
     settings      how to reach an org, and as whom
     client        signed-in calls: sessions, refusals, quota            (transport, refusals, quota)
     soql          queries and ids as text
-    windows       every row changed in a window, by keyset
+    windows       every row changed in a window, by keyset or by a job      (bulk_query)
+    tables        rows column by column, as both APIs answer                 (shapes: rows to records)
     reader        people, accounts, owners, single records
     deals         the opportunities in which contacts have a role
     activities    campaign members, tasks, events, mails as engagement
-    writer        batches of patches, one outcome each
+    writer        patches, one outcome each: collections, or a job           (bulk_ingest, replies)
+    bulk          what jobs of both kinds have in common
     tasks         follow-up tasks, each once
     schema        describes, and the fields mqlsync needs
 
@@ -24,6 +26,7 @@ from connectors.errors import UnexpectedAnswer
 from connectors.fields import CrmMap, EventSource
 from connectors.records import (
     AccountInfo,
+    BulkWrites,
     CompanyRecord,
     Crm,
     DayQuota,
@@ -47,12 +50,14 @@ from connectors.records import (
 from connectors.retry import Patience
 from connectors.salesforce import soql
 from connectors.salesforce.activities import Activities
+from connectors.salesforce.bulk_ingest import MOST_AT_ONCE, IngestJobs
 from connectors.salesforce.client import Client
 from connectors.salesforce.deals import DEALS, ROLES, Deals
 from connectors.salesforce.reader import READ, Reader
 from connectors.salesforce.refusals import NotPossible, Refused
 from connectors.salesforce.schema import Describes, SchemaMaker
 from connectors.salesforce.settings import (
+    Bulk,
     ClientCredentials,
     Jwt,
     PasswordToken,
@@ -64,6 +69,7 @@ from connectors.salesforce.tasks import TaskMaker
 from connectors.salesforce.writer import COLLECTION, Writer
 
 __all__ = [
+    "Bulk",
     "ClientCredentials",
     "Jwt",
     "PasswordToken",
@@ -91,6 +97,8 @@ class SalesforceConnector:
     patience: how often and how long one call may be tried
     sleep, monotonic: the two clocks of waiting, in seconds
     schemas: object -> field -> schema, kept between connectors by whoever wants to; they spare a call each
+    begun: job -> object of the ingest jobs that may be at work. Kept where it outlives the program: whatever a killed
+        run has left behind is waited for, or stopped, before anything is read back or written
     """
 
     def __init__(
@@ -102,6 +110,7 @@ class SalesforceConnector:
         sleep: Callable[[float], object] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         schemas: MutableMapping[str, Mapping[str, FieldSchema]] | None = None,
+        begun: MutableMapping[str, str] | None = None,
     ) -> None:
         self._settings = settings
         self._fields = fields
@@ -110,7 +119,8 @@ class SalesforceConnector:
         self._reader = Reader(self._client, self._describes, fields)
         self._deals = Deals(self._client, self._describes, self._reader)
         self._activities = Activities(self._client, self._describes, fields)
-        self._writer = Writer(self._client, self._describes, self._reader.read, sleep)
+        self._jobs = IngestJobs(self._client, {} if begun is None else begun)
+        self._writer = Writer(self._client, self._describes, self._reader.read, sleep, self._jobs)
         self._tasks = TaskMaker(self._client, self._describes, self._reader.read, sleep)
         self._schema = SchemaMaker(self._client, self._describes)
         self._asked_who = False
@@ -233,6 +243,7 @@ class SalesforceConnector:
         return self._deals.with_deals(Page(rows=people, resume=page.resume, problems=page.problems))
 
     def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
+        self._jobs.finish()
         return self._reader.read(refs, fields)
 
     @property
@@ -242,11 +253,17 @@ class SalesforceConnector:
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
+        self._jobs.finish()
         return self._writer.apply(patches)
 
     @property
     def batch_size(self) -> int:
         return COLLECTION
+
+    @property
+    def bulk(self) -> BulkWrites | None:
+        above = self._settings.bulk.writes_above
+        return None if above is None else BulkWrites(least=above + 1, most=MOST_AT_ONCE)
 
     @property
     def batches_at_once(self) -> int:

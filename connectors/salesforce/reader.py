@@ -6,14 +6,14 @@ only in ``queryAll``, with ``IsDeleted`` and the survivor in ``MasterRecordId``;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from connectors.errors import UnexpectedAnswer
 from connectors.fields import CountRule, CrmMap, FactField, ObjectMap
-from connectors.normalise import Converter, as_text, converter, fold
+from connectors.normalise import converter, fold
 from connectors.records import (
     CompanyRecord,
     Crm,
@@ -25,7 +25,6 @@ from connectors.records import (
     Page,
     PersonRecord,
     ReadBack,
-    RecordProblem,
     RecordRef,
     Scalar,
     Sighting,
@@ -34,11 +33,11 @@ from connectors.records import (
 from connectors.salesforce import soql
 from connectors.salesforce.client import Client
 from connectors.salesforce.schema import Describes, api_name
-from connectors.salesforce.windows import Columns, Row, changed_rows
+from connectors.salesforce.shapes import Companies, Fact, People, R, Shape, moved_to, ref_of, text_of
+from connectors.salesforce.tables import Row, Table, value_at
+from connectors.salesforce.windows import Columns, changed_rows
 
 __all__ = ["READ", "Reader", "ref_of", "text_of", "value_at"]
-
-R = TypeVar("R", PersonRecord, CompanyRecord)
 
 READ = 300
 """Most ids in one ``IN (...)``."""
@@ -61,36 +60,6 @@ _OWN: Mapping[str, tuple[str, ...]] = {
 """What every record tells besides its mapped facts."""
 
 
-def ref_of(object: str, id: str) -> RecordRef:
-    return RecordRef(crm=Crm.SALESFORCE, object=object, id=soql.id18(id))
-
-
-def text_of(value: Scalar | None) -> str | None:
-    """A field's value as text: numbers without a trailing ``.0``, booleans ``true`` and ``false``, blank as None."""
-    if value is None or value == "":
-        return None
-    return value if isinstance(value, str) else as_text(value)
-
-
-def value_at(row: Row, path: str) -> Any:
-    """A field of a row, also through a relationship (``Campaign.Name``); None where the parent is missing."""
-    if path in row or "." not in path:
-        return row.get(path)
-    here: Any = row
-    for part in path.split("."):
-        here = here.get(part) if isinstance(here, Mapping) else None
-    return here
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fact:
-    """One mapped fact, ready to be read from rows."""
-
-    name: str
-    property: str
-    convert: Converter
-
-
 class Reader:
     """Rows to records. Columns are settled once for each object and kept."""
 
@@ -99,63 +68,24 @@ class Reader:
         self._describes = describes
         self._fields = fields
         self._columns: dict[str, Columns] = {}
-        self._facts: dict[str, tuple[_Fact, ...]] = {}
+        self._facts: dict[str, tuple[Fact, ...]] = {}
 
     # -- windows ---------------------------------------------------------------------------------------------------
 
     def people(self, object: str, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
         yield from self._records(object, window, resume, self._person(object))
 
-    def _person(self, object: str) -> Callable[[Row, RecordRef], PersonRecord]:
-        """What makes a record of a row of this object."""
+    def _person(self, object: str) -> People:
         mapped, facts = self._fields.objects[object], self._facts_of(object)
-        email = self._email(object)
-
-        def record(row: Row, ref: RecordRef) -> PersonRecord:
-            problems: list[RecordProblem] = []
-            moved_to = _moved_to(object, row)
-            address = value_at(row, email)
-            account = row.get("AccountId")
-            return PersonRecord(
-                ref=ref,
-                emails=(address,) if address else (),
-                facts=_read_facts(facts, row, ref, problems),
-                current={name: text_of(value_at(row, name)) for name in mapped.written},
-                heard={name: text_of(value_at(row, name)) for name in mapped.heard},
-                owner=_id(row.get("OwnerId")),
-                version=row["SystemModstamp"],
-                modified_at=soql.instant(row["SystemModstamp"]),
-                created_at=_instant(row.get("CreatedDate")),
-                company=ref_of("account", account) if account else None,
-                gone=bool(row.get("IsDeleted") or row.get("IsConverted")),
-                moved_to=moved_to,
-                problems=tuple(problems),
-            )
-
-        return record
+        return People(object, facts, email=self._email(object), written=mapped.written, heard=mapped.heard)
 
     def companies(self, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
         counts = self.counts()
         for page in self._records("account", window, resume, self._company()):
             yield self._with_counts(page, counts) if counts else page
 
-    def _company(self) -> Callable[[Row, RecordRef], CompanyRecord]:
-        facts = self._facts_of("account")
-
-        def record(row: Row, ref: RecordRef) -> CompanyRecord:
-            problems: list[RecordProblem] = []
-            return CompanyRecord(
-                ref=ref,
-                facts=_read_facts(facts, row, ref, problems),
-                owner=_id(row.get("OwnerId")),
-                version=row["SystemModstamp"],
-                modified_at=soql.instant(row["SystemModstamp"]),
-                gone=bool(row.get("IsDeleted")),
-                moved_to=_moved_to("account", row),
-                problems=tuple(problems),
-            )
-
-        return record
+    def _company(self) -> Companies:
+        return Companies("account", self._facts_of("account"))
 
     def _with_counts(self, page: Page[CompanyRecord], counts: Sequence[tuple[str, CountRule]]) -> Page[CompanyRecord]:
         """The page's accounts with their related records counted, so that a whole record is whole."""
@@ -219,11 +149,9 @@ class Reader:
                         here[fact] = int(here[fact]) + 1
         return counted
 
-    def _records(
-        self, object: str, window: Window, resume: str | None, record: Callable[[Row, RecordRef], Any]
-    ) -> Iterator[Page[Any]]:
+    def _records(self, object: str, window: Window, resume: str | None, shape: Shape[R]) -> Iterator[Page[R]]:
         for page in changed_rows(self._client, self.columns(object), window, resume):
-            yield _page(object, page.rows, record, page.resume)
+            yield shape.page(page.table, page.resume)
 
     # -- for comparing with the store ------------------------------------------------------------------------------
 
@@ -247,9 +175,10 @@ class Reader:
         """These people or accounts, whole."""
         columns = self.columns(object)
         rows = self._by_ids(columns, [ref.id for ref in refs], f"fetch {object}")
+        table = Table.of_rows(columns.shown, rows)
         if object != "account":
-            return _page(object, rows, self._person(object), None)
-        page, counts = _page(object, rows, self._company(), None), self.counts()
+            return self._person(object).page(table, None)
+        page, counts = self._company().page(table, None), self.counts()
         return self._with_counts(page, counts) if counts else page
 
     def forget(self) -> None:
@@ -293,14 +222,14 @@ class Reader:
                 lacking[object] = gone
         return lacking
 
-    def _facts_of(self, object: str) -> tuple[_Fact, ...]:
+    def _facts_of(self, object: str) -> tuple[Fact, ...]:
         if object not in self._facts:
             known = self._describes.fields(object)
             shown = set(self.columns(object).shown)
             self._facts[object] = tuple(
-                _Fact(name=fact.fact, property=fact.property, convert=converter(fact, known[fact.property].kind))
+                Fact(name=fact.fact, property=fact.property, convert=converter(fact, known[fact.property].kind))
                 if fact.property in known
-                else _Fact(name=fact.fact, property=fact.property, convert=converter(fact))
+                else Fact(name=fact.fact, property=fact.property, convert=converter(fact))
                 for fact in self._fields.objects[object].facts
                 if fact.property is not None and fact.property in shown
             )
@@ -381,23 +310,16 @@ class Reader:
         return self._client.rest(lambda: columns.ask(self._client, where, kind=kind), kind=kind)
 
 
-def _page(object: str, rows: Iterable[Row], record: Callable[[Row, RecordRef], R], resume: str | None) -> Page[R]:
-    """Rows as records; one that cannot be read is a problem of the page."""
-    records, problems = [], []
-    for row in rows:
-        ref = ref_of(object, row["Id"])
-        try:
-            records.append(record(row, ref))
-        except (ValueError, TypeError, KeyError) as error:
-            reason = f"the record cannot be read: {type(error).__name__}: {error}"
-            problems.append(RecordProblem(ref=ref, field="SystemModstamp", reason=reason))
-    return Page(rows=tuple(records), resume=resume, problems=tuple(problems))
-
-
 def _read_back(ref: RecordRef, row: Row | None, fields: Sequence[str]) -> ReadBack:
     if row is None:
         return Gone(ref=ref, reason="no such record, or this user may not see it")
-    to = _moved_to(ref.object, row)
+    to = moved_to(
+        ref.object,
+        row.get("IsDeleted"),
+        row.get("MasterRecordId"),
+        row.get("IsConverted"),
+        row.get("ConvertedContactId"),
+    )
     if to is not None:
         return Moved(ref=ref, to=to, reason="converted" if row.get("IsConverted") else "merged")
     if row.get("IsDeleted"):
@@ -406,30 +328,6 @@ def _read_back(ref: RecordRef, row: Row | None, fields: Sequence[str]) -> ReadBa
         return Gone(ref=ref, reason="converted to a contact that this user may not see")
     values = {name: text_of(value_at(row, name)) for name in fields}
     return Found(ref=ref, values=values, version=row.get("SystemModstamp") or "")
-
-
-def _moved_to(object: str, row: Row) -> RecordRef | None:
-    if row.get("IsConverted") and row.get("ConvertedContactId"):
-        return ref_of("contact", row["ConvertedContactId"])
-    if row.get("IsDeleted") and row.get("MasterRecordId"):
-        return ref_of(object, row["MasterRecordId"])
-    return None
-
-
-def _read_facts(facts: Sequence[_Fact], row: Row, ref: RecordRef, problems: list[RecordProblem]) -> dict[str, Scalar]:
-    read: dict[str, Scalar] = {}
-    for fact in facts:
-        raw = value_at(row, fact.property)
-        if raw is None:
-            continue
-        try:
-            value = fact.convert(raw)
-        except ValueError as error:
-            problems.append(RecordProblem(ref=ref, field=fact.name, reason=f"{fact.property}: {error}"))
-            continue
-        if value is not None:
-            read[fact.name] = value
-    return read
 
 
 def _uncounted(object: str, mapped: ObjectMap) -> list[str]:
@@ -441,10 +339,6 @@ def _uncounted(object: str, mapped: ObjectMap) -> list[str]:
         for fact in mapped.facts
         if fact.count is not None and not understood(fact)
     ]
-
-
-def _id(value: Any) -> str | None:
-    return soql.id18(value) if value else None
 
 
 def _instant(text: Any) -> datetime | None:

@@ -10,6 +10,7 @@ from connectors.address import is_loopback
 
 __all__ = [
     "Auth",
+    "Bulk",
     "ClientCredentials",
     "Jwt",
     "PasswordToken",
@@ -85,6 +86,24 @@ def on_salesforce(host: str | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bulk:
+    """When bulk jobs are worth their calls. ValueError names the key that cannot work.
+
+    reads_above   a window of more rows is read by a job; 0: every window; None: none
+    writes_above  as many patches of one object are written by a job; 0: always; None: never
+    longest_wait  seconds to wait for one job
+    """
+
+    reads_above: int | None = 50_000
+    writes_above: int | None = 2_000
+    longest_wait: float = 3_600.0
+
+    def __post_init__(self) -> None:
+        if min(self.reads_above or 0, self.writes_above or 0) < 0 or self.longest_wait <= 0:
+            raise ValueError("salesforce limits.bulk: no negative numbers, and a time to wait")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SalesforceSettings:
     """One connection. ValueError names the key that cannot work.
 
@@ -92,6 +111,7 @@ class SalesforceSettings:
                   allows). A loopback address serves every host of this CRM itself, plain http allowed
     share_of_day  the part of the org's daily API calls that mqlsync may use
     kept_for_writing  the part of that share that what reads changes leaves alone
+    bulk          when jobs do what single calls could
     timeout       seconds to connect, and between two bytes of an answer
     proxy         address of an https proxy; the environment is never asked
     """
@@ -101,6 +121,7 @@ class SalesforceSettings:
     api_version: str = "59.0"
     share_of_day: float = 0.5
     kept_for_writing: float = 0.1
+    bulk: Bulk = Bulk()
     timeout: tuple[float, float] = (5.0, 60.0)
     proxy: str | None = None
 

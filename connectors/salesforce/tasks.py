@@ -23,8 +23,9 @@ from connectors.records import (
 from connectors.salesforce import soql
 from connectors.salesforce.client import Client
 from connectors.salesforce.refusals import Item, item_meaning, redacted
+from connectors.salesforce.replies import Failed, Reply
 from connectors.salesforce.schema import TASK_KEY, Describes
-from connectors.salesforce.writer import COLLECTION, Collections, Failed, Reply, elsewhere, outcome
+from connectors.salesforce.writer import COLLECTION, Collections, elsewhere, outcome
 
 __all__ = ["TaskMaker", "is_ours", "marker"]
 

@@ -2,36 +2,65 @@
 
 Source: REST API "Query" and "QueryAll": pages of up to 2,000 rows that the server may cut shorter, and a cursor that
 may be lost. Rows come by (SystemModstamp, Id), so the last row read names where to go on, in this process or the next.
+A window of many rows is read by a bulk job instead, whose rows come in no order: there the job and its locator are the
+place where to go on, and a job that is gone is begun anew.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
 
 from connectors.errors import RetryLater, RunCannotContinue, UnexpectedAnswer
-from connectors.records import Crm, Window
+from connectors.records import Crm, FieldKind, Window
 from connectors.salesforce import soql
+from connectors.salesforce.bulk_query import JobFailed, JobLost, QueryJobs
 from connectors.salesforce.client import Client
-from connectors.salesforce.refusals import NotPossible, Refused
+from connectors.salesforce.refusals import NotPossible, Problem, Refused
 from connectors.salesforce.schema import Describes, api_name
+from connectors.salesforce.tables import Answer, Decoder, Row, Table
 
-__all__ = ["Columns", "RowPage", "changed_rows"]
+__all__ = ["Columns", "Row", "RowPage", "changed_rows"]
 
-Row = Mapping[str, Any]
+T = TypeVar("T")
 
 _KEY = ("Id", "SystemModstamp")
 """What rows are read by: without these two there is nothing to read, and no query leaves them out."""
 
+_OF_EVERY: dict[str, FieldKind] = {
+    "SystemModstamp": FieldKind.DATETIME,
+    "CreatedDate": FieldKind.DATETIME,
+    "IsDeleted": FieldKind.BOOLEAN,
+    "IsConverted": FieldKind.BOOLEAN,
+}
+"""Kinds of fields that every object has, whatever its describe shows."""
+
+_NO_COLUMN = "No such column"
+
 _QUOTED = re.compile(r"'([A-Za-z]\w*(?:\.\w+)*)'")
+
+
+_BEFORE_ALL_IDS = "0" * 15
+
+_MOST_JOBS = 2
+"""Jobs of one span that may be lost before it is left for later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowPage:
-    rows: Sequence[Row]
+    """Rows of a window, none of them where a job is waited for."""
+
+    table: Table
     resume: str | None
+
+    @property
+    def rows(self) -> list[Row]:
+        return self.table.rows()
 
 
 class Columns:
@@ -46,13 +75,17 @@ class Columns:
 
     def __init__(self, describes: Describes, object: str, wanted: Sequence[str], sure: Sequence[str] = ()) -> None:
         self.object = object
+        self._describes = describes
+        self._decodes: tuple[tuple[str, ...], Decoder] | None = None
         self.shown, self.hidden = describes.visible(object, list(dict.fromkeys(wanted)))
         self.shown = list(dict.fromkeys((*_KEY, *sure, *self.shown)))
         self.hidden = [name for name in self.hidden if name not in self.shown]
 
-    def drop(self, refused: NotPossible) -> bool:
-        """Leave out the columns that an INVALID_FIELD names; False when it names none of ours."""
-        said = {name.casefold() for name in (*refused.refusal.fields, *_QUOTED.findall(refused.refusal.message))}
+    def drop(self, problem: Problem) -> bool:
+        """Leave out the columns that a refusal names; False when it is another one, or names none of ours."""
+        if problem.code != "INVALID_FIELD" and _NO_COLUMN not in problem.message:
+            return False
+        said = {name.casefold() for name in (*problem.fields, *_QUOTED.findall(problem.message))}
         named = [
             column
             for column in self.shown
@@ -63,15 +96,49 @@ class Columns:
         self.hidden += named
         return bool(named)
 
-    def ask(self, client: Client, where: str, *, order: str = "", kind: str) -> Mapping[str, Any]:
-        """The first page of these columns from ``queryAll``."""
+    def asked(self, send: Callable[[str], T], where: str, order: str = "") -> T:
+        """What ``send`` makes of the query for these columns, less those that are refused."""
         while True:
-            text = soql.select(self.shown, api_name(self.object), where, order)
             try:
-                return client.query(text, kind=kind, deleted=True)
-            except NotPossible as refused:
-                if refused.refusal.code != "INVALID_FIELD" or not self.drop(refused):
+                return send(soql.select(self.shown, api_name(self.object), where, order))
+            except (NotPossible, Refused) as refused:
+                if not self.drop(refused.refusal):
                     raise
+
+    def ask(self, client: Client, where: str, *, kind: str) -> Mapping[str, Any]:
+        """The first page of these columns from ``queryAll``, as JSON."""
+        return self.asked(lambda text: client.query(text, kind=kind, deleted=True), where)
+
+    @property
+    def kinds(self) -> Mapping[str, FieldKind]:
+        """What the columns hold, for answers that say everything in text."""
+        known = self._describes.fields(self.object)
+        return _OF_EVERY | {name: known[name].kind for name in self.shown if name in known}
+
+    def decoder(self) -> Decoder:
+        """Reads the answers to a query for these columns as they are now."""
+        names = tuple(self.shown)
+        if self._decodes is None or self._decodes[0] != names:
+            self._decodes = names, Decoder(names)
+        return self._decodes[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where in a job to go on.
+
+    locator  of the next page of its results; "" is the first, or none yet
+    to       end of the span the job reads
+    after    row after which it begins, in the order of keys; "" is the window's begin
+    """
+
+    job: str
+    locator: str = ""
+    to: datetime
+    after: str = ""
+
+    def __str__(self) -> str:
+        return msgspec.json.encode(self).decode()
 
 
 def changed_rows(
@@ -79,65 +146,178 @@ def changed_rows(
 ) -> Iterator[RowPage]:
     """Pages of the window's rows, the last with ``resume`` None (it may be empty).
 
-    A query that takes too long is cut in two by time, again and again; a lost cursor is replaced by a new query after
-    the last row. A row of the second on which two halves meet can come twice.
+    A query that takes too long is cut in two by time, again and again, and at last left to a job; a lost cursor is
+    replaced by a new query after the last row. A row of the second on which two halves meet can come twice. While a
+    job is waited for, empty pages come: the place of the job is to be kept, and whoever reads may stop.
     """
-    kind = f"pull {columns.object}"
-    try:
-        after = soql.Key.parse(resume) if resume is not None else None
-    except ValueError as error:
-        raise RunCannotContinue(Crm.SALESFORCE, f"{error}.", advice="Read the window again from its start.") from None
-    todo = [soql.Span(lo=window.lo, hi=window.hi)]
-    lost_at: soql.Key | None = None
-    lost = False
-    while todo:
-        span = todo.pop()
-        condition = soql.changed(span, after) + (f" AND {where}" if where else "")
+    return _Reading(client, columns, window, resume, where).pages()
+
+
+class _Reading:
+    """One window. ``_after``: the last row of all that is read. ``_todo``: the spans that are not, the next is last."""
+
+    def __init__(self, client: Client, columns: Columns, window: Window, resume: str | None, where: str) -> None:
+        self._client = client
+        self._columns = columns
+        self._where = where
+        self._kind = f"pull {columns.object}"
+        jobs = client.settings.bulk.reads_above is not None
+        self._jobs: QueryJobs | None = QueryJobs(client, columns.object) if jobs else None
+        self._window = window
+        self._todo = [soql.Span(lo=window.lo, hi=window.hi)]
+        self._after: soql.Key | None = None
+        self._begun: _Place | None = None
+        self._lost_at: tuple[soql.Key | None] | None = None
+        self._begun_anew = 0
         try:
-            page = columns.ask(client, condition, order="SystemModstamp, Id", kind=kind)
+            if resume is not None and resume.startswith("{"):
+                self._begun = msgspec.json.decode(resume.encode(), type=_Place)
+            elif resume is not None:
+                self._after = soql.Key.parse(resume)
+        except ValueError as error:
+            raise RunCannotContinue(
+                Crm.SALESFORCE, f"{error}.", advice="Read the window again from its start."
+            ) from None
+
+    def pages(self) -> Iterator[RowPage]:
+        if self._begun is not None:
+            self._after = soql.Key.parse(self._begun.after) if self._begun.after else None
+            span = soql.Span(lo=self._window.lo, hi=self._begun.to)
+            self._todo = [soql.Span(lo=self._begun.to, hi=self._window.hi)] if span.hi < self._window.hi else []
+            yield from self._by_job(span, self._begun)
+        while self._todo:
+            span = self._todo.pop()
+            if self._jobs is not None and self._client.settings.bulk.reads_above == 0:
+                yield from self._by_job(span)
+            else:
+                yield from self._by_query(span)
+
+    # -- by queries ------------------------------------------------------------------------------------------------
+
+    def _condition(self, span: soql.Span) -> str:
+        after = self._after
+        if after is not None and span.lo is not None and soql.instant(after.stamp) < span.lo:
+            after = None  # the rows between them are read, and there were none
+        return soql.changed(span, after) + (f" AND {self._where}" if self._where else "")
+
+    def _by_query(self, span: soql.Span) -> Iterator[RowPage]:
+        try:
+            answer = self._columns.asked(self._first, self._condition(span), "SystemModstamp, Id")
         except Refused as refused:
             if refused.refusal.code != "QUERY_TIMEOUT":
                 raise
-            todo += reversed(_halved(span, after, columns.object))
-            continue
+            yield from self._slower(span)
+            return
+        if self._jobs is not None and (answer.total or 0) > (self._client.settings.bulk.reads_above or 0):
+            yield from self._by_job(span)
+            return
+        began, read = self._after, 0
         while True:
-            rows = page["records"]
-            after = _key(rows[-1], columns.object) if rows else after
-            whole = page["done"] and not todo
-            if rows or whole:
-                yield RowPage(rows=rows, resume=None if whole else str(after))
-            if page["done"]:
-                break
+            table = answer.table
+            read += table.size
+            self._after = self._last(table) if table.size else self._after
+            short = answer.done and read < (answer.total or 0) and self._after != began
+            if short:  # whatever it says, there is more: only what was counted, or an empty page, is the end
+                self._todo.append(span)
+            whole = answer.done and not self._todo
+            if table.size or whole:
+                yield RowPage(table=table, resume=None if whole else str(self._after))
+            if answer.done:
+                return
             try:
-                page = client.more(page["nextRecordsUrl"], kind=kind)
+                answer = self._fetched(str(answer.next_url))
             except Refused:
                 # the cursor is gone (INVALID_QUERY_LOCATOR), or its page takes too long: ask again after the last row
-                if lost and lost_at == after:
+                if self._lost_at == (self._after,):
                     raise
-                lost, lost_at = True, after
-                todo.append(span)
-                break
+                self._lost_at = (self._after,)
+                self._todo.append(span)
+                return
 
+    def _first(self, text: str) -> Answer:
+        return self._fetched(f"queryAll/?q={soql.address(text)}")
 
-def _halved(span: soql.Span, after: soql.Key | None, object: str) -> tuple[soql.Span, soql.Span]:
-    lo = span.lo
-    if after is not None:
-        read_to = soql.instant(after.stamp)
-        lo = read_to if lo is None else max(lo, read_to)
-    halves = soql.Span(lo=lo, hi=span.hi).halves()
-    if halves is None:
-        raise RetryLater(
+    def _fetched(self, path: str) -> Answer:
+        decode = self._columns.decoder()
+        return self._client.fetched(path, lambda answer: decode(answer.content), kind=self._kind)
+
+    def _last(self, table: Table) -> soql.Key:
+        stamp, id = table["SystemModstamp"][-1], table["Id"][-1]
+        if not isinstance(stamp, str) or not isinstance(id, str):
+            raise UnexpectedAnswer(
+                Crm.SALESFORCE, f"a row of {api_name(self._columns.object)} has no id or no SystemModstamp.", status=200
+            )
+        return soql.Key(stamp=stamp, id=id)
+
+    def _slower(self, span: soql.Span) -> Iterator[RowPage]:
+        """A span that takes too long for a query: its halves; where it has none, a job."""
+        halves = self._halves(span)
+        if halves is not None:
+            self._todo += reversed(halves)
+        elif self._jobs is not None:
+            yield from self._by_job(span)
+        else:
+            raise self._too_slow()
+
+    def _halves(self, span: soql.Span) -> tuple[soql.Span, soql.Span] | None:
+        lo = span.lo
+        if self._after is not None:
+            read_to = soql.instant(self._after.stamp)
+            lo = read_to if lo is None else max(lo, read_to)
+        return soql.Span(lo=lo, hi=span.hi).halves()
+
+    def _too_slow(self) -> RetryLater:
+        return RetryLater(
             Crm.SALESFORCE,
-            f"the rows of {api_name(object)} changed within one second cannot be read in the time a query may take.",
+            f"the rows of {api_name(self._columns.object)} changed within one second cannot be read in the time a "
+            "query may take.",
             status=400,
         )
-    return halves
 
+    # -- by jobs ---------------------------------------------------------------------------------------------------
 
-def _key(row: Row, object: str) -> soql.Key:
-    stamp, id = row.get("SystemModstamp"), row.get("Id")
-    if not isinstance(stamp, str) or not isinstance(id, str):
-        raise UnexpectedAnswer(
-            Crm.SALESFORCE, f"a row of {api_name(object)} has no id or no SystemModstamp.", status=200
-        )
-    return soql.Key(stamp=stamp, id=id)
+    def _by_job(self, span: soql.Span, place: _Place | None = None) -> Iterator[RowPage]:
+        """The rows of a span, from ``place`` in a job that was begun earlier."""
+        jobs = self._jobs or QueryJobs(self._client, self._columns.object)
+        if place is None:
+            try:
+                job = self._columns.asked(jobs.open, self._condition(span))
+            except (NotPossible, Refused):
+                # no bulk for this object, user or day: what can be read by queries is, and else they say what is wrong
+                self._jobs = None
+                self._todo.append(span)
+                return
+            place = _Place(job=job, to=span.hi, after=str(self._after or ""))
+            yield self._waiting(place)
+        try:
+            yield from self._of_job(jobs, span, place)
+        except JobLost as lost:
+            self._begun_anew += 1
+            if self._begun_anew > _MOST_JOBS:
+                raise RetryLater(Crm.SALESFORCE, lost.problem) from None
+            self._todo.append(span)
+        except JobFailed as failed:
+            if self._columns.drop(failed.refusal):
+                self._todo.append(span)
+                return
+            halves = self._halves(span) if failed.too_slow else None
+            if halves is None:
+                raise
+            self._todo += reversed(halves)
+
+    def _waiting(self, place: _Place) -> RowPage:
+        return RowPage(table=Table(columns=dict.fromkeys(self._columns.shown, ())), resume=str(place))
+
+    def _of_job(self, jobs: QueryJobs, span: soql.Span, place: _Place) -> Iterator[RowPage]:
+        if not place.locator:
+            for _ in jobs.waits(place.job):
+                yield self._waiting(place)
+        names, kinds = self._columns.shown, self._columns.kinds
+        for table, locator in jobs.results(place.job, place.locator, names, kinds):
+            if locator is not None:
+                yield RowPage(table=table, resume=str(replace(place, locator=locator)))
+                continue
+            if self._todo:
+                self._after = soql.Key(stamp=soql.moment(span.hi.replace(microsecond=0)), id=_BEFORE_ALL_IDS)
+            yield RowPage(table=table, resume=str(self._after) if self._todo else None)
+        jobs.let_go(place.job)

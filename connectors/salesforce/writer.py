@@ -1,4 +1,7 @@
-"""Writing by record id: collections of 200, one outcome for each record, nothing sent twice in the dark.
+"""Writing by record id: one outcome for each record, nothing sent twice in the dark.
+
+Few records go in collections of 200, many in a job. What a job refuses for a lock, or did not come to, goes in
+collections again, and so does what a job cannot be trusted with: owners of leads, for whom an assignment rule may run.
 
 Source: REST API "Update Records Using sObject Collections": the status 200 says nothing, each item has its own
 ``success``, items come in request order, and an item that failed may come without an id.
@@ -7,7 +10,6 @@ Source: REST API "Update Records Using sObject Collections": the status 200 says
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -28,11 +30,13 @@ from connectors.records import (
     Written,
 )
 from connectors.salesforce import soql
+from connectors.salesforce.bulk_ingest import MOST_AT_ONCE, IngestJobs
 from connectors.salesforce.client import Client
 from connectors.salesforce.refusals import Item, NotPossible, Problem, Refused, item_meaning, problem_of, redacted
+from connectors.salesforce.replies import Done, Failed, Lost, NotSent, Reply
 from connectors.salesforce.schema import Describes, api_name
 
-__all__ = ["COLLECTION", "Collections", "Done", "Failed", "Lost", "NotSent", "Reply", "Writer", "elsewhere", "typed"]
+__all__ = ["COLLECTION", "Collections", "Writer", "elsewhere", "outcome", "typed"]
 
 COLLECTION = 200
 """Most records of one collections request."""
@@ -44,37 +48,6 @@ _ROW_STATUSES = (400, 404, 409, 413)
 """Statuses of a whole request for which a single record may be to blame."""
 
 _NEVER_A_ROW = ("INVALID_TYPE", "FUNCTIONALITY_NOT_ENABLED")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """``success: true``."""
-
-    id: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """This record was refused; nothing of it was written."""
-
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
-    """Sent, and no usable answer about this record."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotSent:
-    """The request with this record was turned away whole, for a reason that is not in its records."""
-
-    error: ConnectorError
-
-
-Reply = Done | Failed | Lost | NotSent
 
 
 class Collections:
@@ -160,7 +133,7 @@ def _reply(item: Any, record: Mapping[str, Any]) -> Reply:
 
 
 class Writer:
-    """See `connectors.port.Connector.apply`. ``look`` reads records by id."""
+    """See `connectors.port.Connector.apply`. ``look`` reads records by id. ``writes_above``: see `settings.Bulk`."""
 
     def __init__(
         self,
@@ -168,10 +141,13 @@ class Writer:
         describes: Describes,
         look: Callable[[Sequence[RecordRef], Sequence[str]], Mapping[RecordRef, ReadBack]],
         sleep: Callable[[float], object],
+        jobs: IngestJobs,
     ) -> None:
         self._describes = describes
         self._look = look
         self._collections = Collections(client, sleep)
+        self._jobs = jobs
+        self._writes_above = client.settings.bulk.writes_above
 
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
         if not patches:
@@ -187,11 +163,41 @@ class Writer:
             else:
                 sent.append(patch)
                 records.append(made)
-        replies = self._collections.send("PATCH", records, kind="update") if records else []
+        replies = self._send(sent, records)
         for patch, reply in zip(sent, replies, strict=True):
             outcomes[patch.ref] = outcome(patch.ref, reply)
         self._redirect(sent, replies, outcomes)
         return tuple(outcomes[patch.ref] for patch in patches)
+
+    def _send(self, sent: Sequence[Patch], records: Sequence[Mapping[str, Any]]) -> list[Reply]:
+        """One reply for each record, in order."""
+        replies: list[Reply | None] = [None] * len(records)
+        in_bulk = self._in_bulk(sent)
+        if in_bulk:
+            object = api_name(sent[0].ref.object)
+            for number, reply in zip(in_bulk, self._jobs.update(object, [records[i] for i in in_bulk]), strict=True):
+                replies[number] = None if _better_in_collections(reply) else reply
+        left = [number for number, reply in enumerate(replies) if reply is None]
+        for at in range(0, len(left), COLLECTION):
+            part = left[at : at + COLLECTION]
+            try:
+                answers = self._collections.send("PATCH", [records[i] for i in part], kind="update")
+            except ConnectorError as error:
+                answers = [NotSent(error=error)] * len(part)
+            for number, reply in zip(part, answers, strict=True):
+                replies[number] = reply
+        said = [reply if reply is not None else Lost(reason="it was not sent.") for reply in replies]
+        turned_away = [reply.error for reply in said if isinstance(reply, NotSent)]
+        if said and len(turned_away) == len(said):
+            raise turned_away[0]
+        return said
+
+    def _in_bulk(self, sent: Sequence[Patch]) -> list[int]:
+        """Numbers of the patches that go in a job; none where there are too few of them."""
+        if self._writes_above is None or len(sent) <= self._writes_above:
+            return []
+        fit = [number for number, patch in enumerate(sent) if _fits_a_job(patch)]
+        return fit if len(fit) > self._writes_above else []
 
     def _record(self, patch: Patch) -> Mapping[str, Any] | Rejected:
         """The JSON of one patch, or why it cannot be sent."""
@@ -241,6 +247,22 @@ class Writer:
             outcomes[ref] = elsewhere(ref, found.get(ref), problem)
 
 
+def _fits_a_job(patch: Patch) -> bool:
+    """An owner of a lead is safe only with a header that jobs do not have; a text can spell what clears a field."""
+    return not (patch.ref.object == "lead" and "OwnerId" in patch.fields) and "#N/A" not in patch.fields.values()
+
+
+def _better_in_collections(reply: Reply) -> bool:
+    """Refused for a lock, not come to, or there is no job to be had: nothing of the record was written."""
+    match reply:
+        case Failed(problem=problem):
+            return item_meaning(problem) is Item.ALONE
+        case NotSent(error=error):
+            return isinstance(error, Refused | NotPossible)
+        case _:
+            return False
+
+
 def elsewhere(ref: RecordRef, found: ReadBack | None, problem: Problem) -> WriteOutcome:
     """The outcome of a record that was refused for being gone, after reading it. If it is there, a value was meant."""
     match found:
@@ -277,8 +299,8 @@ def outcome(ref: RecordRef, reply: Reply) -> WriteOutcome:
 
 
 def _must_be_one_batch(patches: Sequence[Patch]) -> None:
-    if len(patches) > COLLECTION:
-        raise ValueError(f"at most {COLLECTION} patches in one batch, not {len(patches)}")
+    if len(patches) > MOST_AT_ONCE:
+        raise ValueError(f"at most {MOST_AT_ONCE} patches in one batch, not {len(patches)}")
     if len({patch.ref.object for patch in patches}) > 1:
         raise ValueError("the patches of one batch are of one object")
     if len({patch.ref for patch in patches}) < len(patches):

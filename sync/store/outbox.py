@@ -237,6 +237,14 @@ def ready(
     return [row for row in rows if row.ref.object == rows[0].ref.object][:limit]
 
 
+def waiting(tx: Connection, crm: Crm, object: str, *, now: datetime) -> int:
+    """How many rows of one object `ready` would give, if it gave all."""
+    o = schema.outbox.c
+    ready_now = o.not_before.is_(None) | (o.not_before <= now)
+    here = (o.conn == crm, o.object == object, o.state == RowState.PENDING, ready_now)
+    return tx.execute(select(func.count()).select_from(schema.outbox).where(*here)).scalar_one()
+
+
 def inflight(tx: Connection, crm: Crm) -> list[OutboxRow]:
     """Rows that were sent and have no answer: by a lost connection, or because the sender died."""
     sent = select(schema.outbox).where(schema.outbox.c.conn == crm, schema.outbox.c.state == RowState.INFLIGHT)

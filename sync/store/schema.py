@@ -35,6 +35,7 @@ __all__ = [
     "answer",
     "assignment",
     "audit",
+    "bulk_job",
     "conflict",
     "cross_ref",
     "cursor",
@@ -612,6 +613,14 @@ intake = Table(  # what a guard compares the newest input with
     Column("moved_at", Instant, nullable=False),  # when it last had something that was not known
     Column("people", Integer),  # records of people when decisions were last stored, of the connection as a whole
     Column("excused", Boolean, nullable=False),  # somebody has let it pass that it is silent; until it moves
+)
+
+bulk_job = Table(  # jobs of a CRM that may be writing: a run that was killed leaves them behind
+    "bulk_job",
+    metadata,
+    Column("conn", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("object", String, nullable=False),
 )
 
 schema_cache = Table(

@@ -53,11 +53,16 @@ class TaskSeen:
 
 
 class ReadingCase(Protocol):
-    """What is read, empty but for what a test adds. ``names``: title, country, email -> what it is called there."""
+    """What is read, empty but for what a test adds.
+
+    names       title, country, email -> what it is called there
+    quiet_calls what a window costs in which nothing changed
+    """
 
     crm: Crm
     sandbox: Sandbox
     names: Mapping[str, str]
+    quiet_calls: int
 
     def connector(self) -> Connector:
         """A new one, closed when the test ends. It waits without sleeping and gives up after three tries."""
@@ -84,9 +89,11 @@ class ConnectorCase(ReadingCase, Protocol):
     secrets what must never be seen outside of a request
     names   title, country, email, owner, score (number), grade (text), status (picklist: none, mql, sql)
     calls   update, create_task, query: fault patterns ("METHOD /path", fnmatch) of the connector's requests
+    asks    the answer to a write can be asked for again: none is lost by a broken connection
     """
 
     calls: Mapping[str, str]
+    asks: bool
 
     @property
     def secrets(self) -> tuple[str, ...]: ...
@@ -131,6 +138,8 @@ class HubSpotCase:
     """The contact of a portal."""
 
     crm = Crm.HUBSPOT
+    quiet_calls = 1
+    asks = False
     names: Mapping[str, str] = {
         "title": "jobtitle",
         "country": "country",
@@ -265,6 +274,9 @@ class SalesforceCase:
     """The lead of an org. ``engage`` is a webinar the lead answered."""
 
     crm = Crm.SALESFORCE
+    quiet_calls = 1
+    asks = False
+    bulk: Mapping[str, int] = {}
     names: Mapping[str, str] = {
         "title": "Title",
         "country": "Country",
@@ -280,9 +292,10 @@ class SalesforceCase:
         "query": "GET */query*",
     }
 
-    def __init__(self, sandbox: Sandbox, version: str = "59.0") -> None:
+    def __init__(self, sandbox: Sandbox, version: str = "59.0", *, jobs: bool = False) -> None:
         self.sandbox = sandbox
         self.version = version
+        self.jobs = jobs
         self.waited: list[float] = []
         self._open: list[Connector] = []
 
@@ -291,11 +304,13 @@ class SalesforceCase:
         return (self.sandbox.salesforce.consumer_secret, self.sandbox.salesforce.session_id())
 
     def connector(self) -> Connector:
-        from connectors.salesforce import ClientCredentials, SalesforceConnector, SalesforceSettings
+        from connectors.salesforce import Bulk, ClientCredentials, SalesforceConnector, SalesforceSettings
 
         org = self.sandbox.salesforce
         auth = ClientCredentials(consumer_key=org.consumer_key, consumer_secret=org.consumer_secret)
-        settings = SalesforceSettings(base_url=self.sandbox.url, api_version=self.version, auth=auth)
+        settings = SalesforceSettings(
+            base_url=self.sandbox.url, api_version=self.version, auth=auth, bulk=Bulk(**self.bulk)
+        )
         made = SalesforceConnector(settings, self._map(), patience=PATIENCE, sleep=self.waited.append)
         self._open.append(made)
         return made
@@ -396,6 +411,19 @@ class SalesforceCase:
             one.close()
 
 
+class BulkCase(SalesforceCase):
+    """The same, each window and each patch through a bulk job: made, asked twice, read, deleted."""
+
+    quiet_calls = 5
+    asks = True
+    bulk: Mapping[str, int] = {"reads_above": 0, "writes_above": 0}
+    calls: Mapping[str, str] = {
+        "update": "PATCH */jobs/ingest/*",
+        "create_task": "POST */composite/sobjects",
+        "query": "GET */jobs/query/*",
+    }
+
+
 class Memory:
     """What a store would know of a file: every page is kept as it is handed on."""
 
@@ -452,6 +480,7 @@ class FileCase:
     """A list and its visits. Only the reading half of the contract is asked of it."""
 
     crm = Crm.FILE
+    quiet_calls = 1
     names: Mapping[str, str] = {"title": "Title", "country": "Land", "email": "Mail"}
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -520,6 +549,8 @@ CASES: Mapping[str, Callable[[Sandbox], ConnectorCase]] = {
     "hubspot-2026-03": lambda sandbox: HubSpotCase(sandbox, "2026-03"),
     "salesforce-59.0": SalesforceCase,
     "salesforce-67.0": lambda sandbox: SalesforceCase(sandbox, "67.0"),
+    "salesforce-jobs": lambda sandbox: SalesforceCase(sandbox, jobs=True),
+    "salesforce-bulk": BulkCase,
 }
 
 

@@ -190,6 +190,10 @@ class FakeCrm:
     def batches_at_once(self) -> int:
         return 1
 
+    @property
+    def bulk(self) -> None:
+        return
+
     def day(self) -> DayQuota | None:
         return None
 

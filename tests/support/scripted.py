@@ -15,6 +15,7 @@ from typing import Any, Never
 from connectors.errors import ConnectorError
 from connectors.records import (
     AccountInfo,
+    BulkWrites,
     Crm,
     FieldKind,
     FieldSchema,
@@ -90,6 +91,7 @@ class ScriptedCrm:
     drafts: list[TaskDraft] = field(default_factory=list)
     batch_size: int = 100
     batches_at_once: int = 1
+    bulk: BulkWrites | None = None
     read_size: int = 100
     late: list[Patch] = field(default_factory=list)
     confirmed: list[tuple[RecordRef, Mapping[str, str | None]]] = field(default_factory=list)
@@ -138,7 +140,8 @@ class ScriptedCrm:
         return Found(ref=ref, values={name: self.values[ref].get(name) for name in fields}, version="1")
 
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
-        assert 0 < len(patches) <= self.batch_size * self.batches_at_once
+        usual = self.batch_size * self.batches_at_once
+        assert 0 < len(patches) <= (self.bulk.most if self.bulk is not None else usual)
         assert len({patch.ref for patch in patches}) == len(patches), "no record twice"
         assert len({patch.trace for patch in patches}) == len(patches), "no trace twice"
         assert len({patch.ref.object for patch in patches}) == 1, "all patches of one object"

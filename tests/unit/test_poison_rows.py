@@ -24,7 +24,8 @@ from connectors.hubspot.refusals import Refused, problem_from
 from connectors.salesforce.client import Client as SalesforceClient
 from connectors.salesforce.refusals import Problem
 from connectors.salesforce.refusals import Refused as SalesforceRefused
-from connectors.salesforce.writer import COLLECTION, Collections, Done, Failed
+from connectors.salesforce.replies import Done, Failed
+from connectors.salesforce.writer import COLLECTION, Collections
 
 Bad = Collection[int]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote_plus
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from connectors.records import FieldKind, FieldSchema, Window
 from connectors.salesforce import soql
 from connectors.salesforce.refusals import NotPossible, Problem, Refused
 from connectors.salesforce.schema import Describes
+from connectors.salesforce.settings import Bulk, SalesforceSettings, Session
 from connectors.salesforce.windows import Columns, changed_rows
 
 AT = datetime(2026, 5, 6, tzinfo=UTC)
@@ -36,6 +39,11 @@ def row(second: int, number: int) -> dict[str, Any]:
     return {"Id": f"00Q5g00000{number:05d}EAA", "SystemModstamp": stamp}
 
 
+class Answered:
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self.content = msgspec.json.encode(body)
+
+
 class Org:
     """Answers the queries of one window from a list of rows, a few a page, and misbehaves as told.
 
@@ -53,9 +61,17 @@ class Org:
         self.cursors: list[list[dict[str, Any]]] = []
         self.asked: list[str] = []
         self.hidden: set[str] = set()
+        self.settings = SalesforceSettings(
+            base_url="http://127.0.0.1:1", auth=Session(session_id="00D!x"), bulk=Bulk(reads_above=None)
+        )
 
-    def query(self, text: str, *, kind: str, deleted: bool) -> Mapping[str, Any]:
-        assert deleted
+    def fetched(self, path: str, read: Callable[[Any], Any], *, kind: str) -> Any:
+        if path.isdecimal():
+            return read(Answered(self.more(path)))
+        assert path.startswith("queryAll/?q=")
+        return read(Answered(self.query(unquote_plus(path.partition("=")[2]))))
+
+    def query(self, text: str) -> Mapping[str, Any]:
         self.asked.append(text)
         for name in self.hidden:
             if re.search(rf"\b{name}\b", text.partition(" FROM ")[0]):
@@ -74,7 +90,7 @@ class Org:
             found = [r for r in found if (soql.instant(r["SystemModstamp"]), r["Id"]) > (lo, after[2])]
         return self._answer(found)
 
-    def more(self, url: str, *, kind: str) -> Mapping[str, Any]:
+    def more(self, url: str) -> Mapping[str, Any]:
         number = int(url)
         if number in self.loses:
             raise Refused(Problem(code="INVALID_QUERY_LOCATOR"), status=400)

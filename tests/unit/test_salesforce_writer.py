@@ -28,6 +28,7 @@ from connectors.records import (
     Written,
 )
 from connectors.retry import Patience
+from connectors.salesforce.bulk_ingest import MOST_AT_ONCE, IngestJobs
 from connectors.salesforce.client import Client
 from connectors.salesforce.schema import Describes
 from connectors.salesforce.settings import SalesforceSettings, Session
@@ -72,7 +73,13 @@ class Scene:
             sleep=lambda seconds: None,
             monotonic=lambda: 0.0,
         )
-        self.writer = Writer(self.client, Describes(self.client, {"lead": FIELDS}), self._look, self.waits.append)
+        self.writer = Writer(
+            self.client,
+            Describes(self.client, {"lead": FIELDS}),
+            self._look,
+            self.waits.append,
+            IngestJobs(self.client, {}),
+        )
 
     def _look(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
         return {ref: self.there.get(ref, Gone(ref=ref, reason="none")) for ref in refs}
@@ -306,7 +313,7 @@ def test_gone_records_are_looked_up(scene: Scene) -> None:
 
 def test_misuse_is_an_error_of_the_caller(scene: Scene) -> None:
     other = Patch(ref=RecordRef(crm=Crm.SALESFORCE, object="contact", id="0035g0000000001AAA"), fields={}, trace="x")
-    for patches in ([patch(n) for n in range(201)], [patch(1), patch(1)], [patch(1), other]):
+    for patches in ([patch(n) for n in range(MOST_AT_ONCE + 1)], [patch(1), patch(1)], [patch(1), other]):
         with pytest.raises(ValueError, match=r"batch"):
             scene.apply(*patches)
 
