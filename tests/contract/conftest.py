@@ -292,10 +292,9 @@ class SalesforceCase:
         "query": "GET */query*",
     }
 
-    def __init__(self, sandbox: Sandbox, version: str = "59.0", *, jobs: bool = False) -> None:
+    def __init__(self, sandbox: Sandbox, version: str = "59.0") -> None:
         self.sandbox = sandbox
         self.version = version
-        self.jobs = jobs
         self.waited: list[float] = []
         self._open: list[Connector] = []
 
@@ -549,7 +548,6 @@ CASES: Mapping[str, Callable[[Sandbox], ConnectorCase]] = {
     "hubspot-2026-03": lambda sandbox: HubSpotCase(sandbox, "2026-03"),
     "salesforce-59.0": SalesforceCase,
     "salesforce-67.0": lambda sandbox: SalesforceCase(sandbox, "67.0"),
-    "salesforce-jobs": lambda sandbox: SalesforceCase(sandbox, jobs=True),
     "salesforce-bulk": BulkCase,
 }
 
