@@ -23,18 +23,25 @@ from scoring.facts import LIFECYCLE_STAGES
 from scoring.nurture import lacking, paused, track
 from scoring.policy import Policy, Result, TaskIn
 from scoring.qualify import qualify
+from scoring.sla import Happened
+from sync import notices
 from sync.account_match import AccountMatching
 from sync.assign import Assigned
+from sync.fights import Fight, FightRule
+from sync.follow_up import FollowUp, about
 from sync.guard import Change
+from sync.heard import Heard, owners_told, tasks_of_suppressed
 from sync.life import episodes_after, history_of, missed_days, rejected_at
 from sync.mapping import ReviewAnswer
+from sync.notices import Notice
 from sync.owners import OwnerDirectory
 from sync.plan import Conflict, PlannedTask, PlannedWrite, RecordPlan, due_date, plan_record
 from sync.quiet import QuietPeople, note_scored
 from sync.routing import Routing
 from sync.sales import approves
 from sync.settings import OwnerAuthority
-from sync.store import decisions, outbox
+from sync.store import decisions, fights, outbox
+from sync.store import notices as notice_store
 from sync.store import routing as routing_store
 from sync.store.decisions import AssignmentRow, EpisodeRow, PersonState, Target
 from sync.store.records import blank_is_none
@@ -62,6 +69,8 @@ class Decided:
     tasks: int = 0
     conflicts: int = 0
     tampered: int = 0
+    notices: int = 0
+    fights: list[Fight] = field(default_factory=list)
     changes: list[tuple[str, PlannedWrite]] = field(default_factory=list)
     planned_tasks: list[tuple[str, PlannedTask]] = field(default_factory=list)
     moves: dict[str, Change] = field(default_factory=dict)
@@ -83,6 +92,8 @@ class Decider:
     facts   (person ids) -> the facts of each in stored form, for routing
     dropping (day, person ids) -> for whom of them `Stay.drop_when` was true on that day
     fresh   person id -> instant: what each person's later events alone come to
+    happened (person ids) -> the events of each that can be a touch
+    stirred people of whom something is new in this run
     matching how the account of a person is found whom no CRM has linked to one
     listing keep every planned write in `Decided.changes`; a run that shows nobody what it queues need not hold them all
     quiet   finds who stays as they are; None: everybody is decided in full
@@ -100,12 +111,15 @@ class Decider:
     ledger: Callable[[Sequence[str]], Mapping[str, Any]] | None
     dropping: Callable[[date, Sequence[str]], Collection[str]] = lambda day, ids: ()
     fresh: Callable[[Mapping[str, datetime]], Mapping[str, Fresh]] = lambda since: {}
+    happened: Callable[[Collection[str]], Mapping[str, Sequence[Happened]]] = lambda ids: {}
+    stirred: frozenset[str] = frozenset()
     assigning: bool = True
     matching: AccountMatching = field(default_factory=AccountMatching)
     listing: bool = True
     quiet: QuietPeople | None = None
     reviews: Mapping[Crm, ReviewAnswer] = field(default_factory=dict)
     guarded: bool = False
+    fights: FightRule = field(default_factory=FightRule)
     decided: Decided = field(default_factory=Decided)
     _waiting: dict[str, Status] = field(default_factory=dict)
 
@@ -122,6 +136,7 @@ class Decider:
                 waiting += self._qualify(tx, part)
         if self.assigning:
             self._assign(tx)
+            self._sla(tx)
             # An episode that a run without `assign` opened: its person need not be among the cards.
             seen = set(waiting)
             waiting += [row.person_id for row in self.decided.assigned if row.person_id not in seen]
@@ -150,6 +165,7 @@ class Decider:
         told: list[tuple[PersonState, Scorecard, Decision]] = []
         complete: list[PersonState] = []
         waiting: list[str] = []
+        heard: list[Heard] = []
         for card, (person, decision) in zip(cards, self.judged(tx, cards), strict=True):
             changed = episodes_after(person, card, decision, policy=self.policy, as_of=self.as_of, run_id=self.run_id)
             episodes += changed
@@ -161,6 +177,8 @@ class Decider:
                 rows.append(row)
             if decision.status != person.status or decision.opens is not None or decision.closes is not None:
                 told.append((person, card, decision))
+            if card.suppressed is not None or (person.open_episode is not None and person.dirty is not None):
+                heard.append(Heard(person=person, card=card, decision=decision))
             self._count(decision.status, 1)
             if decision.opens is not None or person.open_episode is not None:
                 self._waiting[person.person_id] = decision.status
@@ -174,6 +192,7 @@ class Decider:
         decisions.save_people(tx, rows)
         outbox.release_held(tx, [p.person_id for p, _, decision in told if decision.opens is not None], at=self.as_of)
         self._save_ledgers(tx, told)
+        self._tell(tx, heard)
         self._plan(tx, complete)
         return waiting
 
@@ -209,14 +228,14 @@ class Decider:
         # An adopted episode has no assignment of ours: whoever the CRMs name is its owner.
         adopted = person.open_episode is not None and person.open_episode.adopted
         owner = person.assignment.owner_key if person.assignment else None
-        return history_of(person, self._owner_there(person) if adopted else owner)
+        return history_of(person, self.owner_there(person) if adopted else owner)
 
     def _seen(self, person: PersonState, beside: _Beside) -> Seen:
         return Seen(
             crm_status=self._status_in_crms(person),
             lifecycle_stage=_lifecycle(person),
             converted=any(t.facts.get("person.converted") is True for t in person.targets),
-            owner_known=self._owner_there(person) is not None,
+            owner_known=self.owner_there(person) is not None,
             sales=person.sales,
             verdict=person.verdict,
             fresh=beside.fresh.get(person.person_id),
@@ -307,7 +326,7 @@ class Decider:
         for person in people.values():
             if person.ambiguous or not person.targets:
                 continue
-            kept = self._owner_there(person)
+            kept = self.owner_there(person)
             if kept is not None:
                 why = "owner at work" if kept.startswith("rep:") else "owner in the CRM"
                 rows.append(self._row(person, kept, why=why, trace={"kept": kept}))
@@ -331,8 +350,43 @@ class Decider:
                 self._count(before, -1)
                 self._count(Status.ASSIGNED, 1)
         self.decided.assigned += rows
+        self._notify(tx, self._told_of(people, rows, notices.assigned))
 
-    def _owner_there(self, person: PersonState) -> str | None:
+    # -- follow up -------------------------------------------------------------------------------------------
+
+    def _sla(self, tx: Connection) -> None:
+        """Who was not followed up: reminded, given to another one, or reported; each step once."""
+        self._notify(tx, FollowUp(desk=self, events=self.happened, stirred=self.stirred).follow_up(tx))
+
+    def _notify(self, tx: Connection, told: Iterable[Notice]) -> None:
+        self.decided.notices += notice_store.put(tx, told, at=self.as_of)
+
+    def _told_of(
+        self,
+        people: Mapping[str, PersonState],
+        rows: Iterable[AssignmentRow],
+        words: Callable[..., Notice],
+        **more: str,
+    ) -> Iterator[Notice]:
+        """A notice to whoever got somebody; a queue is told by its alarm."""
+        for row in rows:
+            if (email := self.directory.email_of(row.owner_key)) is not None:
+                yield words(about(people[row.person_id]), row.step, to=email, **more)
+
+    def _tell(self, tx: Connection, heard: Sequence[Heard]) -> None:
+        """Whoever has to know of these people hears of them, each once."""
+        self._notify(tx, owners_told(tx, heard, self))
+        tasks = tasks_of_suppressed(heard, self)
+        self.decided.tasks += outbox.put_tasks(tx, tasks, run_id=self.run_id)
+        self.decided.planned_tasks += tasks if self.listing else []
+
+    def owner_is_held(self, person: PersonState) -> bool:
+        """Whether somebody has taken the owner of a record of theirs out of our hands."""
+        return any(self._properties(t.state.ref).get(Result.OWNER) in t.state.held for t in person.targets)
+
+    # -- owners ----------------------------------------------------------------------------------------------
+
+    def owner_there(self, person: PersonState) -> str | None:
         """The owner the person has in the CRM that decides on owners, as an owner key; None when that is nobody."""
         for crm in self._owner_order():
             target = person.target(crm)
@@ -365,7 +419,7 @@ class Decider:
             directory=self.directory,
             order=self._owner_order(),
             as_of=self.as_of,
-            owner_there=self._owner_there,
+            owner_there=self.owner_there,
             facts=self.facts,
             matching=self.matching,
         )
@@ -374,7 +428,11 @@ class Decider:
         """Give people who have an owner to another one: store it, and queue what the CRMs must be told."""
         decisions.save_assignments(tx, rows)
         self.decided.assigned += rows
-        self._plan(tx, decisions.load_people(tx, [row.person_id for row in rows]).values())
+        people = decisions.load_people(tx, [row.person_id for row in rows])
+        for row in rows:
+            before = self.directory.name_of((row.trace.get("again") or {}).get("before") or row.owner_key)
+            self._notify(tx, self._told_of(people, [row], notices.reassigned, before=before))
+        self._plan(tx, people.values())
 
     def row_of(self, person: PersonState, one: Assigned, *, again: str | None = None) -> AssignmentRow:
         """``again``: why somebody who has an owner is given to another one."""
@@ -442,18 +500,42 @@ class Decider:
         """One plan a record. An owner that somebody changed in a CRM is taken over, and then planned for again."""
         plans = [self._plan_target(person, target) for target in person.targets]
         conflicts = [conflict for plan in plans for conflict in plan.conflicts]
-        if not conflicts:
+        in_vain = self._cleared_in_vain(person, plans)
+        if not conflicts and not in_vain:
             return plans
         newest = {t.state.ref: t.modified_at for t in person.targets}
         conflicts.sort(key=lambda c: newest[c.ref], reverse=True)
+        fought = self._fought(tx, person, [*conflicts, *in_vain])
+        conflicts = [conflict for conflict in conflicts if conflict not in fought]
         taken = next((c for c in conflicts if c.result is Result.OWNER and self.adopt(tx, person, c)), None)
         for conflict in conflicts:
             self._note(tx, person, conflict, held=not conflict.tamper and conflict is not taken)
-        if taken is None:
+        if taken is None and not fought:
             return plans
-        outbox.acknowledge(tx, {taken.ref: {taken.field: taken.theirs}}, at=self.as_of)
+        if taken is not None:
+            outbox.acknowledge(tx, {taken.ref: {taken.field: taken.theirs}}, at=self.as_of)
         again = decisions.load_people(tx, [person.person_id])[person.person_id]
         return [self._plan_target(again, target) for target in again.targets]
+
+    def _cleared_in_vain(self, person: PersonState, plans: Sequence[RecordPlan]) -> list[Conflict]:
+        """Answers to a review that are to be cleared though they were cleared before: no conflict but of a machine."""
+        found: list[Conflict] = []
+        for target, plan in zip(person.targets, plans, strict=True):
+            prop = self._properties(plan.ref).get(Result.REVIEW)
+            if prop is not None and prop in target.state.acked and plan.write is not None and prop in plan.write.fields:
+                theirs = target.state.current.get(prop)
+                found.append(Conflict(ref=plan.ref, field=prop, result=Result.REVIEW, theirs=theirs, ours=None))
+        return found
+
+    def _fought(self, tx: Connection, person: PersonState, conflicts: Sequence[Conflict]) -> list[Conflict]:
+        """Those of fields that are replaced too often: they are left alone from now on."""
+        found: list[Conflict] = []
+        for conflict in conflicts:
+            fight = fights.note_rewritten(tx, person.person_id, conflict, self.fights, at=self.as_of)
+            if fight is not None:
+                self.decided.fights.append(fight)
+                found.append(conflict)
+        return found
 
     def _note(self, tx: Connection, person: PersonState, conflict: Conflict, *, held: bool) -> None:
         n = person.open_episode.n if person.open_episode else None
@@ -578,7 +660,7 @@ class Decider:
         # What stands there already was confirmed by being read.
         return confirmed is None or confirmed in (leader.owner, leader.state.acked.get(prop))
 
-    # -- task ------------------------------------------------------------------------------------------------
+    # -- tasks ------------------------------------------------------------------------------------------------
 
     def _put_tasks(self, tx: Connection, tasks: Sequence[tuple[PersonState, PlannedTask]]) -> None:
         planned = [(person.person_id, task) for person, task in tasks]
@@ -605,7 +687,7 @@ class Decider:
             or self.policy.write.task_in is TaskIn.NONE
         ):
             return None
-        for crm in self._task_order():
+        for crm in self.task_order():
             target = person.target(crm)
             if target is None:
                 continue
@@ -615,7 +697,6 @@ class Decider:
             if owner is None or prop is None:
                 continue
             theirs = target.owner if self._left_to_another(target, prop, owner) else None
-            day = self.as_of.astimezone(ZoneInfo(self.policy.timezone)).date()
             return PlannedTask(
                 key=f"{person.person_id}:{episode.n}:task:1",
                 person=ref,
@@ -624,12 +705,16 @@ class Decider:
                 stands=theirs is not None,
                 subject=f"Follow up: {person.name or person.email or 'new MQL'}"[:255],
                 lines=_task_lines(person, episode),
-                due=due_date(day, self.policy.write.task_due),
+                due=self.task_due(),
                 since=episode.opened_at,
             )
         return None
 
-    def _task_order(self) -> tuple[Crm, ...]:
+    def task_due(self) -> date:
+        day = self.as_of.astimezone(ZoneInfo(self.policy.timezone)).date()
+        return due_date(day, self.policy.write.task_due)
+
+    def task_order(self) -> tuple[Crm, ...]:
         match self.policy.write.task_in:
             case TaskIn.HUBSPOT:
                 return (Crm.HUBSPOT,)
@@ -655,8 +740,10 @@ def _lifecycle(person: PersonState) -> str | None:
 
 
 def _task_lines(person: PersonState, episode: EpisodeRow) -> tuple[str, ...]:
+    point = notices.talking_point(person.reason or "")
     return (
         f"Marketing qualified lead, grade {episode.grade} (fit {episode.fit}, engagement {episode.engagement}).",
         f"Why: {person.reason or episode.line}",
+        *([point] if point is not None else []),
         f"Qualified on {episode.opened_at.date().isoformat()} by policy {episode.policy_version}.",
     )

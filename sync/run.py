@@ -1,6 +1,6 @@
 """One run: the stages in order, and the report of what became of every record.
 
-`pull -> resolve -> gather -> score -> decide (qualify, assign, plan) -> write -> settle`
+`pull -> resolve -> gather -> score -> decide (qualify, assign, follow up, plan) -> write -> settle -> notify`
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ from scoring.cards import Fresh, Scorecard
 from scoring.engine import Engine, EngineFailed
 from scoring.episodes import Decision
 from scoring.policy import Policy, Result
+from scoring.sla import TOUCHES, Happened
 from scoring.version import content_hash
 from sync.decide import Decided, Decider
+from sync.drift import drifted, lacking_facts, once_written, others_told
+from sync.fights import Fight
 from sync.guard import Approval, Change, Finding, judge, stopped_text, to_bytes
 from sync.log import get_logger
 from sync.mapping import Mapping as FieldsFile
 from sync.mapping import SalesState
+from sync.notify import Teller
 from sync.owners import OwnerDirectory, takers
 from sync.plan import Conflict
 from sync.pull import PullReport, Source, pull_side_by_side
@@ -39,7 +43,6 @@ from sync.quiet import QuietPeople
 from sync.resolve import PEOPLE_OBJECTS
 from sync.sales import Hearing, not_offered
 from sync.settings import OwnerAuthority, Settings, StageName
-from sync.setup import unusable_fields
 from sync.shadow import Beside
 from sync.store import accounts, decisions, outbox, people, records, reviews, runs, stops
 from sync.store.db import Store
@@ -48,6 +51,8 @@ from sync.store.problems import known_problems, note_problems
 from sync.store.runs import HeldElsewhere, Holder, LeaseLost, RunState
 from sync.store.scorecards import KEPT, Scorecards
 from sync.store.snapshot import Snapshot, SnapshotReport
+from sync.store.sweeps import Drift
+from sync.sweep import sweep
 from sync.write import Writer, WriteReport
 
 __all__ = ["Parts", "Progress", "RunReport", "Runner", "exit_code"]
@@ -67,7 +72,9 @@ Progress = Callable[[str, int, int | None], None]
 class RunReport:
     """What one run did. ``writes`` counts values a CRM confirmed: records and tasks.
 
-    findings  the limits of the guard that were passed, or would be by a run like this dry one
+    findings    the limits of the guard that were passed, or would be by a run like this dry one
+    days, zones what each CRM said of its calls of the day, and where it has its midnight
+    signed_out  a CRM does not accept the credential any more
     """
 
     run_id: str
@@ -75,6 +82,8 @@ class RunReport:
     as_of: datetime
     state: RunState = RunState.SUCCEEDED
     pulled: dict[str, int] = field(default_factory=dict)
+    swept: dict[str, Drift] = field(default_factory=dict)
+    told: int = 0
     decided: Decided = field(default_factory=Decided)
     written: dict[Crm, WriteReport] = field(default_factory=dict)
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -91,6 +100,11 @@ class RunReport:
     def writes(self) -> int:
         return sum(report.written + report.tasks for report in self.written.values())
 
+    @property
+    def fights(self) -> list[Fight]:
+        """Fields that were given up, because somebody else writes them again and again."""
+        return [*self.decided.fights, *(one for written in self.written.values() for one in written.fights)]
+
     def as_json(self) -> dict[str, Any]:
         """The whole report."""
         return {
@@ -100,6 +114,7 @@ class RunReport:
             "as_of": self.as_of,
             "writes": self.writes,
             "pulled": self.pulled,
+            "swept": {stream: asdict(drift) for stream, drift in self.swept.items()},
             "statuses": self.decided.statuses,
             "counts": self.counts(),
             "calls": self.calls,
@@ -109,6 +124,7 @@ class RunReport:
                 for written in self.written.values()
                 for r in written.rejections
             ],
+            "fights": [{"record": str(f.ref), "field": f.field, "what": str(f)} for f in self.fights],
             "warnings": self.warnings,
             "guard": [one.as_json() for one in self.findings],
             "error": self.error,
@@ -131,6 +147,9 @@ class RunReport:
             "tampered": self.decided.tampered + sum(r.tampered for r in self.written.values()),
             "redirected": sum(r.redirected for r in self.written.values()),
             "problems": len(self.problems),
+            "told": self.told,
+            "fights": len(self.fights),
+            "drift": sum(drift.repaired for drift in self.swept.values()),
         }
 
 
@@ -198,6 +217,7 @@ class Runner:
     beside       a candidate that is scored beside the policy, without consequences
     asked_as_of  the instant it was asked to decide as of; None: nobody asked for one
     approval     what somebody has let through though the guard stopped it
+    accept_gone  see `sync.sweep.sweep`
     """
 
     parts: Parts
@@ -206,6 +226,7 @@ class Runner:
     stages: frozenset[StageName]
     as_of: datetime
     dry_run: bool = False
+    accept_gone: bool = False
     release: Callable[[], str] = lambda: ""
     only: frozenset[str] | None = None
     asked_as_of: datetime | None = None
@@ -263,21 +284,42 @@ class Runner:
         for connector in self.parts.connectors.values():
             account = connector.check()
             self._accounts[account.crm] = account
-            report.warnings += [f"{account.crm}: {problem}" for problem in account.problems]
+            report.warnings += self._drift_told(connector, account)
             with self.parts.store.write() as tx:
                 accounts.pin_account(tx, account, at=self.parts.now())
         if StageName.WRITE in self.stages and not self.dry_run:
             for connector in self.parts.connectors.values():
-                self._check_fields(connector)
+                self._check_fields(connector, report)
 
-    def _check_fields(self, connector: Connector) -> None:
-        """A property that is not there would refuse every record: one error instead."""
+    def _drift_told(self, connector: Connector, account: AccountInfo) -> list[str]:
+        """What of the field map this CRM does not show or offer any more, and what the connector says besides."""
+        found = drifted(self.parts.policy, self.parts.fields, connector, account)
+        return [*map(str, found), *(f"{account.crm}: {problem}" for problem in others_told(account, found))]
+
+    def _check_fields(self, connector: Connector, report: RunReport) -> None:
+        """A property that is not there would refuse every record: one error instead.
+
+        One that was written once and has gone away since is a warning: what it is to say waits, the rest is written.
+        """
+        broken, others = self._unusable(connector)
+        for name, _ in broken:
+            # As an earlier run heard it, perhaps: it may be mended by now.
+            self.parts.renew(connector.crm, name.partition(".")[0])
+        if broken:
+            broken, others = self._unusable(connector)
         names: dict[str, list[str]] = {}
-        for name, why in unusable_fields(self.parts.policy, connector):
+        for name, why in broken:
             names.setdefault(why, []).append(name)
-        if names:
-            problem = "; ".join(f"{', '.join(of)}: {why}" for why, of in names.items())
+        problem = "; ".join(f"{', '.join(of)}: {why}" for why, of in names.items())
+        if names and not others:
             raise RunCannotContinue(connector.crm, f"{problem}.", advice="Nothing was written.", credentials=True)
+        warning = f"{connector.crm}: {problem}; what it is to say waits, all else is written (`mqlsync dead list`)"
+        if names and warning not in report.warnings:
+            report.warnings.append(warning)
+
+    def _unusable(self, connector: Connector) -> tuple[list[tuple[str, str]], bool]:
+        with self.parts.store.read() as tx:
+            return once_written(tx, self.parts.policy, connector)
 
     @contextmanager
     def _leases(self) -> Iterator[None]:
@@ -351,6 +393,13 @@ class Runner:
                 if error.quota and StageName.WRITE in self.stages and not self.dry_run:
                     self._write(report)  # what waits is sent from the calls that are kept for it
                 raise
+        if StageName.SWEEP in self.stages and not self.dry_run:
+            self._sweep(report)
+        self._decide_and_write(report)
+        if StageName.WRITE in self.stages and not self.dry_run:
+            self._notify(report)
+
+    def _decide_and_write(self, report: RunReport) -> None:
         for turn in range(MOST_ROUNDS):
             self._go_on()
             if self.stages & {StageName.SCORE, StageName.ASSIGN}:
@@ -376,9 +425,30 @@ class Runner:
             for stream, n in one.rows.items():
                 report.pulled[stream] = report.pulled.get(stream, 0) + n
             report.problems += one.problems
+            report.warnings += one.left_out
         self._note_moved(pulled)
         if any(one.interrupted for one in pulled.values()):
             raise Interrupted
+
+    def _sweep(self, report: RunReport) -> None:
+        """Compare with the CRMs. What that showed is decided in this run, or by the next one that scores."""
+        self._note("sweep")
+        for crm, connector in self.parts.connectors.items():
+            if not crm.writable:
+                continue  # a file is read whole whenever it changes
+            swept = sweep(
+                self._source(connector),
+                self.parts.store,
+                overlap=self.parts.settings.pull.overlap,
+                accept_gone=self.accept_gone,
+                stop=self._stopping,
+                reached=self._pulled,
+            )
+            report.swept |= swept.found
+            report.problems += swept.problems
+            report.warnings += swept.warnings
+            if swept.interrupted:
+                raise Interrupted
 
     def _note_moved(self, pulled: Mapping[Crm, PullReport]) -> None:
         """Which streams of people had something new, for the guard."""
@@ -397,6 +467,7 @@ class Runner:
             ours=self._ours(connector.crm),
             hearing=self._hearing(connector),
             mapping=self.parts.fields.reading(connector.crm),
+            lacking=lacking_facts(self.parts.fields, connector.crm, self._accounts[connector.crm]),
             account=self._accounts[connector.crm],
         )
 
@@ -597,10 +668,13 @@ class Runner:
             ledger=None if self.dry_run else lambda ids: self._ledgers(refreshed, day, ids),
             dropping=lambda on, ids: self._dropping(refreshed, policy, on, ids),
             fresh=lambda since: self._fresh(refreshed, policy, day, since),
+            happened=lambda ids: _happened(refreshed, ids),
+            stirred=refreshed.dirty,
             assigning=StageName.ASSIGN in self.stages,
             matching=parts.settings.account_matching,
             listing=self.dry_run or self.only is not None,
             reviews=parts.fields.reviews,
+            fights=parts.settings.fights,
         )
 
     def _directory(self, tx: Connection) -> OwnerDirectory:
@@ -640,7 +714,7 @@ class Runner:
             for crm, object in self.parts.policy.write.properties:
                 self.parts.renew(Crm(crm), object)
             for connector in self.parts.connectors.values():
-                self._check_fields(connector)
+                self._check_fields(connector, report)
         sent = 0
 
         def done(crm: Crm, rows: int) -> None:
@@ -662,7 +736,7 @@ class Runner:
         parts = self.parts
         return Writer(
             store=parts.store,
-            connectors=parts.connectors,
+            connectors={crm: one for crm, one in parts.connectors.items() if crm.writable},
             results=_results(parts.policy, parts.fields),
             human_edit_wins=parts.policy.write.human_edit_wins,
             release=self.release(),
@@ -678,6 +752,7 @@ class Runner:
             only=self.only,
             check=lambda tx: runs.check_leases(tx, self._fences),
             leads=leading(parts.settings.owner_authority, parts.connectors),
+            fights=parts.settings.fights,
         )
 
     def _adopt(self, tx: Connection, person_id: str, conflict: Conflict) -> bool:
@@ -702,6 +777,25 @@ class Runner:
 
     def _moved(self, tx: Connection, ref: RecordRef, to: RecordRef | None, reason: str) -> None:
         records.mark_moved(tx, ref, to, reason=reason, at=self.parts.now())
+
+    # -- notify ----------------------------------------------------------------------------------------------
+
+    def _notify(self, report: RunReport) -> None:
+        """Tell people of what the CRMs have confirmed. What cannot be told waits; the run is no worse for it."""
+        parts = self.parts
+        if parts.settings.notify is None:
+            return
+        self._note("notify")
+        told = Teller(
+            store=parts.store,
+            notify=parts.settings.notify,
+            now=parts.now,
+            check=lambda tx: runs.check_leases(tx, self._fences),
+            reached=parts.reached,
+            stop=self._stopping,
+        ).tell(as_of=self.as_of)
+        report.told += told.sent
+        report.warnings += told.problems
 
     # -- after -----------------------------------------------------------------------------------------------
 
@@ -783,13 +877,23 @@ def _nurtured(policy: Policy) -> tuple[Any, ...]:
     return (policy.nurture, policy.recycle, policy.review) if written & {Result.NURTURE, Result.PAUSED} else ()
 
 
+def _happened(refreshed: SnapshotReport, person_ids: Collection[str]) -> dict[str, tuple[Happened, ...]]:
+    """The events of people by which sales can have touched them."""
+    return {
+        person_id: tuple(
+            Happened(kind=row["kind"], at=row["at"], timed=row["timed"], direction=row["direction"]) for row in rows
+        )
+        for person_id, rows in refreshed.events(person_ids, TOUCHES).items()
+    }
+
+
 def _add(total: Decided, one: Decided) -> None:
     """A later round of one run: its figures are added, its statuses are the newest."""
     if not total.people:
         total.people, total.statuses = one.people, dict(one.statuses)
-    for name in ("queued", "tasks", "conflicts", "tampered"):
+    for name in ("queued", "tasks", "conflicts", "tampered", "notices"):
         setattr(total, name, getattr(total, name) + getattr(one, name))
-    for name in ("opened", "assigned", "changes", "planned_tasks"):
+    for name in ("opened", "assigned", "changes", "planned_tasks", "fights"):
         getattr(total, name).extend(getattr(one, name))
     total.moves |= one.moves
 
@@ -810,4 +914,5 @@ def _sum(before: WriteReport | None, one: WriteReport) -> WriteReport:
     ):
         setattr(one, name, getattr(before, name) + getattr(one, name))
     one.rejections[:0] = before.rejections
+    one.fights[:0] = before.fights
     return one

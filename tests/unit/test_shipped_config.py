@@ -39,7 +39,7 @@ def test_a_template_fits_a_screen_and_says_what_to_change(name: str) -> None:
 
 def test_secrets_are_only_named() -> None:
     text = (ROOT / "config" / "mqlsync.yaml").read_text(encoding="utf-8")
-    assert set(re.findall(r"\$\{(\w+)\}", text)) - {"NAME"} == {"HUBSPOT_TOKEN", "SF_KEY", "SF_SECRET"}
+    assert set(re.findall(r"\$\{(\w+)\}", text)) - {"NAME"} == {"HUBSPOT_TOKEN", "SF_KEY", "SF_SECRET", "MAIL_URL"}
     assert not re.findall(r"(?:token|secret|key): [\"']?[^\"'$]", text)
 
 
