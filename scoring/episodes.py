@@ -25,6 +25,7 @@ __all__ = [
     "REJECTED",
     "REVIEWER",
     "SAMPLE",
+    "TAKEN_ON",
     "TOO_OFTEN",
     "ClosedEpisode",
     "Decision",
@@ -115,12 +116,20 @@ MOST_MADE_UP = 31
 
 
 class SalesState(StrEnum):
-    """What sales has said. Where both CRMs spoke at the same instant, the first here counts."""
+    """What sales has said. Where both CRMs spoke at the same instant, the first here counts.
 
+    Whoever is won or lost had been taken on: both end an episode as ``sql`` does.
+    """
+
+    WON = "won"
+    LOST = "lost"
     SQL = "sql"
     WORKING = "working"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
+
+
+TAKEN_ON = frozenset({SalesState.SQL, SalesState.WON, SalesState.LOST})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

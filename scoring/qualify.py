@@ -74,7 +74,7 @@ class _Case:
         sales = self.seen.sales
         if sales is not None and sales.at > episode.opened_at:
             match sales.state:
-                case SalesState.SQL:
+                case SalesState.SQL | SalesState.WON | SalesState.LOST:
                     return self._decision(Status.SQL, self.history.reason, closes="sql", closed_at=sales.at)
                 case SalesState.REJECTED:
                     return self._rejected(episode, self._known_reason(sales.reason), sales.at)
@@ -221,7 +221,7 @@ class _Case:
         sales, amends = self.seen.sales, None
         if sales is not None and sales.at > closed.closed_at:
             match sales.state:
-                case SalesState.SQL:
+                case SalesState.SQL | SalesState.WON | SalesState.LOST:
                     return self._decision(Status.SQL, self.history.reason, amends="sql")
                 case SalesState.ACCEPTED | SalesState.WORKING:
                     return self._decision(Status.WITH_SALES, None)

@@ -25,7 +25,7 @@ from sqlalchemy import select
 
 from scoring.cards import layout_of
 from scoring.engine import Engine
-from scoring.episodes import SalesState
+from scoring.episodes import TAKEN_ON, SalesState
 from scoring.facts import LIFECYCLE_STAGES
 from scoring.policy import Policy
 from scoring.tables import KNOWN_FROM, KNOWN_UNTIL, Bucket
@@ -419,17 +419,17 @@ _FACTS = ("person.lifecycle_stage", "person.converted", "company.is_customer", "
 def _furthest(facts: Mapping[str, Any], world: World, person_id: str, end: datetime) -> Outcome | None:
     """How far sales got: by the facts, which are of then, and by what sales said and episodes became before ``end``."""
     stage = facts.get("person.lifecycle_stage")
-    if facts.get("company.is_customer") or stage in _CUSTOMERS:
-        return Outcome.WON
     sales = world.sales.get(person_id)
     said = sales.state if sales is not None and sales.at < end else None
+    if facts.get("company.is_customer") or stage in _CUSTOMERS or said is SalesState.WON:
+        return Outcome.WON
     own = world.episodes.get(person_id, ())
     ended = any(e.outcome == "sql" and e.closed_at is not None and e.closed_at < end for e in own)
     if (
         stage in _AT_SALES
         or facts.get("person.converted")
         or (facts.get("company.open_opportunities") or 0) > 0
-        or said is SalesState.SQL
+        or said in TAKEN_ON
         or ended
     ):
         return Outcome.SQL

@@ -13,6 +13,7 @@ from scoring.episodes import (
     Decision,
     History,
     OpenEpisode,
+    SalesState,
     Status,
 )
 from scoring.hours import after
@@ -80,6 +81,7 @@ def episodes_after(
         rows += [now] if now != before else []
     elif decision.amends is not None and person.closed_episode is not None:
         rows.append(replace(person.closed_episode, outcome=decision.amends))
+    rows = _won_or_lost(person, rows)
     if decision.opens is not None:
         rows.append(
             EpisodeRow(
@@ -103,6 +105,21 @@ def episodes_after(
             )
         )
     return rows
+
+
+def _won_or_lost(person: PersonState, rows: list[EpisodeRow]) -> list[EpisodeRow]:
+    """The rows, with what became of the newest episode that ended as ``sql``, once sales has said it."""
+    said = person.sales
+    episode = rows[-1] if rows else person.closed_episode
+    if said is None or episode is None or episode.outcome != "sql" or said.at <= episode.opened_at:
+        return rows
+    match said.state:
+        case SalesState.WON if episode.won_at is None:
+            return [*rows[:-1], replace(episode, won_at=said.at)]
+        case SalesState.LOST if episode.lost_at is None:
+            return [*rows[:-1], replace(episode, lost_at=said.at)]
+        case _:
+            return rows
 
 
 def _touched_at(person: PersonState, episode: EpisodeRow) -> datetime | None:

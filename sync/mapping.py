@@ -83,7 +83,7 @@ _PREFER = (
     "either true",
     "most restrictive",
 )
-_SALES_STATES = ("accepted", "working", "rejected", "sql")
+_SALES_STATES = ("accepted", "working", "rejected", "sql", "won", "lost")
 _TYPES = ("text", "number", "boolean", "date", "list")
 _CONVERTS = tuple(str(c) for c in Convert if c is not Convert.PLAIN)
 _CONVERTED = {
@@ -99,8 +99,10 @@ _CONVERTED = {
 class SalesState:
     """Where one CRM says how far sales is with a person.
 
-    property     its values, as the CRM has them, mean ``accepted``, ``working``, ``rejected`` or ``sql``
+    property     its values, as the CRM has them, mean ``accepted``, ``working``, ``rejected``, ``sql``, ``won`` or
+                 ``lost``
     sql_when     property -> the values of which any means that sales has taken the person on
+    won_when     the same, for a customer
     reason       the property with the reason of a rejection
     opportunity  what an opportunity in which the person has a role means: by its stage, or ``open``, ``won``, ``lost``
     """
@@ -108,12 +110,13 @@ class SalesState:
     property: str
     values: collections.abc.Mapping[str, str]
     sql_when: collections.abc.Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    won_when: collections.abc.Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reason: str | None = None
     opportunity: collections.abc.Mapping[str, str] = field(default_factory=dict)
 
     def properties(self) -> tuple[str, ...]:
         """Every property that has to be read for it."""
-        return (self.property, *self.sql_when, *((self.reason,) if self.reason is not None else ()))
+        return (self.property, *self.won_when, *self.sql_when, *((self.reason,) if self.reason is not None else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -519,20 +522,23 @@ def _hearing(crm: CrmMap, state: SalesState | None, review: ReviewAnswer | None)
 
 
 def _sales_state(node: Node, crm: Crm) -> SalesState:
-    found = node.fields("property", "values", "sql_when", "reason", "opportunity", required=("property", "values"))
+    required = ("property", "values")
+    found = node.fields(*required, "sql_when", "won_when", "reason", "opportunity", required=required)
     if "opportunity" in found and crm is not Crm.SALESFORCE:
         found["opportunity"].error("opportunities are read of Salesforce only")
     values, opportunity = (
         {e.key: e.node.choice(_SALES_STATES, "state") for e in found[key].pairs()} if key in found else {}
         for key in ("values", "opportunity")
     )
-    sql_when: dict[str, tuple[str, ...]] = {}
-    for entry in found["sql_when"].pairs() if "sql_when" in found else ():
-        sql_when[entry.name.read(_property, "")] = _texts(entry.node)
+    sql_when, won_when = (
+        {e.name.read(_property, ""): _texts(e.node) for e in found[key].pairs()} if key in found else {}
+        for key in ("sql_when", "won_when")
+    )
     return SalesState(
         property=found["property"].read(_property, "") if "property" in found else "",
         values=values,
         sql_when=sql_when,
+        won_when=won_when,
         reason=found["reason"].read(_property, "") if "reason" in found else None,
         opportunity=opportunity,
     )

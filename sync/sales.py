@@ -49,7 +49,7 @@ def sales_word(rule: SalesRule, heard: Mapping[str, str | None], *, at: datetime
     """What sales says by a record's properties now; None: nothing.
 
     ``at``: when the record was modified. ``before``: what they said at the last read; a word that did not move keeps
-    its time. ``sql_when`` is stronger than ``values``.
+    its time. ``won_when`` is stronger than ``sql_when``, and that than ``values``.
     """
     state = _state(rule, heard)
     if state is None:
@@ -61,9 +61,10 @@ def sales_word(rule: SalesRule, heard: Mapping[str, str | None], *, at: datetime
 
 
 def _state(rule: SalesRule, heard: Mapping[str, str | None]) -> SalesState | None:
-    for prop, values in rule.sql_when.items():
-        if (said := _text(heard.get(prop))) is not None and fold(said) in map(fold, values):
-            return SalesState.SQL
+    for state, tests in ((SalesState.WON, rule.won_when), (SalesState.SQL, rule.sql_when)):
+        for prop, values in tests.items():
+            if (said := _text(heard.get(prop))) is not None and fold(said) in map(fold, values):
+                return state
     said = _text(heard.get(rule.property))
     if said is None:
         return None

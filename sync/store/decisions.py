@@ -52,6 +52,8 @@ class EpisodeRow:
     accepted_at: datetime | None = None
     closed_at: datetime | None = None
     outcome: str | None = None
+    won_at: datetime | None = None
+    lost_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -375,6 +375,8 @@ episode = Table(
     Column("accepted_at", Instant),
     Column("closed_at", Instant),
     Column("outcome", String),
+    Column("won_at", Instant),  # when sales said that a sale was made, or was not, after the episode had ended as sql
+    Column("lost_at", Instant),
     Column("run_id", String, nullable=False),
 )
 

@@ -207,6 +207,10 @@ def test_rejected_then_waits_then_comes_again_and_becomes_a_customer(year: Mappi
         (120, "sql"),
         (150, "suppressed"),
     ]
+    won = ada.scene.box.clock.now() - timedelta(days=DAYS - 1 - 150)
+    e = schema.episode.c
+    with ada.scene.opened() as opened, opened.parts.store.read() as tx:
+        assert [at for at in tx.execute(select(e.won_at)).scalars() if at] == [won]
 
 
 def test_a_marketer_lets_one_pass_and_time_the_other(year: Mapping[str, Person]) -> None:

@@ -215,6 +215,27 @@ def test_an_opportunity_that_is_lost_is_a_rejection(dealing):
     assert status(dealing, who) == "recycled"
 
 
+@pytest.mark.parametrize(("stage", "when"), [("Closed Won", "won_at"), ("Closed Lost", "lost_at")])
+def test_an_episode_knows_when_the_sale_was_won_or_lost(dealing, stage, when):
+    edit(
+        dealing.config / "fields.yaml",
+        ("{open: accepted, Negotiation/Review: working, won: sql, lost: rejected}", "{open: sql, won: won, lost: lost}"),
+    )
+    who = with_records(dealing, people(dealing, "assigned"), SF_CONTACT)
+    deal, _ = opportunity_of(dealing, who)
+    later(dealing)
+    assert status(dealing, who) == "sql"
+    dealing.box.clock.move(HOUR)
+    dealing.box.salesforce.edit("Opportunity", deal, {"StageName": stage})
+    told = dealing.box.clock.now()
+    assert later(dealing).writes == 0
+    (episode,) = [row for row in rows(dealing, schema.episode) if row.person_id == who]
+    assert (episode.outcome, {"won_at": episode.won_at, "lost_at": episode.lost_at}) == (
+        "sql",
+        {"won_at": None, "lost_at": None} | {when: told},
+    )
+
+
 def test_what_an_opportunity_said_outlives_an_edit_of_the_contact(dealing):
     who = with_records(dealing, people(dealing, "assigned"), SF_CONTACT)
     opportunity_of(dealing, who)

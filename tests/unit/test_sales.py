@@ -19,6 +19,7 @@ RULE = Rule(
     property="Status",
     values={"Working - Contacted": "working", "Accepted": "accepted", "Closed": "rejected"},
     sql_when={"IsConverted": ("true",), "stage": ("opportunity", "Customer")},
+    won_when={"Type": ("customer",)},
     reason="why",
 )
 
@@ -41,6 +42,7 @@ def word(at=DAY, before=None, **heard):
         ({"Status": "Closed", "why": " "}, SalesState.REJECTED, None),
         ({"Status": "Closed", "IsConverted": "true"}, SalesState.SQL, None),
         ({"Status": None, "stage": "customer"}, SalesState.SQL, None),
+        ({"Status": "Closed", "IsConverted": "true", "Type": "Customer"}, SalesState.WON, None),
         ({"Status": "Accepted", "IsConverted": "false", "stage": "lead"}, SalesState.ACCEPTED, None),
         ({"why": "Not ready"}, None, None),
     ],
@@ -158,7 +160,7 @@ def test_the_latest_word_counts_and_of_equally_late_ones_the_weightiest(said):
         assert counts is None
         return
     newest = [one for one in given_ if one.at == max(other.at for other in given_)]
-    weights = ["sql", "working", "accepted", "rejected"]
+    weights = ["won", "lost", "sql", "working", "accepted", "rejected"]
     assert counts in newest
     assert counts.state == min((one.state for one in newest), key=weights.index)
 
