@@ -27,7 +27,7 @@ _REGAINED = 0.1
 class Budget:
     """At most ``limit`` calls in any ``seconds`` seconds, however they are spread.
 
-    slack    stretches the window a little: what leaves here evenly spaced can arrive closer together
+    slack    stretches the window by this part of it: what leaves here evenly spaced can arrive closer together
     at_once  calls that may go without a pause; further ones are spread over the window, so that nobody who has just
              looked at a record waits out the rest of a window before writing it. None: all of them may
 
@@ -41,7 +41,7 @@ class Budget:
         *,
         monotonic: Callable[[], float],
         sleep: Callable[[float], object],
-        slack: float = 0.04,
+        slack: float = 0.03,
         at_once: int | None = None,
     ) -> None:
         if limit < 1 or seconds <= 0:

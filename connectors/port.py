@@ -128,7 +128,7 @@ class Connector(Protocol):
 
     @property
     def batches_at_once(self) -> int:
-        """How many of these calls `apply` and `read` may have under way, in threads of their own."""
+        """How many such batches one `apply` takes. They go side by side, in threads of the connector."""
         ...
 
     @property

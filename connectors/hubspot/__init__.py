@@ -26,7 +26,7 @@ from connectors.hubspot.refusals import NotPermitted, Refused
 from connectors.hubspot.schema import Schema
 from connectors.hubspot.settings import ApiVersion, HubSpotSettings, OAuth, Token
 from connectors.hubspot.tasks import Tasks
-from connectors.hubspot.writer import Writer
+from connectors.hubspot.writer import BATCHES_A_THREAD, Writer
 from connectors.records import (
     AccountInfo,
     CompanyRecord,
@@ -298,7 +298,8 @@ class HubSpotConnector:
 
     @property
     def batches_at_once(self) -> int:
-        return self._client.settings.at_once
+        """Two for each thread: none waits for the slowest of the others."""
+        return BATCHES_A_THREAD * self._client.settings.at_once
 
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
         """A call a hundred as a rule, side by side. A stage HubSpot kept is `Rejected` as LIFECYCLE_BACKWARD, whatever

@@ -163,7 +163,7 @@ class Client:
         self._general = Budget(
             settings.per_10_seconds, 10.0, monotonic=monotonic, sleep=sleep, slack=0.015, at_once=burst
         )
-        self._search = Budget(settings.search_per_second, 1.0, monotonic=monotonic, sleep=sleep, slack=0.03)
+        self._search = Budget(settings.search_per_second, 1.0, monotonic=monotonic, sleep=sleep, slack=0.04)
         self._day = DayBudget(Crm.HUBSPOT, settings.per_day, today=self._today, kept=settings.kept_for_writing)
         self.day_is_told = False
         self.sign_in = SignIn(settings.token, ask=self._token_answer, paths=self.paths.token, monotonic=monotonic)

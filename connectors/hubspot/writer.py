@@ -31,7 +31,10 @@ from connectors.records import (
     Written,
 )
 
-__all__ = ["Writer", "rejected"]
+__all__ = ["BATCHES_A_THREAD", "Writer", "rejected"]
+
+BATCHES_A_THREAD = 2
+"""Batches that may be given at once, for each call that may be under way."""
 
 STAGE = "lifecyclestage"
 
@@ -78,7 +81,7 @@ class Writer:
         return tuple(self._doubting(outcome) for outcome in outcomes)
 
     def _check(self, patches: Sequence[Patch]) -> None:
-        most = BATCH * self._client.settings.at_once
+        most = BATCH * BATCHES_A_THREAD * self._client.settings.at_once
         if len(patches) > most:
             raise ValueError(f"at most {most} patches at once, not {len(patches)}")
         if len({patch.ref.object for patch in patches}) > 1:

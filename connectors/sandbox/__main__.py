@@ -23,6 +23,7 @@ control over HTTP, for other processes (paths below /_sandbox):
   POST   faults   {"kind": "cut_after", "match": "POST /crm/*/batch/update", "nth": 2}   (or a list)
   DELETE faults   disarm all          POST release-late   commit what commit_late faults hold back
   POST   edit     {"crm": "hubspot", "object": "contacts", "id": ID, "properties": {...}}   a person's edit
+  POST   quotas   {"per_10_seconds": N, "search_per_second": N, "per_day": N}, of the portal    GET  quotas   refusals
   POST   reset-calls
 """
 

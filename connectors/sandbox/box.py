@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.sandbox.clock import Clock
 from connectors.sandbox.faults import Fault, Faults
-from connectors.sandbox.hubspot import HubSpotPortal
+from connectors.sandbox.hubspot import HubSpotPortal, Limits
 from connectors.sandbox.journal import Journal
 from connectors.sandbox.salesforce import SalesforceOrg
 from connectors.sandbox.server import App, Backend, Calls, Request, Response, Server
@@ -102,6 +102,11 @@ class Sandbox:
                 return self._set_clock(request.json())
             case ("POST", "faults"):
                 return self._add_faults(request.json())
+            case ("POST", "quotas"):
+                self.hubspot.limits = Limits(**request.json())
+                return Response(204)
+            case ("GET", "quotas"):
+                return Response(body={"refused": self.hubspot.refused})
             case ("DELETE", "faults"):
                 self.faults.clear()
                 return Response(204)

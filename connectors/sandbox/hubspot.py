@@ -50,6 +50,12 @@ class HubSpotPortal(PortalState):
         with self.lock:
             self._api.gate.end_tokens()
 
+    @property
+    def refused(self) -> dict[str, int]:
+        """Calls that were refused by a quota so far, by its policy. Scripted refusals are not among them."""
+        with self.lock:
+            return dict(self._api.gate.refused)
+
     # -- records
 
     def add(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,6 +28,7 @@ class Gate:
         self._searches: deque[int] = deque()
         self._day = ("", 0)
         self._revoked = False
+        self.refused: Counter[str] = Counter()
 
     @property
     def calls_today(self) -> int:
@@ -86,18 +87,22 @@ class Gate:
         if is_search and limits.search_per_second is not None:
             _forget(self._searches, now - 1000)
             if len(self._searches) >= limits.search_per_second:
-                raise rate_limited("SECONDLY", None)
+                raise self._refusal("SECONDLY")
             self._searches.append(now)
         today = portal.clock.now().astimezone(ZoneInfo(portal.time_zone)).date().isoformat()
         used = self._day[1] if self._day[0] == today else 0
         if limits.per_day is not None and used >= limits.per_day:
-            raise rate_limited("DAILY", None)
+            raise self._refusal("DAILY")
         if limits.per_10_seconds is not None and not is_search:
             _forget(self._window, now - 10_000)
             if len(self._window) >= limits.per_10_seconds:
-                raise rate_limited("TEN_SECONDLY_ROLLING", None)
+                raise self._refusal("TEN_SECONDLY_ROLLING")
             self._window.append(now)
         self._day = (today, used + 1)
+
+    def _refusal(self, policy: str) -> RefusalError:
+        self.refused[policy] += 1
+        return rate_limited(policy, None)
 
     def headers(self, *, daily: bool) -> dict[str, str]:
         """The quota headers of an answer; without quotas those of a Professional account, never used up."""

@@ -1,12 +1,13 @@
 """Bulk API 2.0 of the sandbox org: query jobs and ingest jobs, CSV in and out.
 
-A job does its work at the moment it is uploaded, but says so only after it was asked once in between, as a real one
-would.
+A job does its work at the moment it is uploaded, but says so only after it was asked a few times in between, as a real
+one would; rows of ingest results come in another order than they were sent, and locators say nothing.
 Sources: Bulk API 2.0 guide (jobs/query, jobs/ingest, result resources, header names).
 """
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from collections.abc import Iterable
@@ -43,6 +44,7 @@ class _Job:
     upload: str | None = None
     succeeded: list[list[str]] = field(default_factory=list)
     failed: list[list[str]] = field(default_factory=list)
+    failure: str | None = None
 
     @property
     def delimiter(self) -> str:
@@ -58,9 +60,17 @@ class _Job:
 
 
 class Bulk:
-    """All jobs of one org. Called while the org's lock is held."""
+    """All jobs of one org. Called while the org's lock is held.
+
+    busy      how often a job is asked about before it has ended
+    failures  what the next jobs that begin to work fail with, one each
+    comes_to  rows that such an ingest job has come to before it failed; the rest are unprocessed
+    """
 
     def __init__(self, org: SalesforceOrg) -> None:
+        self.busy = 1
+        self.failures: list[str] = []
+        self.comes_to = 0
         self._org = org
         self._mint = IdMint()
         self._jobs: dict[str, _Job] = {}
@@ -98,12 +108,12 @@ class Bulk:
             case ("PUT", "batches") if kind == "ingest":
                 return self._upload(job, request)
             case ("GET", "successfulResults"):
-                return _text(job.written(["sf__Id", "sf__Created", *job.columns], job.succeeded))
+                return _text(job.written(["sf__Id", "sf__Created", *job.columns], reversed(job.succeeded)))
             case ("GET", "failedResults"):
-                return _text(job.written(["sf__Id", "sf__Error", *job.columns], job.failed))
+                return _text(job.written(["sf__Id", "sf__Error", *job.columns], reversed(job.failed)))
             case ("GET", "unprocessedrecords" | "unprocessedRecords"):
-                rows = job.rows if job.shown["state"] in {"Aborted", "Failed"} else []
-                return _text(job.written(job.columns, rows))
+                come_to = len(job.succeeded) + len(job.failed)
+                return _text(job.written(job.columns, reversed(job.rows[come_to:])))
             case _:
                 return _missing()
 
@@ -135,7 +145,10 @@ class Bulk:
     def _polled(self, job: _Job) -> dict[str, Any]:
         if job.shown["state"] in {"UploadComplete", "InProgress"}:
             job.polls += 1
-            job.shown["state"] = "InProgress" if job.polls == 1 else "JobComplete"
+            ended = "JobComplete" if job.failure is None else "Failed"
+            job.shown["state"] = "InProgress" if job.polls <= self.busy else ended
+            if job.shown["state"] == "Failed":
+                job.shown["errorMessage"] = job.failure
             job.shown["systemModstamp"] = self._org.second()
         return job.shown | {
             "retries": 0,
@@ -178,6 +191,7 @@ class Bulk:
             rendered = found.render(row)
             job.rows.append([_as_text(_reached(rendered, name)) for name in job.columns])
         job.shown["numberRecordsProcessed"] = found.total
+        job.failure = self.failures.pop(0) if self.failures else None
         return Response(200, job.shown)
 
     def _results(self, job: _Job, request: Request, version: int) -> Response:
@@ -186,11 +200,9 @@ class Bulk:
         if version != job.version:
             raise Refused("API_ERROR", f"the job was made with version {job.version}.0", http=409)
         start, most = request.one("locator"), int(request.one("maxRecords") or 50_000)
-        if start is not None and not start.isdigit():
-            raise Refused("INVALID_QUERY_LOCATOR", f"no such locator: {start}")
-        first = int(start or 0)
+        first = 0 if start is None else _place(start)
         page = job.rows[first : first + most]
-        following = str(first + most) if first + most < len(job.rows) else "null"
+        following = _locator(first + most) if first + most < len(job.rows) else "null"
         return _text(
             job.written(job.columns, page), {"Sforce-Locator": following, "Sforce-NumberOfRecords": str(len(page))}
         )
@@ -212,6 +224,8 @@ class Bulk:
     def _upload(self, job: _Job, request: Request) -> Response:
         if job.shown["state"] != "Open" or job.upload is not None:
             raise Refused("INVALIDJOBSTATE", "the job takes no more data")
+        if not (request.headers.get("content-type") or "").startswith(CSV):
+            raise Refused("UNSUPPORTED_MEDIA_TYPE", f"an upload is {CSV}", http=415)
         job.upload = request.body.decode("utf-8")
         reader = csv.reader(io.StringIO(job.upload, newline=""), delimiter=job.delimiter)
         rows = [row for row in reader if row]
@@ -221,7 +235,9 @@ class Bulk:
     def _apply(self, job: _Job) -> None:
         kind = self._org.kind(job.shown["object"])
         assert kind is not None, "the object was known when the job was opened"
-        for row in job.rows:
+        if self.failures:
+            job.failure = self.failures.pop(0)
+        for row in job.rows if job.failure is None else job.rows[: self.comes_to]:
             fields = dict(zip(job.columns, row, strict=False))
             record_id = next((value for name, value in fields.items() if name.lower() == "id"), "")
             try:
@@ -232,7 +248,7 @@ class Bulk:
                 job.failed.append([record_id, error, *row])
             else:
                 job.succeeded.append([record_id, str(created).lower(), *row])
-        job.shown["numberRecordsProcessed"] = len(job.rows)
+        job.shown["numberRecordsProcessed"] = len(job.succeeded) + len(job.failed)
         job.shown["numberRecordsFailed"] = len(job.failed)
 
     def _write(self, job: _Job, kind: ObjectType, fields: dict[str, str]) -> tuple[str, bool]:
@@ -267,6 +283,17 @@ class Bulk:
             org.update(kind, matches[0]["Id"], body, auto_assign=assign)
             return str(matches[0]["Id"]), False
         return org.create(kind, body | {one.name: value}, auto_assign=assign), True
+
+
+def _locator(place: int) -> str:
+    return base64.b64encode(str(place).encode()).decode()
+
+
+def _place(locator: str) -> int:
+    try:
+        return int(base64.b64decode(locator, validate=True))
+    except ValueError:
+        raise Refused("INVALID_QUERY_LOCATOR", f"no such locator: {locator}") from None
 
 
 def _is(job: _Job, kind: str) -> bool:

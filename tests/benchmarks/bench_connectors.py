@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any
 
 from connectors.hubspot.answers import record_page
 from connectors.port import Connector
-from connectors.records import Crm, Page, PersonRecord, Stream, StreamKind, Window
+from connectors.records import Crm, Page, Patch, PersonRecord, Stream, StreamKind, Window
 from sync.compose import load, open_parts
 from tests.benchmarks.figures import Figure, Sizes, timed
 from tests.benchmarks.scene import Box, install, sandbox
@@ -22,6 +26,9 @@ PROPERTIES = (
 
 LATENCY = 0.15
 """Seconds, of a call to a CRM some way off."""
+
+PER_10_SECONDS, SEARCHES, WINDOW = 190, 5, 31.0
+"""Quotas of a Professional portal, and seconds after which what went at once in the first window is spread."""
 
 
 @contextmanager
@@ -96,6 +103,65 @@ def latency(sizes: Sizes) -> Iterator[Figure]:
     yield Figure(what=what, of=of, unit="contacts/s", value=rows / wall, more=True)
     yield Figure(what=what, of=of, unit="% of one cursor", value=calls * LATENCY / wall * 100, floor=90, more=True)
     yield Figure(what=what, of=of, unit="% of a core", value=cpu / wall * 100, floor=20, target=10)
+
+
+def quota(sizes: Sizes) -> Iterator[Figure]:
+    """What a portal with the quotas of a Professional account gets to do at a distance, when there is enough to do.
+
+    The first windows are left out: there what may go at once goes at once.
+    """
+    with ExitStack() as open_things:
+        box, both = open_things.enter_context(connectors(sizes.records))
+        connector = both[Crm.HUBSPOT]
+        hi = connector.now()
+        [stream] = _people(connector)
+        people = [row.ref for page in people_pages(connector) for row in page.rows]
+        together = connector.batch_size * connector.batches_at_once
+        some = people[:together]
+        field = next(name for name, one in connector.describe("contact").items() if name == "jobtitle" and one.writable)
+        everybody = Window(lo=hi - timedelta(days=36_500), hi=hi)
+
+        def read(_: int) -> None:
+            connector.read(people, [field])
+
+        def update(turn: int) -> None:
+            connector.apply([Patch(ref=ref, fields={field: f"T{turn}"}, trace=f"{turn}-{ref.id}") for ref in some])
+
+        def walk(_: int) -> int:
+            return sum(len(page.rows) for page in connector.people(stream, everybody, None))
+
+        def search(_: int) -> None:
+            list(two.map(walk, range(2)))
+
+        two = ThreadPoolExecutor(2)  # one cursor is bound by how far away the portal is
+        open_things.callback(two.shutdown)
+        box.delay(LATENCY)
+        box.keep_quotas(per_10_seconds=PER_10_SECONDS, search_per_second=SEARCHES)
+        for kind, work, rate in (
+            ("batch_read", read, PER_10_SECONDS / 10),
+            ("batch_update", update, PER_10_SECONDS / 10),
+            ("search", search, SEARCHES),
+        ):
+            yield from _kept_busy(box, connector, kind, work, rate, seconds=sizes.busy)
+
+
+def _kept_busy(
+    box: Box, connector: Connector, kind: str, work: Callable[[int], None], rate: float, *, seconds: float
+) -> Iterator[Figure]:
+    """The share of a budget of ``rate`` calls a second that is used by doing ``work`` again and again."""
+    turn = count()
+    for_a_window = perf_counter() + WINDOW
+    while perf_counter() < for_a_window:
+        work(next(turn))
+    began, before, refused, spent = perf_counter(), connector.calls[kind], box.refused(), process_time()
+    while perf_counter() < began + seconds:
+        work(next(turn))
+    wall, cpu = perf_counter() - began, process_time() - spent
+    made = connector.calls[kind] - before
+    what, of = f"HubSpot {kind.replace('_', ' ')} at a distance", f"{rate:g} calls/s of {LATENCY * 1e3:.0f} ms"
+    yield Figure(what=what, of=of, unit="% used", value=made / wall / rate * 100, floor=90, target=95, more=True)
+    yield Figure(what=what, of=of, unit="% of a core", value=cpu / wall * 100, floor=20, target=10)
+    yield Figure(what=what, of=of, unit="429s", value=box.refused() - refused, floor=0, target=0)
 
 
 def _package(box: Box, pages: int) -> tuple[float, float]:

@@ -26,6 +26,7 @@ class Sizes:
     many_scored: int
     most_scored: int
     repeats: int
+    busy: float
 
 
 FULL = Sizes(
@@ -36,8 +37,18 @@ FULL = Sizes(
     many_scored=1_000_000,
     most_scored=10_000_000,
     repeats=9,
+    busy=51.0,
 )
-QUICK = Sizes(records=1_500, people=400, demo_people=200, scored=10_000, many_scored=0, most_scored=100_000, repeats=2)
+QUICK = Sizes(
+    records=1_500,
+    people=400,
+    demo_people=200,
+    scored=10_000,
+    many_scored=0,
+    most_scored=100_000,
+    repeats=2,
+    busy=3.0,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

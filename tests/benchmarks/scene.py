@@ -47,6 +47,14 @@ class Box:
         """From now on every call is answered so much later."""
         self._ask("POST", "faults", {"kind": "slow", "delay": seconds, "times": None})
 
+    def keep_quotas(self, *, per_10_seconds: int, search_per_second: int) -> None:
+        """From now on the portal refuses what goes beyond."""
+        self._ask("POST", "quotas", {"per_10_seconds": per_10_seconds, "search_per_second": search_per_second})
+
+    def refused(self) -> int:
+        """Calls that the portal's quotas have refused so far."""
+        return sum(self._ask("GET", "quotas")["refused"].values())
+
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         sent = None if body is None else json.dumps(body).encode()
         with urlopen(Request(f"{self.url}/_sandbox/{path}", data=sent, method=method)) as answer:

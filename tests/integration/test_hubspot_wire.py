@@ -894,7 +894,7 @@ def test_a_property_that_was_just_made_may_be_unknown_for_a_while(bench: Bench) 
     [
         [Patch(ref=ref("1"), fields={}, trace="a"), Patch(ref=ref("1"), fields={}, trace="b")],
         [Patch(ref=ref("1"), fields={}, trace="a"), Patch(ref=ref("2"), fields={}, trace="a")],
-        [Patch(ref=ref(str(n)), fields={}, trace=str(n)) for n in range(801)],
+        [Patch(ref=ref(str(n)), fields={}, trace=str(n)) for n in range(1601)],
         [
             Patch(ref=ref("1"), fields={}, trace="a"),
             Patch(ref=RecordRef(crm=Crm.HUBSPOT, object="company", id="1"), fields={}, trace="b"),

@@ -131,7 +131,8 @@ LEAVES = {key.rpartition(".")[2] for key in KEYS}
 
 def settings_keys() -> set[str]:
     """Every key that mqlsync.yaml knows, by its own name."""
-    given = {f.name for of in (HubSpotConnection, SalesforceConnection) for f in fields(of)} - {"place"}
+    given = {f.name for of in (HubSpotConnection, SalesforceConnection) for f in fields(of)}
+    given -= {"place", "token_file"}
     given |= {f.name for f in fields(FileConnection)} - {"place", "name"} | {"kind"}
     clocks = {f.name for f in fields(PullSettings)} | {"readback_after"}
     limits = {f.name for of in (Guard, Spark) for f in fields(of)}
