@@ -85,12 +85,12 @@ class LogLevel(StrEnum):
 
 
 def out() -> Console:
-    console = Console(soft_wrap=True, highlight=False)
-    return console if console.is_terminal else Console(soft_wrap=True, highlight=False, width=WIDE)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
+    return console if console.is_terminal else Console(soft_wrap=True, highlight=False, emoji=False, width=WIDE)
 
 
 def err() -> Console:
-    return Console(stderr=True, soft_wrap=True, highlight=False)
+    return Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def print_json(body: Mapping[str, Any]) -> None:

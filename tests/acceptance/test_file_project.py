@@ -124,6 +124,16 @@ def test_an_edited_list_moves_whom_it_says(project: Path) -> None:
     assert int(rows["fits"]["fit"]) < int(rows["new"]["fit"])
 
 
+def test_a_row_that_cannot_be_read_is_told_by_its_line(project: Path) -> None:
+    """In these very characters: a terminal library may see a picture in them."""
+    write_people(project, {f"n{n}": GOOD for n in range(120)})
+    lines = (project / "people.csv").read_bytes().splitlines(keepends=True)
+    lines[99] = b"n98;VP Sales\r\n"
+    (project / "people.csv").write_bytes(b"".join(lines))
+    answer = told(project, "run", "--as-of", AS_OF, code=5)
+    assert "file:row:people.csv:100: row: not read: 2 cells where the header has 6" in answer.err
+
+
 def test_another_policy_is_tried_on_a_list(project: Path) -> None:
     run(project)
     new = project / "new.yaml"
