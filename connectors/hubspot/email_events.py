@@ -170,7 +170,12 @@ def _read(body: bytes) -> _PageRead:
 
 
 def _offset(more: bool, offset: str | int | None) -> str | None:
-    return None if not more or offset is None or offset == "" else str(offset)
+    """Where to go on. ValidationError when there is more and nobody says where: that is not the end."""
+    if not more:
+        return None
+    if offset is None or offset == "":
+        raise msgspec.ValidationError("there is more, and no offset")
+    return str(offset)
 
 
 def _counts(event: _Event, rule: EventRule) -> bool:

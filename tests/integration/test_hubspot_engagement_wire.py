@@ -227,6 +227,7 @@ def test_an_offset_no_longer_known_begins_the_window_anew(portal: Portal) -> Non
         (500, b"", RetryLater),
         (200, b"<html>", UnexpectedAnswer),
         (200, {"hasMore": False}, UnexpectedAnswer),
+        (200, {"hasMore": True, "events": []}, UnexpectedAnswer),
     ],
 )
 @pytest.mark.parametrize("name", ["email event:CLICK", "meeting", "event:e_visited_page"])
