@@ -99,7 +99,8 @@ class Approval:
 class Intake:
     """What is known of the input of one run.
 
-    people  connection -> records of people when decisions were last stored, and now
+    people  connection -> how many records of people it had lately, and how many of them are gone since the last
+            decisions were stored
     moved   stream -> when it last had something new; those whose silence somebody has let pass are left out
     """
 
@@ -162,11 +163,11 @@ def _numbers(guard: Guard, changes: Mapping[str, Change], people: Callable[[], i
 def _shrunken(guard: Guard, intake: Intake) -> Iterator[Finding]:
     if guard.share_of_people_gone is None:
         return
-    for connection, (before, now) in sorted(intake.people.items()):
-        if before >= guard.people_min_for_share and before - now > guard.share_of_people_gone * before:
+    for connection, (before, gone) in sorted(intake.people.items()):
+        if before >= guard.people_min_for_share and gone > guard.share_of_people_gone * before:
             allowed = f"{guard.share_of_people_gone:.0%}"
-            text = f"{connection} has {now} records of people, {before} at the last run: at most {allowed} may go"
-            found = f"{now} of {before}"
+            found = f"{gone} of {before}"
+            text = f"{found} records of people are gone from {connection} since the last run, at most {allowed} may"
             yield Finding(limit=Limit.SHRUNKEN, found=found, allowed=allowed, text=text, where=connection)
 
 

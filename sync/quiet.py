@@ -35,10 +35,12 @@ _COLUMNS = ("person_id", "status", "reason", *_LABELS, *_SCORES)
 class Quiet:
     """The people of a table of scorecards who stay as they are, and the scorecards of everybody else.
 
+    ids      of those who stay, and ``others`` of those between them whose stored status may have stayed but did not
     drifted  who of them has other numbers than stored: too little moved for a CRM to be told
     """
 
     ids: pa.Array
+    others: pa.Array
     statuses: Mapping[str, int]
     drifted: pa.Table
     rest: pa.Table
@@ -59,7 +61,7 @@ class QuietPeople:
 
     def among(self, tx: Connection, table: pa.Table) -> Quiet:
         """Of a table of scorecards in the order of person ids, from which nobody between its ends is left out."""
-        known = self._stored(tx, table["person_id"][0].as_py(), table["person_id"][-1].as_py())
+        stored = known = self._stored(tx, table["person_id"][0].as_py(), table["person_id"][-1].as_py())
         place = pc.index_in(table["person_id"], value_set=known["person_id"]).combine_chunks()
         known = known.take(place)
         stays = self._stay(table, known)
@@ -70,8 +72,10 @@ class QuietPeople:
             stays = pc.and_(stays, pc.invert(pc.is_in(table["person_id"], value_set=told)))
             moved = pc.and_(stays, moved)
         counted = pc.value_counts(known["status"].filter(stays))
+        ids = table["person_id"].filter(stays).combine_chunks()
         return Quiet(
-            ids=table["person_id"].filter(stays).combine_chunks(),
+            ids=ids,
+            others=stored["person_id"].filter(pc.invert(pc.is_in(stored["person_id"], value_set=ids))).combine_chunks(),
             statuses={one["values"].as_py(): one["counts"].as_py() for one in counted},
             drifted=table.select(["person_id", *_SCORES]).filter(moved),
             rest=table.filter(pc.invert(stays)),
@@ -142,20 +146,23 @@ def _confirmed(tx: Connection, conn: str, object: str, shown: Mapping[str, str],
     """What each record that is written shows: ``person_id`` and a column a number, NULL where none was confirmed."""
     l, a = schema.link.c, schema.acked.c  # noqa: E741  # as in the query's aliases
     joined = schema.link.outerjoin(schema.acked, and_(a.conn == l.conn, a.object == l.object, a.id == l.id))
-    here = and_(l.person_id >= first, l.person_id <= last, l.role == Role.TARGET, l.conn == conn, l.object == object)
+    # As expressions, not as columns of the primary key: SQLite would go through all records of the object, each time.
+    of = and_(l.conn.concat("") == conn, l.object.concat("") == object, l.role == Role.TARGET)
+    here = and_(l.person_id >= first, l.person_id <= last, of)
     values = [a.fields[prop].as_string() for prop in shown.values()]
     found = tx.execute(select(l.person_id, *values).select_from(joined).where(here)).all()
     columns: Any = zip(*found, strict=True) if found else [()] * (1 + len(shown))
     ids, *numbers = columns
     return pa.table(
         {"person_id": pa.array(ids, pa.string())}
-        | {name: pa.array(map(_whole, each), pa.int64()) for name, each in zip(shown, numbers, strict=True)}
+        | {name: _whole(pa.array(each, pa.string())) for name, each in zip(shown, numbers, strict=True)}
     )
 
 
-def _whole(text: str | None) -> int | None:
-    """Scores are written as whole numbers; whatever else stands there is not ours."""
-    return int(text) if text is not None and text.lstrip("-").isdecimal() else None
+def _whole(texts: pa.Array) -> pa.Array:
+    """Scores are written as whole numbers; whatever else stands there is not ours and becomes NULL."""
+    whole = pc.match_substring_regex(texts, "^-?[0-9]{1,18}$")
+    return pc.if_else(whole, texts, pa.scalar(None, pa.string())).cast(pa.int64())
 
 
 def _may_be_quiet(first: str, last: str) -> Any:
@@ -166,11 +173,17 @@ def _may_be_quiet(first: str, last: str) -> Any:
 
 
 def note_scored(tx: Connection, quiet: Quiet, *, day: str, version: str) -> None:
-    """The numbers of these people are those of this day and policy version. One statement for many of them."""
+    """The numbers of these people are those of this day and policy version.
+
+    One statement for all between the first and the last of them, but where too many there are others.
+    """
     p = schema.person.c
     moved = or_(p.scored_day.is_distinct_from(day), p.policy_version.is_distinct_from(version))
-    noted = update(schema.person).values(scored_day=day, policy_version=version)
-    for start in range(0, len(quiet.ids), PART):
-        part = quiet.ids.slice(start, PART).to_pylist()
-        tx.execute(noted.where(p.person_id.in_(part), moved))
+    noted = update(schema.person).values(scored_day=day, policy_version=version).where(moved)
+    if len(quiet.others) <= PART < len(quiet.ids):
+        between = _may_be_quiet(quiet.ids[0].as_py(), quiet.ids[-1].as_py())
+        tx.execute(noted.where(between, p.person_id.not_in(quiet.others.to_pylist())))
+    else:
+        for start in range(0, len(quiet.ids), PART):
+            tx.execute(noted.where(p.person_id.in_(quiet.ids.slice(start, PART).to_pylist())))
     save_people(tx, quiet.drifted.to_pylist())

@@ -538,7 +538,7 @@ class Runner:
                 people.settle_dirty(tx, refreshed.dirty)
                 if whole:
                     decisions.note_everybody_asked(tx, asked)
-                self._judge(tx, report, decided, first=first)
+                self._judge(tx, report, decided, first=first, whole=whole)
                 _add(report.decided, decided)
                 if self.dry_run:
                     self.rehearsed(tx)
@@ -560,25 +560,26 @@ class Runner:
         settings = self.parts.settings
         return settings.guard is not None and not (first and settings.on_loopback)
 
-    def _judge(self, tx: Connection, report: RunReport, decided: Decided, *, first: bool) -> None:
+    def _judge(self, tx: Connection, report: RunReport, decided: Decided, *, first: bool, whole: bool) -> None:
         """Raises `GuardStopped` for more than may happen unasked: what earlier rounds did counts too."""
         guard, now = self.parts.settings.guard, self.parts.now()
         approval = self._approval(decided)
-        records_of = stops.count_people(tx) if guard is not None else {}
         if guard is not None and self._guarded(first):
             changes = {**report.decided.moves, **decided.moves}
             report.findings = judge(
                 guard,
                 changes,
                 people=lambda: people.count(tx),
-                intake=stops.intake(tx, records_of),
+                intake=stops.intake(tx),
                 first=first,
                 now=now,
                 approval=approval,
             )
             if report.findings and not self.dry_run:
                 raise GuardStopped(report.findings, changes)
-        stops.note_passed(tx, self.run_id, approval, people=records_of, at=now)
+        stops.note_passed(tx, self.run_id, approval)
+        if guard is not None:
+            stops.note_people(tx, counted=whole, at=now)
 
     def _approval(self, decided: Decided) -> Approval | None:
         """Somebody's yes: to a run that was stopped, or to the rows of a kept plan."""

@@ -311,6 +311,7 @@ link = Table(
     Column("method", String, nullable=False),  # alone, link, cross reference, e-mail
     Column("confidence", Float, nullable=False),
     Index(None, "person_id"),
+    Index("ix_link_gone", "conn", **only_where("role = 'gone'")),
 )
 
 person = Table(
@@ -613,7 +614,8 @@ intake = Table(  # what a guard compares the newest input with
     Column("conn", String, primary_key=True),
     Column("stream", String, primary_key=True),  # empty: the connection as a whole
     Column("moved_at", Instant, nullable=False),  # when it last had something that was not known
-    Column("people", Integer),  # records of people when decisions were last stored, of the connection as a whole
+    Column("people", Integer),  # of the connection as a whole: records of people, counted once a day
+    Column("gone", Integer),  # and how many had gone when decisions were last stored
     Column("excused", Boolean, nullable=False),  # somebody has let it pass that it is silent; until it moves
 )
 

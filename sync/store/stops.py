@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, text, update
 
 from sync.guard import Approval, Finding, Intake, Limit, of_bytes
 from sync.resolve import Role
@@ -15,7 +15,7 @@ from sync.store import runs, schema
 from sync.store.outbox import upsert
 from sync.store.runs import RunState
 
-__all__ = ["NotWaiting", "Stop", "count_people", "find", "intake", "note_moved", "note_passed", "save", "waiting"]
+__all__ = ["NotWaiting", "Stop", "find", "intake", "note_moved", "note_passed", "note_people", "save", "waiting"]
 
 WHOLE = ""
 """The stream that stands for a connection as a whole."""
@@ -99,13 +99,8 @@ def waiting(tx: Connection) -> list[tuple[str, str, datetime, tuple[Finding, ...
     return [(row.run_id, row.job, row.at, tuple(map(Finding.of_json, row.findings))) for row in found]
 
 
-def note_passed(
-    tx: Connection, run_id: str, approval: Approval | None, *, people: Mapping[str, int], at: datetime
-) -> None:
-    """In the transaction of a run's decisions: whatever waited is decided with them, let through or no longer there.
-
-    ``people``: the records of people of each connection, which the next run's are compared with.
-    """
+def note_passed(tx: Connection, run_id: str, approval: Approval | None) -> None:
+    """In the transaction of a run's decisions: whatever waited is decided with them, let through or no longer there."""
     approved = approval.run_id if approval is not None else None
     others = select(schema.stop.c.run_id).where(schema.stop.c.run_id.notin_([run_id, approved or run_id]))
     _end(tx, tx.execute(others).scalars().all(), RunState.CANCELLED, f"{run_id} has decided anew since")
@@ -116,10 +111,6 @@ def note_passed(
             conn, _, stream = one.where.partition(":")
             c = schema.intake.c
             tx.execute(update(schema.intake).where(c.conn == conn, c.stream == stream).values(excused=True))
-    rows = [
-        {"conn": conn, "stream": WHOLE, "moved_at": at, "people": n, "excused": False} for conn, n in people.items()
-    ]
-    upsert(tx, schema.intake, rows, ("conn", "stream"))
 
 
 def _end(tx: Connection, run_ids: Sequence[str], state: RunState, why: str) -> None:
@@ -137,23 +128,49 @@ def note_moved(tx: Connection, streams: Iterable[tuple[str, str, bool]], *, at: 
     """(connection, stream, whether it had something new) after a pull. One that is read first counts as moved."""
     known = {(row.conn, row.stream) for row in tx.execute(select(schema.intake.c.conn, schema.intake.c.stream))}
     rows = [
-        {"conn": conn, "stream": stream, "moved_at": at, "people": None, "excused": False}
+        {"conn": conn, "stream": stream, "moved_at": at, "people": None, "gone": None, "excused": False}
         for conn, stream, moved in streams
         if moved or (conn, stream) not in known
     ]
     upsert(tx, schema.intake, rows, ("conn", "stream"))
 
 
-def intake(tx: Connection, people: Mapping[str, int]) -> Intake:
-    """What the input was when decisions were last stored, and is now: ``people`` as `count_people` says."""
-    rows = tx.execute(select(schema.intake)).all()
+def note_people(tx: Connection, *, counted: bool, at: datetime) -> None:
+    """For the next run: how many records of people there are, where that is to be ``counted``, and how many are gone."""
+    gone = _gone(tx)
+    people = _people(tx) if counted else {conn: people for conn, (people, _) in _before(tx).items()}
+    rows = [
+        {"conn": conn, "stream": WHOLE, "moved_at": at, "people": n, "gone": gone.get(conn, 0), "excused": False}
+        for conn, n in people.items()
+    ]
+    upsert(tx, schema.intake, rows, ("conn", "stream"))
+
+
+def intake(tx: Connection) -> Intake:
+    """What the input was when decisions were last stored, and is now."""
+    gone = _gone(tx)
+    c = schema.intake.c
+    streams = tx.execute(select(schema.intake).where(c.stream != WHOLE, c.excused.is_(False)))
     return Intake(
-        people={row.conn: (row.people, people.get(row.conn, 0)) for row in rows if row.people is not None},
-        moved={f"{row.conn}:{row.stream}": row.moved_at for row in rows if row.stream != WHOLE and not row.excused},
+        people={conn: (people, gone.get(conn, 0) - went) for conn, (people, went) in _before(tx).items()},
+        moved={f"{row.conn}:{row.stream}": row.moved_at for row in streams},
     )
 
 
-def count_people(tx: Connection) -> dict[str, int]:
-    """The records of people of each connection that are there."""
+def _before(tx: Connection) -> dict[str, tuple[int, int]]:
+    """Connection -> the records of people there were, and those that had gone, when decisions were last stored."""
+    c = schema.intake.c
+    found = select(c.conn, c.people, c.gone).where(c.stream == WHOLE, c.people.is_not(None))
+    return {row.conn: (row.people, row.gone or 0) for row in tx.execute(found)}
+
+
+def _people(tx: Connection) -> dict[str, int]:
+    """The records of people of each connection that are there. Looks at all of them."""
     counted = select(schema.link.c.conn, func.count()).where(schema.link.c.role != Role.GONE)
     return {row[0]: row[1] for row in tx.execute(counted.group_by(schema.link.c.conn))}
+
+
+def _gone(tx: Connection) -> dict[str, int]:
+    """Those that are there no more, by the index that has only them: SQLite takes it for its own words alone."""
+    counted = select(schema.link.c.conn, func.count()).where(text("role = 'gone'")).group_by(schema.link.c.conn)
+    return {row[0]: row[1] for row in tx.execute(counted)}

@@ -67,17 +67,17 @@ def test_a_limit_stops_what_is_over_it(changes, people, expected):
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "expected"),
+    ("before", "gone", "expected"),
     [
-        (100, 80, []),
-        (100, 79, [(Limit.SHRUNKEN, "79 of 100")]),
-        (100, 300, []),
-        (3, 0, []),
-        (4, 0, [(Limit.SHRUNKEN, "0 of 4")]),
+        (100, 20, []),
+        (100, 21, [(Limit.SHRUNKEN, "21 of 100")]),
+        (100, -5, []),
+        (3, 3, []),
+        (4, 4, [(Limit.SHRUNKEN, "4 of 4")]),
     ],
 )
-def test_people_that_are_gone_stop_a_run(before, now, expected):
-    intake = Intake(people={"hubspot": (before, now)})
+def test_people_that_are_gone_stop_a_run(before, gone, expected):
+    intake = Intake(people={"hubspot": (before, gone)})
     assert found({}, intake=intake) == expected
     without = Guard(people_min_for_share=4, share_of_people_gone=None)
     assert found({}, intake=intake, guard=without) == []
@@ -145,8 +145,8 @@ def test_an_input_that_was_let_pass_does_not_stop_again_until_it_is_another():
     intake = Intake(people={"hubspot": (100, 50)})
     (finding,) = judge(GUARD, {}, people=lambda: 0, intake=intake, first=False, now=NOW)
     assert found({}, intake=intake, approval=Approval(findings=(finding,))) == []
-    worse = Intake(people={"hubspot": (100, 49)})
-    assert found({}, intake=worse, approval=Approval(findings=(finding,))) == [(Limit.SHRUNKEN, "49 of 100")]
+    worse = Intake(people={"hubspot": (100, 51)})
+    assert found({}, intake=worse, approval=Approval(findings=(finding,))) == [(Limit.SHRUNKEN, "51 of 100")]
 
 
 def test_a_finding_survives_its_json():

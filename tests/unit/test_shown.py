@@ -201,6 +201,8 @@ def test_status_counts_what_waits_and_what_is_parked(store: Store) -> None:
         "hubspot: Acme (77)",
         "people: mql 2, undecided 1",
         "waiting: 1 to score, 1 to send, 1 without an answer",
+        "  hubspot: 1 to send, 0 without an answer, 1 refused; the first of those that rest on 2026-11-26 12:00 UTC",
+        "  salesforce: 0 to send, 1 without an answer, 0 refused",
         "parked: 1 (INVALID 1); mqlsync dead list",
         "conflicts: none; ambiguous people: 1",
         "  hubspot:company: never read (unfinished)",
