@@ -19,6 +19,7 @@ from connectors.salesforce import soql
 from connectors.salesforce.bulk import ENDED, JobLost, Jobs, problem_in
 from connectors.salesforce.client import Client
 from connectors.salesforce.replies import Done, Failed, Lost, NotSent, Reply
+from connectors.salesforce.tables import csv_rows
 
 if TYPE_CHECKING:
     import requests
@@ -164,7 +165,7 @@ def _id(row: Row) -> str:
 
 def _rows(text: str) -> list[Row]:
     """The rows of a list, headings in small letters. ValueError when one is cut off."""
-    found = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True))
+    found = csv_rows(text)
     if not found:
         return []
     heading = [name.casefold() for name in found[0]]

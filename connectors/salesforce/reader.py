@@ -42,6 +42,8 @@ __all__ = ["READ", "Reader", "ref_of", "text_of", "value_at"]
 READ = 300
 """Most ids in one ``IN (...)``."""
 
+_OWNERS = "pull owners"
+
 _LISTED = ("Id", "SystemModstamp")
 _LIST_PAGE = 2_000
 
@@ -238,18 +240,24 @@ class Reader:
     # -- owners ----------------------------------------------------------------------------------------------------
 
     def owners(self, user_id: str | None, username: str | None) -> tuple[Owner, ...]:
-        """Internal users, active and not, and every queue with the objects it may own."""
+        """Internal users, active and not, and every queue with the objects it may own. One call as a rule."""
         users = soql.select(
             ["Id", "Username", "Email", "Name", "IsActive"], "User", f"UserType = {soql.literal('Standard')}"
         )
         queues = soql.select(["Id", "Name", "DeveloperName"], "Group", f"Type = {soql.literal('Queue')}")
-        found = [self._user(row, user_id, username) for row in self._client.rows(users, kind="pull user")]
+        owned = soql.select(["QueueId", "SobjectType"], "QueueSobject")
+        asked = (users, queues, owned)
+        told = dict(zip(asked, self._client.several(asked, kind=_OWNERS), strict=True))
+
+        def rows(query: str) -> Sequence[Row]:
+            known = told[query]
+            return self._client.rows(query, kind=_OWNERS) if known is None else known
+
+        found = [self._user(row, user_id, username) for row in rows(users)]
         objects: dict[str, list[str]] = {}
-        queue_rows = self._client.rows(queues, kind="pull queue")
-        if queue_rows:
-            owned = soql.select(["QueueId", "SobjectType"], "QueueSobject")
-            for row in self._client.rows(owned, kind="pull queue"):
-                objects.setdefault(soql.id18(row["QueueId"]), []).append(str(row["SobjectType"]).lower())
+        queue_rows = rows(queues)
+        for row in rows(owned) if queue_rows else ():
+            objects.setdefault(soql.id18(row["QueueId"]), []).append(str(row["SobjectType"]).lower())
         for row in queue_rows:
             id = soql.id18(row["Id"])
             found.append(

@@ -18,7 +18,7 @@ import msgspec
 
 from connectors.records import FieldKind
 
-__all__ = ["Answer", "Decoder", "Row", "Table", "of_csv", "value_at"]
+__all__ = ["Answer", "Decoder", "Row", "Table", "csv_rows", "of_csv", "value_at"]
 
 Row = Mapping[str, Any]
 """One row: field, or path through a relationship (``Campaign.Name``) -> value."""
@@ -139,7 +139,7 @@ def of_csv(text: str, names: Sequence[str], kinds: Mapping[str, FieldKind], *, r
 
     ``rows``: how many there must be, where that was said. ValueError for what is not this query's page, or cut off.
     """
-    found = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True))
+    found = csv_rows(text)
     if not found and not rows:
         return Table(columns=dict.fromkeys(names, ()))
     heading = [name.casefold() for name in found[0]] if found else []
@@ -152,6 +152,14 @@ def of_csv(text: str, names: Sequence[str], kinds: Mapping[str, FieldKind], *, r
     by_name = dict(zip(heading, zip(*found, strict=True) if found else repeat(()), strict=False))
     columns = {name: _typed(by_name[name.casefold()], kinds.get(name, FieldKind.TEXT)) for name in names}
     return Table(size=len(found), columns=columns)
+
+
+def csv_rows(text: str) -> list[list[str]]:
+    """The cells of a CSV text, line ends inside them kept. ValueError when it is cut off or none."""
+    try:
+        return list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True))
+    except csv.Error as error:
+        raise ValueError(f"no CSV: {error}") from None
 
 
 def _typed(column: Sequence[str], kind: FieldKind) -> Sequence[Any]:

@@ -282,7 +282,7 @@ class _Reading:
         if place is None:
             try:
                 job = self._columns.asked(jobs.open, self._condition(span))
-            except (NotPossible, Refused):
+            except (NotPossible, Refused, RetryLater):
                 # no bulk for this object, user or day: what can be read by queries is, and else they say what is wrong
                 self._jobs = None
                 self._todo.append(span)

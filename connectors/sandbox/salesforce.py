@@ -104,7 +104,7 @@ class SalesforceOrg(Records):
         self._sessions_given = 0
         self._cursors: dict[str, _Cursor] = {}
         self._calls_by_hour: Counter[int] = Counter()
-        self._bulk = Bulk(self)
+        self.bulk = Bulk(self)
         self._logins = Logins(self)
 
     # -- sessions
@@ -247,7 +247,7 @@ class SalesforceOrg(Records):
             case (_, "tooling", *target):
                 return self._tooling(call, tuple(target))
             case (_, "jobs", kind, *target):
-                return self._bulk.answer(call.request, call.root, call.version, kind, tuple(target))
+                return self.bulk.answer(call.request, call.root, call.version, kind, tuple(target))
             case _:
                 return _error(404, "NOT_FOUND", "The requested resource does not exist")
 
@@ -265,7 +265,7 @@ class SalesforceOrg(Records):
             "DailyAsyncApexExecutions": {"Max": 250_000, "Remaining": 250_000},
             "DailyBulkApiBatches": {"Max": 15_000, "Remaining": 15_000},
             "DailyBulkV2QueryFileStorageMB": {"Max": 976_562, "Remaining": 976_562},
-            "DailyBulkV2QueryJobs": {"Max": 10_000, "Remaining": 10_000 - self._bulk.query_jobs},
+            "DailyBulkV2QueryJobs": {"Max": 10_000, "Remaining": 10_000 - self.bulk.query_jobs},
             "DataStorageMB": {"Max": 10_240, "Remaining": 10_000},
             "FileStorageMB": {"Max": 10_240, "Remaining": 10_240},
             "HourlyTimeBasedWorkflow": {"Max": 1_000, "Remaining": 1_000},

@@ -65,12 +65,14 @@ class Bulk:
     busy      how often a job is asked about before it has ended
     failures  what the next jobs that begin to work fail with, one each
     comes_to  rows that such an ingest job has come to before it failed; the rest are unprocessed
+    refuses   error code with which no job is made any more
     """
 
     def __init__(self, org: SalesforceOrg) -> None:
         self.busy = 1
         self.failures: list[str] = []
         self.comes_to = 0
+        self.refuses: str | None = None
         self._org = org
         self._mint = IdMint()
         self._jobs: dict[str, _Job] = {}
@@ -120,6 +122,8 @@ class Bulk:
     # -- both kinds
 
     def _new(self, wish: dict[str, Any], operation: str, object_: str, version: int, state: str) -> _Job:
+        if self.refuses is not None:
+            raise Refused(self.refuses, "no job can be made", http=403)
         delimiter, ending = wish.get("columnDelimiter", "COMMA"), wish.get("lineEnding", "LF")
         if delimiter not in _DELIMITERS or ending not in {"LF", "CRLF"}:
             raise Refused("INVALIDENUMERATION", f"unknown delimiter or line ending: {delimiter}, {ending}")
