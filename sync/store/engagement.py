@@ -65,20 +65,20 @@ def save_engagement(tx: Connection, events: Sequence[Engagement], *, seen_at: da
     counts.unchanged += len(events) - len(newest)
     stored = _stored_events(tx, newest)
     owners = _records_of(tx, newest, stored)
-    fresh: list[dict[str, Any]] = []
+    fresh: list[EventRow] = []
     replaced: list[Any] = []
     for key, engagement in newest.items():
         before = stored.get(key)
+        row: EventRow | None
         if engagement.deleted:
-            body = None if before is None or before.deleted else {n: getattr(before, n) for n in EVENT_BODY}
-            if body is not None:
-                body["deleted"] = True
+            gone = before is None or before.deleted
+            row = None if gone else _as_stored(before)._replace(deleted=True, seen_at=seen_at)
         else:
-            body = _event_body(engagement, owners[key])
-        if body is None or (before is not None and all(body[n] == getattr(before, n) for n in EVENT_BODY)):
+            row = _event_row(engagement, owners[key], seen_at)
+        if row is None or (before is not None and row[:-1] == _as_stored(before)[:-1]):
             counts.unchanged += 1
             continue
-        fresh.append(body | {"seen_at": seen_at})
+        fresh.append(row)
         if before is None:
             counts.new += 1
         else:
@@ -88,23 +88,27 @@ def save_engagement(tx: Connection, events: Sequence[Engagement], *, seen_at: da
     return counts
 
 
-def _event_body(engagement: Engagement, owner: tuple[str | None, str | None, str | None]) -> dict[str, Any]:
-    timed = isinstance(engagement.at, datetime)
-    at = engagement.at if isinstance(engagement.at, datetime) else midnight(engagement.at)
-    object, id, address = owner
-    return {
-        "conn": engagement.crm.value,
-        "source_id": engagement.source_id,
-        "object": object,
-        "id": id,
-        "address": address,
-        "kind": engagement.kind,
-        "at": at,
-        "timed": timed,
-        "count": engagement.count,
-        "attributes": dict(engagement.attributes),
-        "deleted": False,
-    }
+def _event_row(engagement: Engagement, owner: tuple[str | None, str | None, str | None], seen_at: datetime) -> EventRow:
+    at = engagement.at
+    timed = isinstance(at, datetime)
+    return EventRow(
+        engagement.crm.value,
+        engagement.source_id,
+        *owner,
+        engagement.kind,
+        at if isinstance(at, datetime) else midnight(at),
+        timed,
+        engagement.count,
+        to_json(engagement.attributes) if engagement.attributes else "{}",
+        False,
+        seen_at,
+    )
+
+
+def _as_stored(row: Any) -> EventRow:
+    """A row of the table as it would be sent."""
+    values: list[Any] = [to_json(row.attributes) if n == "attributes" else getattr(row, n) for n in EventRow._fields]
+    return EventRow(*values)
 
 
 def midnight(day: date) -> datetime:
@@ -124,9 +128,7 @@ def _stored_events(tx: Connection, keys: Iterable[tuple[str, str]]) -> dict[tupl
     }
 
 
-def _replace_events(
-    tx: Connection, replaced: Sequence[Any], fresh: Sequence[dict[str, Any]], seen_at: datetime
-) -> None:
+def _replace_events(tx: Connection, replaced: Sequence[Any], fresh: Sequence[EventRow], seen_at: datetime) -> None:
     """Old versions to the history, new ones in as new rows: what the snapshot lacks is always at the end."""
     if replaced:
         history = [
@@ -143,10 +145,8 @@ def _replace_events(
         tx.execute(schema.event_history.insert(), history)
         for part in parts([row.seq for row in replaced]):
             tx.execute(delete(schema.event).where(schema.event.c.seq.in_(part)))
-    _NEW_EVENT.execute(
-        tx, [(*(to_json(b[n]) if n == "attributes" else b[n] for n in EVENT_BODY), b["seen_at"]) for b in fresh]
-    )
-    places = [(b["object"], b["id"]) for b in fresh] + [(r.object, r.id) for r in replaced]
+    _NEW_EVENT.execute(tx, fresh)
+    places = {(row.object, row.id) for row in (*fresh, *replaced)}
     owners = {carrier(object, id) for object, id in places if id is not None}
     mark_dirty(tx, owners, "engagement")
 
@@ -228,14 +228,13 @@ def place_waiting(tx: Connection, keys: Iterable[str], *, seen_at: datetime) -> 
     places = _live_places(tx, {ref for ref in named.values() if ref is not None})
     found = _by_address(tx, {(row.conn, row.address) for row in waiting if named[row.seq] is None})
     replaced: list[Any] = []
-    fresh: list[dict[str, Any]] = []
+    fresh: list[EventRow] = []
     for row in waiting:
         ref = named[row.seq]
         place = places.get(ref) if ref is not None else found.get((row.conn, row.address))
         if place is not None:
             replaced.append(row)
-            body = {n: getattr(row, n) for n in EVENT_BODY}
-            fresh.append(body | {"object": place.object, "id": place.id, "address": None, "seen_at": row.seen_at})
+            fresh.append(_as_stored(row)._replace(object=place.object, id=place.id, address=None))
     for part in parts([row.seq for row in replaced]):
         tx.execute(delete(schema.event).where(e.seq.in_(part)))
     # Not superseded, only found: no history.

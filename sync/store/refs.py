@@ -127,8 +127,8 @@ def moved_into(tx: Connection, refs: Iterable[RecordRef]) -> Iterator[tuple[Reco
 
 def follow_aliases(tx: Connection, refs: Iterable[RecordRef]) -> dict[RecordRef, RecordRef]:
     """Each ref -> where its life goes on in the end; those that never moved are left out."""
-    target = {ref: ref for ref in refs}
-    seen = {ref: {ref} for ref in target}
+    target = dict(aliases_of(tx, refs))  # hardly any, as a rule
+    seen = {ref: {ref, to} for ref, to in target.items()}
     open_ends = set(target)
     while open_ends:
         step = dict(aliases_of(tx, {target[ref] for ref in open_ends}))
