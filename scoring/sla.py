@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from scoring import hours as working_time
@@ -63,6 +63,8 @@ def due(held: Held, rules: Sla, *, as_of: datetime, done: Collection[Step] = ())
     A step that was missed, because nothing ran when it was due, is due all the same: however often it is asked, the
     same steps come out in the same order. What ends this assignment comes last.
     """
+    if as_of - held.since < timedelta(minutes=rules.first_touch.minutes):
+        return ()  # no calendar is quicker than the clock
     found: list[Due] = []
     reminded = working_time.after(held.hours, held.since, rules.first_touch)
     if reminded is not None:

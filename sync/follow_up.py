@@ -109,14 +109,12 @@ class FollowUp:
             return None
         return alarm_at(queue, None if queue.hours is None else team.hours[queue.hours], since)
 
-    def _held(self, row: Untouched, had: Sequence[Assignee] = (), person: PersonState | None = None) -> Held:
-        team = self.desk.policy.team
-        pool = team.pools.get(row.pool or "")
-        free = person is not None and bool(person.targets) and not self.desk.owner_is_held(person)
+    def _held(self, row: Untouched, had: Sequence[Assignee] = (), *, free: bool = True) -> Held:
+        """``free``: nobody has taken the owner out of our hands."""
         return Held(
             since=row.since,
             hours=self._hours(row),
-            pooled=pool is not None and free,
+            pooled=free and row.pool in self.desk.policy.team.pools,
             changes=sum(one.why == SLA for one in had),
         )
 
@@ -140,25 +138,41 @@ class FollowUp:
         rules = self.desk.policy.sla
         if rules is None or not rows:
             return []
+        done = self._done(tx, rows)
+        # Most of them were reminded and reported long ago: whoever is left is looked at.
+        rows = [row for row in rows if due(self._held(row), rules, as_of=self.desk.as_of, done=done[row.person_id])]
         had = untouched.assignees(tx, {row.person_id: row.n for row in rows})
-        done = notice_store.known(tx, (key for row in rows for key in self._keys(row).values()))
         people = decisions.load_people(tx, [row.person_id for row in rows])
         late: list[_Late] = []
         for row in rows:
             person, those = people[row.person_id], had[row.person_id]
-            held = self._held(row, those, person)
-            taken = {step for step, key in self._keys(row).items() if key in done}
-            steps = due(held, rules, as_of=self.desk.as_of, done=taken)
+            held = self._held(row, those, free=bool(person.targets) and not self.desk.owner_is_held(person))
+            steps = due(held, rules, as_of=self.desk.as_of, done=done[row.person_id])
             if steps:
                 late.append(_Late(row=row, held=held, had=those, person=person, steps=steps))
         return late
 
-    def _keys(self, row: Untouched) -> dict[Step, str]:
-        """By what it is known that a step which leaves the assignment alone was taken."""
-        keys = {Step.REMIND: key_of(row.person_id, row.n, Kind.REMIND, row.step)}
-        for manager in self._managers(row):
-            keys[Step.REPORT] = key_of(row.person_id, row.n, Kind.REPORT, f"{row.step}:{manager}")
-        return keys
+    def _done(self, tx: Connection, rows: Sequence[Untouched]) -> dict[str, frozenset[Step]]:
+        """By person the steps taken that leave the assignment alone, or of which there is nobody to be told."""
+        keys = {
+            row.person_id: {
+                Step.REMIND: self._reminder(row),
+                Step.REPORT: [
+                    key_of(row.person_id, row.n, Kind.REPORT, f"{row.step}:{manager}")
+                    for manager in self._managers(row)
+                ],
+            }
+            for row in rows
+        }
+        there = notice_store.known(tx, (key for own in keys.values() for some in own.values() for key in some))
+        return {
+            person_id: frozenset(step for step, some in own.items() if there.issuperset(some))
+            for person_id, own in keys.items()
+        }
+
+    def _reminder(self, row: Untouched) -> list[str]:
+        told = self.desk.directory.email_of(row.owner_key) is not None
+        return [key_of(row.person_id, row.n, Kind.REMIND, row.step)] if told else []
 
     # -- who is told
 

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import Connection, and_, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sync.notices import Kind, Notice
+from sync.notices import Kind, Notice, key_of
 from sync.store import schema
 from sync.store.outbox import RowState
 from sync.store.refs import parts
 
 __all__ = ["KEPT", "Unsent", "known", "mark_sent", "newest", "not_accepted", "put", "unsent", "waiting"]
+
+_OF_ASSIGNMENTS = frozenset({Kind.ASSIGNED, Kind.REMIND, Kind.REASSIGNED})
 
 KEPT = timedelta(days=3)
 """So long a notice is tried. After that it is news no more, and stays as the record of what was due."""
@@ -56,11 +58,32 @@ def known(tx: Connection, keys: Iterable[str]) -> frozenset[str]:
 
 
 def unsent(tx: Connection, *, now: datetime) -> list[Unsent]:
-    """What can be sent, oldest first: of people for whom nothing is on its way to a CRM, and not too old."""
+    """What can be sent, oldest first: of people for whom nothing is on its way to a CRM, and not too old.
+
+    What tells an owner of an assignment is left out once there is a newer one, or the episode is over.
+    """
     n, o = schema.notice.c, schema.outbox.c
     on_its_way = exists().where(o.person_id == n.person_id, o.state != RowState.DEAD)
     found = select(schema.notice).where(n.sent_at.is_(None), n.made_at > now - KEPT, ~on_its_way)
-    return list(_rows(tx.execute(found.order_by(n.made_at, n.key)).all()))
+    waiting = list(_rows(tx.execute(found.order_by(n.made_at, n.key)).all()))
+    in_force = _in_force(tx, [one.notice.person_id for one in waiting if one.notice.person_id is not None])
+    return [one for one in waiting if one.notice.kind not in _OF_ASSIGNMENTS or one.notice.key in in_force]
+
+
+def _in_force(tx: Connection, person_ids: Iterable[str]) -> frozenset[str]:
+    """The keys that notices of the newest assignments of these people's open episodes have."""
+    e, a = schema.episode.c, schema.assignment.c
+    keys: set[str] = set()
+    for part in parts(sorted(set(person_ids))):
+        newest = select(a.person_id, a.n, func.max(a.step).label("step")).where(a.person_id.in_(part))
+        last = newest.group_by(a.person_id, a.n).subquery()
+        still = select(last.c.person_id, last.c.n, last.c.step).join(
+            schema.episode, and_(e.person_id == last.c.person_id, e.n == last.c.n, e.closed_at.is_(None))
+        )
+        keys.update(
+            key_of(row.person_id, row.n, kind, row.step) for row in tx.execute(still) for kind in _OF_ASSIGNMENTS
+        )
+    return frozenset(keys)
 
 
 def waiting(tx: Connection, *, now: datetime) -> int:

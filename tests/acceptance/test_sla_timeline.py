@@ -146,6 +146,8 @@ def test_from_the_assignment_to_the_manager(scene: World, channel: Receiver) -> 
     for one in drawn:
         assert len(set(owners_of(scene, one))) == 3
 
+    run(scene, at(26, 13, 30))
+    assert told(scene)["remind"] == 3 * pooled + others
     run(scene, at(26, 15, 30))
     assert {one.owner_key for one in newest(scene).values()} == {"queue:inbound"}
     assert told(scene)["gave_up"] == pooled

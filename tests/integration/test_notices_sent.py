@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def notice(key: str, kind: Kind = Kind.ASSIGNED, *, to: str = ANA, person: str | None = "p1") -> Notice:
+def notice(key: str, kind: Kind = Kind.HAND_RAISE, *, to: str = ANA, person: str | None = "p1") -> Notice:
     return Notice(key=key, person_id=person, kind=kind, to=to, subject=f"about {key}", body=f"body of {key}")
 
 
@@ -83,7 +83,7 @@ def test_there_is_one_notice_of_a_key_and_the_first_counts(store: Store) -> None
     assert (rows(store)["a"].to, rows(store)["a"].made_at) == (ANA, NOW)
     with store.read() as tx:
         assert notices.known(tx, ["a", "c", "d"]) == {"a", "c"}
-        assert notices.newest(tx, Kind.ASSIGNED, to=ANA) == NOW + timedelta(days=1)
+        assert notices.newest(tx, Kind.HAND_RAISE, to=ANA) == NOW + timedelta(days=1)
         assert notices.newest(tx, Kind.DIGEST, to=ANA) is None
 
 
@@ -184,6 +184,34 @@ def test_nothing_is_marked_when_the_lease_was_lost(store: Store) -> None:
     with pytest.raises(Lost):
         teller(store, Channel(), check=check).tell(as_of=NOW)
     assert rows(store)["a"].sent_at is None
+
+
+def test_an_owner_is_not_told_of_an_assignment_that_was_overtaken(store: Store) -> None:
+    """While the channel was down the person went on; whom it was taken from, and what is no assignment, is told."""
+    given = {"owner_key": "rep:x", "why": "r", "trace": {}, "decided_at": NOW, "policy_version": "v"}
+    episode = {"opened_at": NOW, "line": "l", "lines": [], "grade": "A1", "fit": 1, "engagement": 1, "total": 1}
+    with store.write() as tx:
+        for person, step in (("p1", 1), ("p1", 2), ("p2", 1), ("p3", 1)):
+            tx.execute(schema.assignment.insert(), {**given, "person_id": person, "n": 1, "step": step})
+        for person, closed in (("p1", None), ("p2", NOW), ("p3", None)):
+            more = {"person_id": person, "n": 1, "closed_at": closed, "policy_version": "v", "run_id": "r"}
+            tx.execute(schema.episode.insert(), {**episode, **more, "adopted": False})
+    put(
+        store,
+        notice("p1:1:assigned:1", Kind.ASSIGNED),
+        notice("p1:1:remind:1", Kind.REMIND),
+        notice("p1:1:taken:2", Kind.TAKEN),
+        notice("p1:1:reassigned:2", Kind.REASSIGNED),
+        notice("p2:1:remind:1", Kind.REMIND, person="p2"),
+        notice("p3:1:assigned:1", Kind.ASSIGNED, person="p3"),
+    )
+    channel = Channel()
+    teller(store, channel).tell(as_of=NOW)
+    assert [title.removeprefix("about ") for _, title, _ in channel.got] == [
+        "p1:1:reassigned:2",
+        "p1:1:taken:2",
+        "p3:1:assigned:1",
+    ]
 
 
 def test_it_stops_between_two_notices(store: Store) -> None:
