@@ -75,7 +75,7 @@ class KeptToken:
         """What the file holds; None when it is not there, not readable as such, or of another configured token."""
         try:
             kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
             return None
         return kept.refresh_token if kept.instead_of == self._origin else None
 
@@ -92,10 +92,8 @@ class KeptToken:
 
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError:
+        descriptor = _opened(path)
+        if descriptor is None:
             yield  # nothing can be stored there either, which `keep` will say
             return
         try:
@@ -103,3 +101,11 @@ class KeptToken:
             yield
         finally:
             os.close(descriptor)
+
+
+def _opened(path: Path) -> int | None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return None

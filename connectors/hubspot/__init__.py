@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from connectors.errors import RunCannotContinue, SourceMissing, UnexpectedAnswer
+from connectors.errors import ConnectorError, RunCannotContinue, SignInRefused, SourceMissing, UnexpectedAnswer
 from connectors.fields import CrmMap
 from connectors.hubspot.activities import ACTIVITIES, Activities
 from connectors.hubspot.answers import decode
@@ -159,8 +159,10 @@ class HubSpotConnector:
             return
         try:
             usage = self._client.read("usage", "GET", self._client.paths.usage, read=lambda b: decode(b, _Usages))
-        except (RunCannotContinue, UnexpectedAnswer) as refused:
-            if isinstance(refused, RunCannotContinue) and not refused.credentials:
+        except SignInRefused:
+            raise
+        except ConnectorError as refused:
+            if isinstance(refused, RunCannotContinue) and refused.quota:
                 raise
             return  # a figure to show, not one to stop for
         for one in usage.results:

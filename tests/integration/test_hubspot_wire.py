@@ -462,6 +462,60 @@ def test_headers_say_when_the_day_is_over(bench: Bench) -> None:
     assert len(bench.wire.asked) == 1
 
 
+ACCOUNT = {"portalId": 1, "timeZone": "Europe/Berlin"}
+USAGE = {"results": [{"name": "private-apps-api-calls-daily", "usageLimit": 250_000, "currentUsage": 49_000}]}
+
+
+@pytest.mark.parametrize(
+    ("usage", "left"),
+    [
+        (Say(body=USAGE), 200_999),  # one call since
+        (Say(status=403, body={"category": "MISSING_SCOPES"}), None),
+        (Say(status=404, body=b"<html>"), None),
+        (Say(status=503, body=b"<html>"), None),
+        (Say(body={"results": [{"usageLimit": None, "currentUsage": None}]}), None),
+    ],
+)
+def test_where_no_header_tells_of_the_day_the_usage_page_is_asked_once(
+    bench: Bench, usage: Say, left: int | None
+) -> None:
+    bench.wire.script = lambda asked: usage if "api-usage" in asked.path else Say(body=ACCOUNT)
+    connector = bench.connector()
+    for _ in range(2):
+        connector.check()
+    day = connector.day()
+    assert (None if day is None else day.left) == left
+    assert len({asked.path for asked in bench.wire.asked}) == 2
+    assert connector.calls["account"] == 2
+    if left is not None:
+        assert connector.calls["usage"] == 1
+
+
+def test_an_oauth_app_has_no_usage_page_to_ask(bench: Bench) -> None:
+    portal = Portal()
+    bench.wire.script = lambda asked: Say(body=ACCOUNT) if "account-info" in asked.path else portal(asked)
+    connector = bench.connector(token=oauth())
+    connector.check()
+    assert connector.day() is None
+    assert connector.calls["usage"] == 0
+
+
+def test_the_day_ends_at_midnight_where_the_account_is(bench: Bench) -> None:
+    told = {
+        "Date": "Wed, 25 Nov 2026 12:00:00 GMT",
+        "X-HubSpot-RateLimit-Daily": "250000",
+        "X-HubSpot-RateLimit-Daily-Remaining": "100",
+    }
+    bench.wire.script = lambda asked: Say(body=ACCOUNT, headers=told)
+    connector = bench.connector()
+    connector.check()
+    day = connector.day()
+    assert day is not None
+    assert (day.limit, day.left) == (250_000, 100)
+    assert day.resets_at == datetime(2026, 11, 25, 23, 0, tzinfo=UTC)
+    assert connector.calls["usage"] == 0
+
+
 def test_an_account_that_moves_ends_the_run_at_once(bench: Bench) -> None:
     bench.wire.script = answers(Say(status=477, headers={"Retry-After": "21600"}))
     with pytest.raises(RetryLater) as raised:

@@ -85,14 +85,14 @@ def made_in(watch: Watch, one: Budget, calls: int) -> float:
     return watch.now - began
 
 
-def test_a_refusal_halves_the_pace_which_comes_back_a_tenth_a_window() -> None:
+def test_a_refusal_cuts_the_pace_by_a_quarter_which_comes_back_a_tenth_a_window() -> None:
     watch = Watch()
     twenty = budget(watch, 20, 10.0)
     twenty.refused(10.0)
-    assert twenty.allowed == 10
+    assert twenty.allowed == 15
     watch.now += 20.0
     twenty.acquire()
-    assert twenty.allowed == 12
+    assert twenty.allowed == 17
     watch.now += 1000.0
     twenty.acquire()
     assert twenty.allowed == 20
@@ -103,7 +103,7 @@ def test_calls_that_are_refused_together_are_one_refusal() -> None:
     twenty = budget(watch, 20, 10.0)
     for _ in range(8):
         twenty.refused(1.0)
-    assert twenty.allowed == 10
+    assert twenty.allowed == 15
 
 
 def test_refusals_never_stop_everything() -> None:
