@@ -16,6 +16,8 @@ from scoring.engine import EngineFailed
 from scoring.engine_spark import SparkEngine
 from scoring.policy import Policy
 from sync.check_team import empty_pools, overlapping_leave, shut_hours
+from sync.drift import drifted
+from sync.notify import unusable
 from sync.owners import OwnerDirectory
 from sync.resolve import PEOPLE_OBJECTS
 from sync.run import Parts, exit_code, unchoosable
@@ -24,7 +26,7 @@ from sync.settings import OwnerAuthority, Settings
 from sync.setup import heard_fields, unusable_fields, wanted_fields
 from sync.store import accounts, schema
 
-__all__ = ["Finding", "check_engine", "check_online", "check_schedules", "check_team"]
+__all__ = ["Finding", "check_engine", "check_notices", "check_online", "check_schedules", "check_team"]
 
 CHANGING_HOURS = range(1, 4)
 """Local hours that are skipped or repeated where clocks change."""
@@ -69,6 +71,16 @@ def check_team(policy: Policy, *, now: datetime) -> list[Finding]:
     return [Finding(where=where, message=message) for where, message in told]
 
 
+def check_notices(settings: Settings, policy: Policy) -> list[Finding]:
+    """What keeps people from being told what they are to be told."""
+    if settings.notify is not None:
+        return [Finding(where=where, message=message) for where, message in unusable(settings.notify)]
+    if policy.sla is None:
+        return []
+    message = "mqlsync.yaml has no notify: nobody is reminded, MQLs only go on to other reps"
+    return [Finding(where="sla", message=message)]
+
+
 def _falls_into_a_clock_change(times: list[datetime], zone: ZoneInfo) -> bool:
     year = times[0].year
     offsets = {datetime(year, month, 1, tzinfo=zone).utcoffset() for month in (1, 7)}
@@ -99,7 +111,10 @@ def check_online(parts: Parts) -> list[Finding]:
             found += _pinned(parts, account)
             fields = _fields(parts, connector) + _heard(parts, connector)
             read = _streams(connector)
-            found += _told(connector.check(), fields) + fields + read
+            again = connector.check()
+            lost = drifted(parts.policy, parts.fields, connector, again)
+            fields += [Finding(where=one.where, message=one.message) for one in lost]
+            found += _told(again, fields) + fields + read
             if crm.writable:
                 owners[crm] = connector.owners()
         except ConnectorError as error:

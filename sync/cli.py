@@ -24,6 +24,7 @@ from sync.conflicts_cli import conflicts_app
 from sync.policy_cli import policy_app
 from sync.review_cli import review_app
 from sync.route_cli import route_app
+from sync.scored_cli import scored
 from sync.terminal import (
     CHANGES,
     CONFIG,
@@ -69,6 +70,7 @@ app.add_typer(dead_app, name="dead")
 app.add_typer(policy_app, name="policy")
 app.add_typer(review_app, name="review")
 app.add_typer(route_app, name="route")
+app.command()(scored)
 
 RUN = re.compile(r"r_[0-9a-f]{8}")
 """How runs are named."""
@@ -230,14 +232,14 @@ def check(
     log: Log = LogLevel.WARNING,
 ) -> None:
     """Read the four files as a run would, and with --online prove the connections. Changes nothing."""
-    from sync.check import check_engine, check_online, check_schedules, check_team
+    from sync.check import check_engine, check_notices, check_online, check_schedules, check_team
     from sync.compose import load, open_parts
 
     with clear_errors(as_json):
         loaded = load(config, online=online)
         now = datetime.now(UTC)
         found = check_schedules(loaded.settings, now=now) + check_engine(loaded.settings)
-        found += check_team(loaded.policy, now=now)
+        found += check_team(loaded.policy, now=now) + check_notices(loaded.settings, loaded.policy)
         if online:
             with open_parts(loaded, level=log, fresh=True) as opened:
                 found += check_online(opened.parts)
@@ -428,6 +430,30 @@ def run(
         report = opened.run(
             job, as_of=at, dry_run=dry_run, progress=progress, stop=stop.asked.is_set, trigger=trigger
         )
+    if as_json:
+        print_json(report.as_json())
+    else:
+        _tell_run(report)
+    _tell_problems(report, as_json)
+    raise typer.Exit(_exit_code(report, stop))
+
+
+@app.command()
+def sweep(
+    config: ConfigDir = None,
+    accept_gone: Annotated[
+        bool, typer.Option("--accept-gone", help="Mark records that are gone, however many they are.")
+    ] = False,
+    as_json: AsJson = False,
+    log: Log = LogLevel.WARNING,
+) -> None:
+    """Compare every id with the CRMs: fetch what was missed, mark what is gone, mend links. Writes to no CRM."""
+    with (
+        open_all(config, as_json=as_json, level=log) as opened,
+        _Stop().listening() as stop,
+        _progress(as_json) as progress,
+    ):
+        report = opened.sweep(accept_gone=accept_gone, progress=progress, stop=stop.asked.is_set)
     if as_json:
         print_json(report.as_json())
     else:

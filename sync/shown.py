@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import func, select
 
+from connectors.records import Rejected
 from scoring.document import Problem
 from sync.forecast import forecasts
 from sync.run import RunReport
@@ -56,6 +57,8 @@ def run_lines(report: RunReport) -> Iterator[str]:
     """What a run did, in a few lines."""
     counts = report.counts()
     yield f"run {report.run_id} ({report.job}, as of {report.as_of:%Y-%m-%d %H:%M} UTC): {report.state}"
+    for stream, drift in report.swept.items():
+        yield f"  swept     {stream}: {_drift(drift)}"
     if not report.pulled and not counts["people"]:
         return
     yield f"  pulled    {counts['pulled']} rows: " + ", ".join(
@@ -76,6 +79,14 @@ def run_lines(report: RunReport) -> Iterator[str]:
     yield f"  calls     {calls or 'none'}"
 
 
+def _drift(drift: Drift) -> str:
+    left = f", {drift.left} not there and left as they are" if drift.left else ""
+    return (
+        f"{drift.listed} looked at, {drift.missed} missed, {drift.changed} out of date, {drift.gone} gone, "
+        f"{drift.links} links mended{left}"
+    )
+
+
 def trouble_lines(report: RunReport) -> Iterator[str]:
     """What went wrong: records listed with their reasons, and what stopped the run."""
     for problem in report.problems[:SHOWN_PROBLEMS]:
@@ -83,13 +94,32 @@ def trouble_lines(report: RunReport) -> Iterator[str]:
     if (more := len(report.problems) - SHOWN_PROBLEMS) > 0:
         yield f"... and {more} more values that could not be read; see --json"
     for written in report.written.values():
-        for rejected in written.rejections[:SHOWN_PROBLEMS]:
-            yield f"{rejected.ref}: {rejected.field or 'record'}: {rejected.code}: {rejected.reason}"
-        if (more := len(written.rejections) - SHOWN_PROBLEMS) > 0:
+        alike = _alike(written.rejections)
+        for rejections in alike[:SHOWN_PROBLEMS]:
+            yield _refused(rejections)
+        if (more := sum(map(len, alike[SHOWN_PROBLEMS:]))) > 0:
             yield f"... and {more} more refusals; see `mqlsync dead list`"
+    for fight in report.fights[:SHOWN_PROBLEMS]:
+        yield str(fight)
+    if (more := len(report.fights) - SHOWN_PROBLEMS) > 0:
+        yield f"... and {more} more fields that somebody else writes; see `mqlsync status --json`"
     if report.error:
         failed = any(written.failure is not None for written in report.written.values())
         yield report.error + (" What was not written waits and is sent by the next run." if failed else "")
+
+
+def _alike(rejections: Sequence[Rejected]) -> list[list[Rejected]]:
+    """Refusals of one field of one object with one reason stand together, in the order of the first of each."""
+    groups: dict[tuple[str, str | None, str, str], list[Rejected]] = {}
+    for one in rejections:
+        groups.setdefault((one.ref.object, one.field, one.code, one.reason), []).append(one)
+    return list(groups.values())
+
+
+def _refused(rejections: Sequence[Rejected]) -> str:
+    first = rejections[0]
+    more = f" and {len(rejections) - 1} more" if len(rejections) > 1 else ""
+    return f"{first.ref}{more}: {first.field or 'record'}: {first.code}: {first.reason}"
 
 
 def run_row(row: RunRow) -> dict[str, Any]:
@@ -195,6 +225,27 @@ def status_document(
             }
             for row in cursors
         },
+        "fights": [
+            {
+                "no": row.seq,
+                "record": f"{row.conn}:{row.object}:{row.id}",
+                "person_id": row.person_id,
+                "field": row.field,
+                "theirs": row.theirs,
+                "ours": row.ours,
+                "since": row.seen_at,
+            }
+            for row in fought
+        ],
+        "sweeps": {
+            stream: {
+                "began_at": state.began_at,
+                "finished_at": state.finished_at,
+                "repaired": state.found.repaired,
+                **asdict(state.found),
+            }
+            for stream, state in swept.items()
+        },
     }
 
 
@@ -212,14 +263,14 @@ def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
         f"{document['outbox']['unanswered']} without an answer"
     )
     yield from told_lines(document["outbox"]["by_crm"])
-    for stop in document["approvals"]:
-        yield f"run {stop['run']} of {stop['job']} waits for approval since {stop['since']:%Y-%m-%d %H:%M} UTC: " + (
-            f"{'; '.join(stop['limits'])}. Its schedule rests; mqlsync apply {stop['run']}"
-        )
     yield from _day_lines(document["days"])
     for rest in document["resting"]:
         yield f"job {rest['job']} rests since {rest['since']:%Y-%m-%d %H:%M} UTC: {rest['error']}"
         yield f"  then restart the worker, or `mqlsync run {rest['job']} --queue` if its credential is good again"
+    for stop in document["approvals"]:
+        yield f"run {stop['run']} of {stop['job']} waits for approval since {stop['since']:%Y-%m-%d %H:%M} UTC: " + (
+            f"{'; '.join(stop['limits'])}. Its schedule rests; mqlsync apply {stop['run']}"
+        )
     routing = document["routing"]
     if routing["waiting"]:
         yield f"waiting for a rep: {routing['waiting']}, the longest since {routing['since']:%Y-%m-%d %H:%M} UTC"
@@ -228,9 +279,11 @@ def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"parked: {dead['rows']}" + (f" ({parked}); mqlsync dead list" if parked else "")
     conflicts = ", ".join(f"{kind} {n}" for kind, n in sorted(document["conflicts"].items()))
     yield f"conflicts: {conflicts or 'none'}; ambiguous people: {document['ambiguous']}"
+    yield from _fight_lines(document["fights"])
     for stream, cursor in document["streams"].items():
         age = "never read" if cursor["age_seconds"] is None else f"read to {cursor['read_to']:%Y-%m-%d %H:%M:%S} UTC"
         yield f"  {stream}: {age}" + (" (unfinished)" if cursor["unfinished"] else "")
+    yield from _sweep_lines(document["sweeps"])
 
 
 def _day_lines(days: Mapping[str, Any]) -> Iterator[str]:
@@ -243,6 +296,30 @@ def _day_lines(days: Mapping[str, Any]) -> Iterator[str]:
             fits = "which fits" if day["fits"] else "MORE THAN IS LEFT: let jobs run less often"
             line += f" take about {day['planned_calls']:,}, {fits}"
         yield line
+
+
+def _fight_lines(fights: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Which fields of which records are not written any more because somebody else writes them too."""
+    if not fights:
+        return
+    yield f"given up: {len(fights)}, as somebody else writes them again and again; `mqlsync conflicts release NO`"
+    for one in fights[:SHOWN_PROBLEMS]:
+        values = f"{one['theirs']!r}, not our {one['ours']!r}"
+        yield f"  {one['no']}: {one['record']} {one['field']}: {values}, since {one['since']:%Y-%m-%d %H:%M} UTC"
+    if (more := len(fights) - SHOWN_PROBLEMS) > 0:
+        yield f"  ... and {more} more; --json has them all"
+
+
+def _sweep_lines(sweeps: Mapping[str, Any]) -> Iterator[str]:
+    """One line, and one more for each stream that had something to mend."""
+    if not sweeps:
+        return
+    began, repaired = min(one["began_at"] for one in sweeps.values()), sum(one["repaired"] for one in sweeps.values())
+    unfinished = any(one["finished_at"] is None for one in sweeps.values())
+    yield f"sweep: {began:%Y-%m-%d %H:%M} UTC, {repaired} repaired" + (" (unfinished)" if unfinished else "")
+    for stream, one in sweeps.items():
+        if one["repaired"] or one["left"]:
+            yield f"  {stream}: {_drift(Drift(**{name: one[name] for name in Drift.__slots__}))}"
 
 
 # -- people and rows ---------------------------------------------------------------------------------------------
