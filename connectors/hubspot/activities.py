@@ -150,8 +150,9 @@ class Activities:
         """
         kind = ACTIVITIES[object]
         rules = self._fields.events_of(kind.source)
-        asked = [*kind.asked, *(source for rule in rules for source in rule.set.values() if source.isidentifier())]
         known = self._properties(object) if any(rule.set for rule in rules) or object == "task" else frozenset()
+        named = (source for rule in rules for source in rule.set.values() if source.isidentifier())
+        asked = [*kind.asked, *(source for source in named if source in known or not known)]
         if object == "task" and TASK_KEY.name not in known:
             asked.append("hs_task_body")  # a body can be long: read only where our own tasks are known by nothing else
         read = _Read(object, kind, Rules(rules), known)
