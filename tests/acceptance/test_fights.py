@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -91,3 +92,22 @@ def salesforce_half(scene: World, person_id: str) -> tuple[str, str, str]:
         object, id = tx.execute(asked).one()
     kind = {"lead": "Lead", "contact": "Contact"}[object]
     return kind, id, scene.box.salesforce.get(kind, id)["OwnerId"]
+
+
+def test_whoever_has_ended_the_other_writer_releases_the_field(scene: World) -> None:
+    scene.run()
+    _, contact = assigned_in(scene, "hubspot", "contact")
+    score = scene.box.hubspot.get("contacts", contact)["mql_score"]
+    for n in range(4):
+        set_back(scene, contact, "mql_score", "1")
+        scene.run(as_of=AS_OF + timedelta(minutes=n))
+    (fight,) = json.loads(scene.cli("status", "--json").stdout)["fights"]
+    listed = scene.cli("conflicts", "list").stdout
+    assert contact in listed
+    assert "fight" in listed or "again and again" in listed
+    released = scene.cli("conflicts", "release", str(fight["no"]))
+    assert released.returncode == 0, released.stderr
+    scene.run(as_of=AS_OF + timedelta(minutes=10))
+    assert scene.box.hubspot.get("contacts", contact)["mql_score"] == score
+    assert scene.run(as_of=AS_OF + timedelta(minutes=10)).writes == 0
+    assert "given up" not in scene.cli("status").stdout
