@@ -180,7 +180,10 @@ class Client:
         """The rows of one query of several, those behind its first page included."""
         if part is None or part.get("httpStatusCode") != 200:
             return None
-        begun = iter([self._page(part.get("body"))])
+        try:
+            begun = iter([self._page(part.get("body"))])
+        except UnexpectedAnswer:
+            return None
         return self.rest(lambda: next(begun, None) or self.query(text, kind=kind), kind=kind)
 
     def get(self, path: str, *, kind: str) -> Any:

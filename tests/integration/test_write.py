@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from connectors.errors import OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
-from connectors.records import Crm, FieldKind, FieldSchema, RecordRef
+from connectors.records import BulkWrites, Crm, FieldKind, FieldSchema, RecordRef
 from scoring.policy import Result
 from sync.plan import op_key
 from sync.store import decisions, outbox, runs, schema
@@ -79,6 +80,22 @@ def test_batches_are_no_larger_than_the_connector_takes(scene: Scene) -> None:
     for ref in refs:
         scene.put(ref, status="mql")
     assert scene.write().written == 20
+    assert all(scene.crm.values[ref]["status"] == "mql" for ref in refs)
+
+
+@pytest.mark.parametrize(("rows", "sizes"), [(4, [3, 1]), (5, [5]), (8, [8]), (12, [8, 4]), (14, [8, 6])])
+def test_many_rows_are_sent_in_one_go_where_the_connector_writes_in_bulk(
+    scene: Scene, rows: int, sizes: list[int]
+) -> None:
+    """Five are many here, and eight the most; a batch as usual is three."""
+    scene.crm.batch_size, scene.crm.read_size, scene.crm.bulk = 3, 2, BulkWrites(least=5, most=8)
+    begun: list[int] = []
+    scene.crm.before_apply = lambda: begun.append(len(scene.crm.sends))
+    refs = [scene.crm.add(str(n), status=None) for n in range(rows)]
+    for ref in refs:
+        scene.put(ref, status="mql")
+    assert scene.write().written == rows
+    assert [after - before for before, after in pairwise([*begun, rows])] == sizes
     assert all(scene.crm.values[ref]["status"] == "mql" for ref in refs)
 
 
