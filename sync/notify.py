@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection
@@ -22,7 +23,7 @@ from sync.store import notices
 from sync.store.db import Store
 from sync.store.notices import Unsent
 
-__all__ = ["RECIPIENT", "ExtraMissing", "Send", "Teller", "Told", "through_apprise"]
+__all__ = ["RECIPIENT", "ExtraMissing", "Send", "Teller", "Told", "through_apprise", "unusable"]
 
 RECIPIENT = "{to}"
 """In a channel's address: the e-mail address of whoever is told."""
@@ -42,8 +43,27 @@ none; neither message holds the address."""
 
 def through_apprise(address: str, title: str, body: str) -> bool:
     """The `Send` of everyday life."""
+    told = _apprise(address)
+    # Line ends stay line ends, whatever the channel makes of markup.
+    return bool(told.notify(title=title, body=body, body_format="text"))
+
+
+def unusable(notify: Notify) -> Iterator[tuple[str, str]]:
+    """(where, what is wrong) of what keeps notices from being sent, as far as it shows without sending one."""
+    for name, address in notify.channels.items():
+        try:
+            _apprise(address.replace(RECIPIENT, "somebody%40example.com"))
+        except ExtraMissing as missing:
+            yield "notify", f"notices will wait: {missing}"
+            return
+        except ValueError as wrong:
+            yield f"notify.channels.{name}.url", f"notices will wait: {wrong}"
+
+
+def _apprise(address: str) -> Any:
+    """One channel. Raises as `Send` does."""
     try:
-        from apprise import Apprise, AppriseAsset, NotifyFormat
+        from apprise import Apprise, AppriseAsset
     except ImportError:
         raise ExtraMissing("the package apprise is not installed: pip install 'mqlsync[notify]'") from None
     # Its lines can hold the address, and with that a password.
@@ -51,7 +71,7 @@ def through_apprise(address: str, title: str, body: str) -> bool:
     told = Apprise(asset=AppriseAsset(app_id="mqlsync", app_desc="mqlsync"))
     if not told.add(address):
         raise ValueError(f"{address.partition(':')[0]}:... is no address that Apprise knows")
-    return bool(told.notify(title=title, body=body, body_format=NotifyFormat.TEXT))
+    return told
 
 
 @dataclass(slots=True)

@@ -209,6 +209,10 @@ def test_a_plan_and_a_dry_run_tell_nobody_and_keep_nothing(scene: World, channel
 def test_without_a_block_notify_what_was_due_is_kept_and_nothing_is_sent(scene: World, channel: Receiver) -> None:
     settings = scene.config / "mqlsync.yaml"
     settings.write_text(settings.read_text().partition("\nnotify:")[0])
+    said = mqlsync("check", "--json", scene=scene)
+    assert [one["message"] for one in said.json["findings"] if one["where"] == "sla"] == [
+        "mqlsync.yaml has no notify: nobody is reminded, MQLs only go on to other reps"
+    ]
     assert scene.run().told == 0
     assert set(notices(scene)) == KINDS_OF_THE_FIRST_RUN
     assert {row.sent_at for row in rows(scene, schema.notice)} == {None}

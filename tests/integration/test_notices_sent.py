@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from sync.notices import Kind, Notice
-from sync.notify import ExtraMissing, Teller, through_apprise
+from sync.notify import ExtraMissing, Teller, through_apprise, unusable
 from sync.settings import Notify
 from sync.store import notices, schema
 from sync.store.db import Store
@@ -259,6 +259,17 @@ def test_an_address_that_apprise_does_not_know_keeps_its_notices_waiting_and_no_
         told = teller(store, through_apprise, notify).tell(as_of=NOW)
     assert told.problems == ["notices wait: channel 'mail': mial:... is no address that Apprise knows"]
     assert (told.sent, rows(store)["a"].attempts) == (1, 0)
+
+
+def test_check_says_what_keeps_notices_from_being_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = {"mail": "mailtos://robot:word@smtp.acme.com?to={to}", "chat": "json://127.0.0.1/x"}
+    assert list(unusable(Notify(channels=sound, reps="mail"))) == []
+    assert list(unusable(Notify(channels={"mail": "mial://robot:very-secret-word@x"}, reps="mail"))) == [
+        ("notify.channels.mail.url", "notices will wait: mial:... is no address that Apprise knows")
+    ]
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    [(where, said)] = unusable(Notify(channels=sound, reps="mail"))
+    assert (where, "pip install 'mqlsync[notify]'" in said) == ("notify", True)
 
 
 def test_without_the_extra_notices_wait_and_somebody_is_told_what_to_install(
