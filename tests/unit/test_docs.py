@@ -177,6 +177,8 @@ def test_the_defaults_are_those_of_the_code(tmp_path: Path) -> None:
     for name in ("per_10_seconds", "search_per_second", "per_day"):
         assert int(spelled[f"connections.hubspot.limits.{name}"]) == getattr(hubspot, name)
     assert spelled["connections.salesforce.limits.share_of_day"] == f"{salesforce.share_of_day:.0%}"
+    for name in ("bulk_reads_above", "bulk_writes_above"):
+        assert int(spelled[f"connections.salesforce.limits.{name}"]) == getattr(salesforce, name)
     assert spelled["pull.settle"] == f"{made.pull.settle.total_seconds():.0f} seconds"
     assert spelled["pull.overlap"] == f"{made.pull.overlap.total_seconds() / 60:.0f} minutes"
     assert spelled["recovery.readback_after"] == f"{made.readback_after.total_seconds():.0f} seconds"
