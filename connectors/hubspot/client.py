@@ -45,7 +45,10 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 _FOR_WRITING = frozenset(
-    {"account", "usage", "token", "properties", "batch_read", "read", "batch_update", "associations", "task_create"}
+    {
+        *("account", "usage", "token", "batch_read", "read", "associations"),
+        *("properties", "properties_create", "properties_update", "property_groups", "batch_update", "task_create"),
+    }
 )
 """Kinds of calls that may be made from what is kept for writing: those that write, and those a write needs first."""
 
@@ -161,9 +164,9 @@ class Client:
         self._monotonic = monotonic
         burst = max(int(settings.per_10_seconds * _BURST), 1)
         self._general = Budget(
-            settings.per_10_seconds, 10.0, monotonic=monotonic, sleep=sleep, slack=0.025, at_once=burst
+            settings.per_10_seconds, 10.0, monotonic=monotonic, sleep=sleep, slack=0.04, at_once=burst
         )
-        self._search = Budget(settings.search_per_second, 1.0, monotonic=monotonic, sleep=sleep, slack=0.04)
+        self._search = Budget(settings.search_per_second, 1.0, monotonic=monotonic, sleep=sleep, slack=0.045)
         self._day = DayBudget(Crm.HUBSPOT, settings.per_day, today=self._today, kept=settings.kept_for_writing)
         self.day_is_told = False
         self.sign_in = SignIn(settings.token, ask=self._token_answer, paths=self.paths.token, monotonic=monotonic)
