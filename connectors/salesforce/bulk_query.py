@@ -95,7 +95,7 @@ class QueryJobs:
 
         def read(answer: requests.Response) -> _Sheet:
             said = answer.headers.get("Sforce-NumberOfRecords", "")
-            table = of_csv(answer.content.decode("utf-8"), names, kinds, rows=int(said) if said.isdecimal() else None)
+            table = of_csv(answer.content, names, kinds, rows=int(said) if said.isdecimal() else None)
             following = answer.headers.get("Sforce-Locator") or "null"
             return _Sheet(table=table, following=None if following == "null" else following)
 

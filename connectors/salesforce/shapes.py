@@ -63,7 +63,7 @@ class Shape(Generic[R]):
     def _row_by_row(self, table: Table, resume: str | None) -> Page[R]:
         records: list[R] = []
         problems: list[RecordProblem] = []
-        for one in table.one_by_one():
+        for one in table.parts(1):
             try:
                 records += self._records(one)
             except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -50,10 +50,14 @@ class Table:
         column = self.columns.get(name)
         return list(repeat(None, self.size)) if column is None else column
 
-    def one_by_one(self) -> Iterator[Table]:
-        """Each row as a table of its own."""
-        for at in range(self.size):
-            yield Table(size=1, columns={name: column[at : at + 1] for name, column in self.columns.items()})
+    def parts(self, most: int) -> Iterator[Table]:
+        """The rows in tables of their own, so many in each; one table where there are none."""
+        if self.size <= most:
+            yield self
+            return
+        for at in range(0, self.size, most):
+            columns = {name: column[at : at + most] for name, column in self.columns.items()}
+            yield Table(size=min(most, self.size - at), columns=columns)
 
     def rows(self) -> list[Row]:
         names = tuple(self.columns)
@@ -134,24 +138,50 @@ class _Branch:
             branch.spread(column, into)
 
 
-def of_csv(text: str, names: Sequence[str], kinds: Mapping[str, FieldKind], *, rows: int | None = None) -> Table:
+def of_csv(content: bytes, names: Sequence[str], kinds: Mapping[str, FieldKind], *, rows: int | None = None) -> Table:
     """A CSV page with a heading, its values as JSON would have them. Columns come in any order, headings in any case.
 
     ``rows``: how many there must be, where that was said. ValueError for what is not this query's page, or cut off.
     """
-    found = csv_rows(text)
-    if not found and not rows:
-        return Table(columns=dict.fromkeys(names, ()))
-    heading = [name.casefold() for name in found[0]] if found else []
-    del found[:1]
-    if set(map(len, found)) - {len(heading)} or (rows is not None and rows != len(found)):
-        raise ValueError("a page of a job is cut off")
-    missing = [name for name in names if name.casefold() not in heading]
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    if not content.strip():
+        found: Mapping[str, list[str | None]] = {name.casefold(): [] for name in names}
+    else:
+        found = _columns(content, frozenset(name.casefold() for name in names))
+    missing = [name for name in names if name.casefold() not in found]
     if missing:
         raise ValueError(f"a page of a job lacks the column {missing[0]}")
-    by_name = dict(zip(heading, zip(*found, strict=True) if found else repeat(()), strict=False))
-    columns = {name: _typed(by_name[name.casefold()], kinds.get(name, FieldKind.TEXT)) for name in names}
-    return Table(size=len(found), columns=columns)
+    columns = {name: _typed(found[name.casefold()], kinds.get(name, FieldKind.TEXT)) for name in names}
+    size = len(next(iter(columns.values()), ()))
+    if rows is not None and rows != size:
+        raise ValueError("a page of a job is cut off")
+    return Table(size=size, columns=columns)
+
+
+def _columns(content: bytes, wanted: frozenset[str]) -> Mapping[str, list[str | None]]:
+    """The wanted columns by heading in small letters, blanks as None. Arrow reads them at twice the speed of `csv`.
+
+    Arrow takes a text that ends inside a cell for whole, so that is looked at first.
+    """
+    from pyarrow import csv as arrow
+    from pyarrow import py_buffer, string
+
+    if content.count(b'"') % 2 or not content.endswith((b"\n", b'"')):
+        raise ValueError("a page of a job is cut off")
+    [heading] = csv_rows(content.partition(b"\n")[0].decode())
+    mine = [name for name in heading if name.casefold() in wanted]
+    table = arrow.read_csv(
+        py_buffer(content),
+        read_options=arrow.ReadOptions(use_threads=False, block_size=len(content) + 1),
+        parse_options=arrow.ParseOptions(newlines_in_values=True),
+        convert_options=arrow.ConvertOptions(
+            column_types=dict.fromkeys(mine, string()),
+            include_columns=mine,
+            strings_can_be_null=True,
+            null_values=[""],
+        ),
+    )
+    return {name.casefold(): table.column(name).to_pylist() for name in mine}
 
 
 def csv_rows(text: str) -> list[list[str]]:
@@ -162,25 +192,27 @@ def csv_rows(text: str) -> list[list[str]]:
         raise ValueError(f"no CSV: {error}") from None
 
 
-def _typed(column: Sequence[str], kind: FieldKind) -> Sequence[Any]:
+def _typed(column: Sequence[str | None], kind: FieldKind) -> Sequence[Any]:
     match kind:
         case FieldKind.BOOLEAN:
-            said = {"": None, "true": True, "false": False}
+            said: dict[str | None, Any] = {"true": True, "false": False}
             return [said.get(value, value) for value in column]
         case FieldKind.NUMBER:
             return _each(_number, column)
         case FieldKind.DATETIME:
-            return [value[:-1] + "+0000" if value[-1:] == "Z" else value or None for value in column]
+            return [value[:-1] + "+0000" if value is not None and value[-1] == "Z" else value for value in column]
         case _:
-            return [value or None for value in column]
+            return column
 
 
-def _number(text: str) -> int | float | str | None:
+def _number(text: str | None) -> int | float | str | None:
     """What cannot be read is left for whoever reports it."""
+    if text is None:
+        return None
     try:
         number = float(text)
     except ValueError:
-        return text or None
+        return text
     return int(number) if number.is_integer() else number
 
 

@@ -47,6 +47,9 @@ _QUOTED = re.compile(r"'([A-Za-z]\w*(?:\.\w+)*)'")
 
 _BEFORE_ALL_IDS = "0" * 15
 
+_STORED = 2_000
+"""Rows of a page, also of one that a job gives: as many as a query's."""
+
 _MOST_JOBS = 2
 """Jobs of one span that may be lost before it is left for later."""
 
@@ -314,10 +317,14 @@ class _Reading:
                 yield self._waiting(place)
         names, kinds = self._columns.shown, self._columns.kinds
         for table, locator in jobs.results(place.job, place.locator, names, kinds):
+            *parts, last = table.parts(_STORED)
+            for part in parts:
+                yield RowPage(table=part, resume=str(place))
             if locator is not None:
-                yield RowPage(table=table, resume=str(replace(place, locator=locator)))
+                place = replace(place, locator=locator)
+                yield RowPage(table=last, resume=str(place))
                 continue
             if self._todo:
                 self._after = soql.Key(stamp=soql.moment(span.hi.replace(microsecond=0)), id=_BEFORE_ALL_IDS)
-            yield RowPage(table=table, resume=str(self._after) if self._todo else None)
+            yield RowPage(table=last, resume=str(self._after) if self._todo else None)
         jobs.let_go(place.job)

@@ -84,7 +84,7 @@ KINDS = {"N": FieldKind.NUMBER, "B": FieldKind.BOOLEAN, "D": FieldKind.DATETIME}
 
 def test_cells_are_typed_as_json_has_them() -> None:
     text = 'b,n,D,Owner.Name\ntrue,87.0,2026-05-06T07:08:09.000Z,"a ""b"",\r\nc"\nfalse,1.5,2026-05-06,\n,,,x\n'
-    table = of_csv(text, ("Owner.Name", "N", "B", "D"), KINDS, rows=3)
+    table = of_csv(text.encode(), ("Owner.Name", "N", "B", "D"), KINDS, rows=3)
     assert {name: list(column) for name, column in table.columns.items()} == {
         "Owner.Name": ['a "b",\r\nc', None, "x"],
         "N": [87, 1.5, None],
@@ -103,7 +103,7 @@ def test_every_text_comes_through_csv_as_it_is(rows: list[tuple[str, str]]) -> N
     text = io.StringIO(newline="")
     out = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
     out.writerows([("X", "Y"), *rows])
-    table = of_csv(text.getvalue(), ("X", "Y"), {}, rows=len(rows))
+    table = of_csv(text.getvalue().encode(), ("X", "Y"), {}, rows=len(rows))
     assert list(zip(table["X"], table["Y"], strict=True)) == [(x or None, y or None) for x, y in rows]
 
 
@@ -111,21 +111,29 @@ def test_every_text_comes_through_csv_as_it_is(rows: list[tuple[str, str]]) -> N
     ("text", "rows"),
     [
         ("<html>Bad gateway</html>", None),
+        ("<html>Bad gateway</html>\n", None),
         ('"Id","X"\n"1","2"\n"3"', None),
         ('"Id","X"\n"1","2"\n"3","4', None),
         ('"Id","X"\n"1","2"\n', 2),
         ('"Id"\n"1"\n', None),
+        ('"Id","X"\n"1","2\n', None),
+        ('"Id","X"\n"1","2","3"\n', None),
+        ("Id,X\n1,2\n3,4", None),
         ("", 2),
     ],
 )
 def test_a_csv_page_that_is_cut_off_or_another_is_a_value_error(text: str, rows: int | None) -> None:
-    with pytest.raises(ValueError, match=r"page|CSV"):
-        of_csv(text, ("Id", "X"), {}, rows=rows)
+    with pytest.raises(ValueError, match=r"page|CSV|columns"):
+        of_csv(text.encode(), ("Id", "X"), {}, rows=rows)
+
+
+def test_the_last_row_may_have_no_line_end() -> None:
+    assert list(of_csv(b'"Id","X"\n"1","2"', ("Id", "X"), {}, rows=1)["X"]) == ["2"]
 
 
 @pytest.mark.parametrize("text", ["", '"Id","X"\n', '\ufeff"Id","X"\n'])
 def test_a_job_without_rows_is_an_empty_table(text: str) -> None:
-    table = of_csv(text, ("Id", "X"), {}, rows=0)
+    table = of_csv(text.encode(), ("Id", "X"), {}, rows=0)
     assert (table.size, list(table["X"])) == (0, [])
 
 
