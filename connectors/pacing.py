@@ -69,10 +69,12 @@ class Budget:
                 self._sleep(slot - now)
                 waited += slot - now
             with self._lock:
-                if slot >= self._not_before:
-                    return waited
-                # refused calls came back meanwhile: this moment is no longer one
                 self._give_back(slot)
+                if slot >= self._not_before:
+                    # a thread that was held up leaves later than it was to, and that is when its call counts
+                    insort(self._slots, max(slot, self._monotonic()))
+                    return waited
+                # else a refusal came back meanwhile: this moment is no longer one
 
     def refused(self, seconds: float) -> None:
         """The CRM said 429: no further call for the next ``seconds``, and a quarter fewer afterwards."""

@@ -130,6 +130,22 @@ def test_a_call_that_waits_when_another_is_refused_waits_on() -> None:
     assert one.acquire() == pytest.approx(6.0)
 
 
+def test_a_call_counts_from_when_it_leaves() -> None:
+    """A thread that wakes up late must not let the next one come too close behind it."""
+    watch = Watch()
+    one = budget(watch, 1, 10.0)
+    one.acquire()
+    sleep = one._sleep
+
+    def oversleep(seconds: float) -> None:
+        sleep(seconds + 2.0)
+
+    one._sleep = oversleep
+    one.acquire()
+    one._sleep = sleep
+    assert one.acquire() == pytest.approx(10.0)
+
+
 def test_what_does_not_go_at_once_is_spread_over_the_window() -> None:
     watch = Watch()
     one = Budget(100, 10.0, monotonic=watch.monotonic, sleep=watch.sleep, slack=0.0, at_once=50)
