@@ -147,6 +147,37 @@ def test_a_query_that_takes_too_long_is_cut_in_two_by_time() -> None:
     assert all(p.resume is not None for p in pages[:-1])
 
 
+def test_a_half_without_rows_is_not_asked_for_again_with_the_next() -> None:
+    """Else each question would begin at the last row read, and be as long as the one that was too long."""
+    rows = [row(0, 1), *(row(second, second) for second in range(56, 64, 2))]
+    first = soql.Key(stamp=rows[0]["SystemModstamp"], id=rows[0]["Id"])
+    org = Org(rows, 100, slow=20)
+    pages = read(org, Window(lo=AT, hi=AT + timedelta(seconds=64)), str(first))
+    assert {r["Id"] for p in pages for r in p.rows} == {r["Id"] for r in rows[1:]}
+    assert len(org.asked) <= 8
+
+
+def test_a_page_that_says_it_is_the_last_before_all_that_was_counted_is_not() -> None:
+    class Hasty(Org):
+        def _answer(self, found: list[dict[str, Any]]) -> Mapping[str, Any]:
+            return {"records": found[: self.page], "done": True, "totalSize": len(found)}
+
+    rows = [row(second // 3, second) for second in range(25)]
+    pages = read(Hasty(rows, 4), WHOLE)
+    assert [r["Id"] for p in pages for r in p.rows] == [r["Id"] for r in rows]
+    assert [p.resume is None for p in pages] == [False] * 6 + [True]
+
+
+def test_a_count_that_is_never_reached_is_no_loop() -> None:
+    class Boasting(Org):
+        def _answer(self, found: list[dict[str, Any]]) -> Mapping[str, Any]:
+            return {"records": found, "done": True, "totalSize": len(found) + 7}
+
+    org = Boasting([row(0, 1), row(1, 2)], 4)
+    assert [len(p.rows) for p in read(org, WHOLE)] == [2, 0]
+    assert len(org.asked) == 2
+
+
 def test_one_second_that_takes_too_long_is_for_later() -> None:
     with pytest.raises(RetryLater, match="within one second"):
         read(Org([], 10, slow=-1), Window(lo=AT, hi=AT + timedelta(seconds=9)))
