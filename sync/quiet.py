@@ -26,6 +26,9 @@ __all__ = ["QUIET", "Quiet", "QuietPeople", "note_scored"]
 QUIET = (Status.NOT_YET, Status.SUPPRESSED, Status.WITH_SALES)
 """Statuses that follow from scorecard and facts alone: no episode is open, no wait is under way."""
 
+FEW = 3
+"""Fewer than one in so many are asked for by their ids; else everybody between them is read."""
+
 _LABELS = ("grade", "model")
 _SCORES: Mapping[str, Result] = {"fit": Result.FIT, "engagement": Result.ENGAGEMENT, "total": Result.TOTAL}
 _COLUMNS = ("person_id", "status", "reason", *_LABELS, *_SCORES)
@@ -68,7 +71,7 @@ class QuietPeople:
         stays = pc.and_(stays, pc.invert(pc.is_in(table["person_id"], value_set=self._those_with_work(tx))))
         moved = pc.and_(stays, pc.invert(_all_equal(table, known, _SCORES)))
         if pc.any(moved).as_py():
-            told = self._to_be_told(tx, table.filter(moved))
+            told = self._to_be_told(tx, table.filter(moved), few=pc.sum(moved).as_py() * FEW < table.num_rows)
             stays = pc.and_(stays, pc.invert(pc.is_in(table["person_id"], value_set=told)))
             moved = pc.and_(stays, moved)
         counted = pc.value_counts(known["status"].filter(stays))
@@ -81,15 +84,18 @@ class QuietPeople:
             rest=table.filter(pc.invert(stays)),
         )
 
-    def _to_be_told(self, tx: Connection, table: pa.Table) -> pa.Array:
-        """Whose numbers are too far from what some record of theirs shows, or may be: nothing was confirmed of it."""
-        first, last = table["person_id"][0].as_py(), table["person_id"][-1].as_py()
+    def _to_be_told(self, tx: Connection, table: pa.Table, *, few: bool) -> pa.Array:
+        """Whose numbers are too far from what some record of theirs shows, or may be: nothing was confirmed of it.
+
+        ``few`` of the people between the first and the last of the table are in it.
+        """
+        ids = table["person_id"].combine_chunks()
         found = [pa.array([], pa.string())]
         for (conn, object), properties in self.policy.write.properties.items():
             shown = {name: properties[result] for name, result in _SCORES.items() if result in properties}
             if not shown:
                 continue
-            acked = _confirmed(tx, conn, object, shown, first, last)
+            acked = _confirmed(tx, conn, object, shown, ids, few=few)
             place = pc.index_in(acked["person_id"], value_set=table["person_id"])
             acked, place = acked.filter(pc.is_valid(place)), pc.drop_null(place)
             near: Any = True
@@ -142,15 +148,24 @@ def _all_equal(table: pa.Table, known: pa.Table, names: Iterable[str]) -> Any:
     return equal
 
 
-def _confirmed(tx: Connection, conn: str, object: str, shown: Mapping[str, str], first: str, last: str) -> pa.Table:
-    """What each record that is written shows: ``person_id`` and a column a number, NULL where none was confirmed."""
+def _confirmed(
+    tx: Connection, conn: str, object: str, shown: Mapping[str, str], people: pa.Array, *, few: bool
+) -> pa.Table:
+    """What each record that is written shows: ``person_id`` and a column a number, NULL where none was confirmed.
+
+    Of these people; unless they are ``few``, of everybody between the first and the last of them.
+    """
     l, a = schema.link.c, schema.acked.c  # noqa: E741  # as in the query's aliases
     joined = schema.link.outerjoin(schema.acked, and_(a.conn == l.conn, a.object == l.object, a.id == l.id))
     # As expressions, not as columns of the primary key: SQLite would go through all records of the object, each time.
     of = and_(l.conn.concat("") == conn, l.object.concat("") == object, l.role == Role.TARGET)
-    here = and_(l.person_id >= first, l.person_id <= last, of)
     values = [a.fields[prop].as_string() for prop in shown.values()]
-    found = tx.execute(select(l.person_id, *values).select_from(joined).where(here)).all()
+    wanted = select(l.person_id, *values).select_from(joined).where(of)
+    if few:
+        whose = [l.person_id.in_(people.slice(start, PART).to_pylist()) for start in range(0, len(people), PART)]
+    else:
+        whose = [and_(l.person_id >= people[0].as_py(), l.person_id <= people[-1].as_py())]
+    found = [row for some in whose for row in tx.execute(wanted.where(some)).all()]
     columns: Any = zip(*found, strict=True) if found else [()] * (1 + len(shown))
     ids, *numbers = columns
     return pa.table(

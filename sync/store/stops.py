@@ -136,7 +136,7 @@ def note_moved(tx: Connection, streams: Iterable[tuple[str, str, bool]], *, at: 
 
 
 def note_people(tx: Connection, *, counted: bool, at: datetime) -> None:
-    """For the next run: how many records of people there are, where that is to be ``counted``, and how many are gone."""
+    """For the next run: how many records of people there are, if that is to be ``counted``, and how many are gone."""
     gone = _gone(tx)
     people = _people(tx) if counted else {conn: people for conn, (people, _) in _before(tx).items()}
     rows = [

@@ -37,7 +37,7 @@ def state(scene: World, run_id: str) -> Any:
 @pytest.fixture
 def settled(tmp_path: Path) -> Iterator[World]:
     """After a first run, with a guard that lets a handful of people become MQL."""
-    with world(tmp_path, people=40) as scene:
+    with world(tmp_path, people=25) as scene:
         edit(scene.config / "mqlsync.yaml", ("new_mqls_per_run: 200", "new_mqls_per_run: 5"))
         edit(scene.config / "mqlsync.yaml", ("share_of_people_changed: 20%", "share_of_people_changed: 100%"))
         assert scene.run().exit_code in (0, 5)
@@ -53,7 +53,7 @@ def stopped(scene: World) -> str:
 
 
 def test_an_edit_that_makes_five_hundred_mqls_waits_for_a_yes(tmp_path: Path) -> None:
-    with world(tmp_path, people=700) as scene:
+    with world(tmp_path, people=640) as scene:
         assert mqlsync("run", *NOW, scene=scene).code in (0, 5), "a first run on this machine waits for nobody"
         before = writes(scene)
         edit(scene.config / "policy.yaml", (GATE, EVERYBODY))

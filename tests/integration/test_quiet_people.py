@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from sync import run
+from sync import quiet, run
 from sync.decide import Decider
 from sync.store import schema
 from tests.support.world import AS_OF, World, differences, edit, world
@@ -74,7 +74,11 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Decider, "_qualify", qualify)
 
 
-def test_whoever_is_left_out_would_have_stayed_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("few", [0, 10**9], ids=["by their ids", "everybody between"])
+def test_whoever_is_left_out_would_have_stayed_as_they_are(
+    few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "FEW", few)
     told, looked = tell(tmp_path / "quick")
     monkeypatch.setattr(run, "QuietPeople", lambda **how: None)
     expected, everybody = tell(tmp_path / "slow")
