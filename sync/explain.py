@@ -15,11 +15,12 @@ from connectors.normalise import salesforce_id
 from connectors.records import RecordRef
 from scoring.episodes import MEANINGS, Status
 from scoring.ledger import Ledger
+from sync.episode_shown import episode_json, episode_line
 from sync.gather import GatherRules, PersonFacts, gather
 from sync.rebuild import FOREVER, Account, account_of, in_use, kept_card, past_of, rebuild, under
 from sync.run import Parts
 from sync.store import decisions, schema
-from sync.store.decisions import PersonState
+from sync.store.decisions import EpisodeRow, PersonState
 from sync.store.outbox import acked_fields
 from sync.store.people import load_owner_names, load_sources, owner_name
 from sync.told import Side, sides
@@ -35,9 +36,10 @@ class NobodyFound(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """``account``: of the day the person was last scored, None: not yet."""
+    """``account``: of the day the person was last scored, None: not yet. ``episodes``: all, in the order they began."""
 
     person: PersonState
+    episodes: tuple[EpisodeRow, ...]
     account: Account | None
     decided_at: datetime | None
     records: tuple[Mapping[str, Any], ...]
@@ -68,9 +70,8 @@ class Explanation:
             "scored_day": person.scored_day,
             "score": self.account.score_json() if self.account is not None else None,
             "account": self.account.as_json() if self.account is not None else None,
-            "episode": None
-            if episode is None
-            else {"n": episode.n, "line": episode.line, "opened_at": episode.opened_at, "adopted": episode.adopted},
+            "episode": None if episode is None else episode_json(episode),
+            "episodes": [episode_json(one) for one in self.episodes],
             "owner": None
             if assignment is None
             else {
@@ -108,11 +109,10 @@ class Explanation:
 
     def _owner_lines(self) -> Iterator[str]:
         episode, assignment = self.person.open_episode, self.person.assignment
+        yield from map(episode_line, self.episodes)
         if episode is None:
-            yield "No open episode: nobody was assigned."
+            yield "No open episode: nobody is assigned."
             return
-        found = "found in the CRM" if episode.adopted else f"opened by {episode.line}"
-        yield f"Episode {episode.n}, {found} on {episode.opened_at:%Y-%m-%d %H:%M} UTC"
         if assignment is None:
             yield "Owner: nobody was assigned"
             return
@@ -155,6 +155,7 @@ def explanation(parts: Parts, who: str) -> Explanation:
     with parts.store.read() as tx:
         person_id = find_person(tx, who)
         person = decisions.load_people(tx, [person_id])[person_id]
+        episodes = decisions.load_episodes(tx, [person_id]).get(person_id, [])
         links = tx.execute(select(schema.link).where(schema.link.c.person_id == person_id)).all()
         stored = tx.execute(select(schema.decision).where(schema.decision.c.person_id == person_id)).first()
         conflicts = tx.execute(
@@ -170,6 +171,7 @@ def explanation(parts: Parts, who: str) -> Explanation:
         owner = owner_name(given.owner_key, load_owner_names(tx)) if given is not None else None
     return Explanation(
         person=person,
+        episodes=tuple(episodes),
         owner_name=owner,
         account=_account(parts, person, stored_ledger(stored.body) if stored is not None else None),
         decided_at=stored.as_of if stored is not None else None,

@@ -232,14 +232,22 @@ def _found_as(episode: EpisodeRow) -> str:
     return Status.ACCEPTED if taken else Status.MQL
 
 
+_CAME: Mapping[str, tuple[str, ...]] = {
+    "closed_at": ("outcome",),
+    "approved_at": ("approved_by",),
+    **dict.fromkeys(("assigned_at", "touched_at", "accepted_at", "won_at", "lost_at"), ()),
+}
+"""Time of an episode -> what came with it."""
+
+
 def as_it_stood(episode: EpisodeRow, start: datetime) -> EpisodeRow:
     """An episode as it stood at an instant: what came later is not known yet."""
-    if episode.closed_at is not None and episode.closed_at >= start:
-        episode = replace(episode, closed_at=None, outcome=None)
-    if episode.accepted_at is not None and episode.accepted_at >= start:
-        episode = replace(episode, accepted_at=None)
-    if episode.approved_at is not None and episode.approved_at >= start:
-        episode = replace(episode, approved_at=None, approved_by=None)
+    later: dict[str, Any] = {}
+    for time, what in _CAME.items():
+        at = getattr(episode, time)
+        if at is not None and at >= start:
+            later |= dict.fromkeys((time, *what))
+    episode = replace(episode, **later)
     return replace(episode, drop_since=None) if episode.closed_at is None else episode
 
 

@@ -19,6 +19,7 @@ from scoring.cards import Scorecard
 from scoring.episodes import MEANINGS, Decision, Seen, Status
 from scoring.policy import Policy
 from scoring.qualify import qualify, reason_for
+from sync.episode_shown import episode_json, episode_line
 from sync.explain import find_person, stored_ledger
 from sync.history import Past, TooEarly
 from sync.life import history_of, rejected_at
@@ -84,9 +85,7 @@ class Then:
             "reason": decision.reason if decision is not None else None,
             "score": self.account.score_json(),
             "account": self.account.as_json(),
-            "episode": None
-            if episode is None
-            else {"n": episode.n, "line": episode.line, "opened_at": episode.opened_at, "adopted": episode.adopted},
+            "episode": None if episode is None else episode_json(episode),
             "owner": None
             if assignment is None
             else {
@@ -122,8 +121,7 @@ class Then:
         if self.episode is None:
             yield "No open episode then: nobody was assigned."
             return
-        found = "found in the CRM" if self.episode.adopted else f"opened by {self.episode.line}"
-        yield f"Episode {self.episode.n}, {found} on {self.episode.opened_at:%Y-%m-%d %H:%M} UTC"
+        yield episode_line(self.episode)
         if self.assignment is None:
             yield "Owner: nobody was assigned then"
             return

@@ -196,7 +196,7 @@ def test_a_person_who_is_not_ready_is_explained_too(ran):
     lines = ran.text(others[0])
     assert [line for line in lines if line.startswith("Fit: ")]
     assert [line for line in lines if line.startswith("Gate line hot_and_right: ")]
-    assert "No open episode: nobody was assigned." in lines
+    assert "No open episode: nobody is assigned." in lines
 
 
 def test_a_duplicate_is_named_with_the_record_that_is_written(ran):
