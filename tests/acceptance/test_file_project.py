@@ -39,7 +39,6 @@ SETTINGS = """\
 store: sqlite:///state/mqlsync.db
 connections:
   fair: {kind: file, people: people.csv, engagement: events.csv, timezone: Europe/Berlin}
-guard: off
 """
 AS_OF = "2026-11-25T12:00:00Z"
 COLUMNS = ("Prospect ID", "Job Title", "Land", "Company", "Staff", "Industry")
