@@ -88,7 +88,7 @@ def test_every_key_is_read() -> None:
             base_url: https://acme.my.salesforce.com
             api_version: "62.0"
             auth: {username: me@acme.com, consumer_key: "${SF_KEY}", private_key_file: /keys/sf.pem}
-            limits: {share_of_day: 30%}
+            limits: {share_of_day: 30%, bulk_reads_above: 10000, bulk_writes_above: off}
         owner_authority: salesforce
         account_matching: {domain: off, name: 90%}
         pull: {settle: 30 seconds, overlap: 1 hour}
@@ -113,6 +113,7 @@ def test_every_key_is_read() -> None:
     assert hubspot.proxy == "http://proxy:3128"
     assert (salesforce.username, salesforce.consumer_key) == ("me@acme.com", "the-consumer-key")
     assert (salesforce.private_key_file, salesforce.share_of_day) == (Path("/keys/sf.pem"), 0.3)
+    assert (salesforce.bulk_reads_above, salesforce.bulk_writes_above) == (10_000, None)
     assert settings.crms == (Crm.HUBSPOT, Crm.SALESFORCE)
     assert settings.owner_authority is OwnerAuthority.SALESFORCE
     assert settings.account_matching == AccountMatching(domain=False, name_from=90)
@@ -323,6 +324,12 @@ MISTAKES = [
     (
         SALESFORCE + '{session_id: "${SF_KEY}", refresh_token_file: kept}\n',
         ["4:57: connections.salesforce.auth.refresh_token_file: a refresh_token_file belongs to a refresh_token"],
+    ),
+    (
+        SALESFORCE + '{session_id: "${SF_KEY}"}\n    limits: {bulk_reads_above: -5}\n',
+        [
+            "5:32: connections.salesforce.limits.bulk_reads_above: '-5': write off, or a whole number of records",
+        ],
     ),
     (SALESFORCE + "{}\n", [f"4:11: connections.salesforce.auth: {WAYS}"]),
     (SALESFORCE + "[]\n", ["4:11: connections.salesforce.auth: a mapping is wanted here, not a list"]),
