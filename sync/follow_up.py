@@ -80,13 +80,15 @@ class FollowUp:
     def follow_up(self, tx: Connection) -> list[Notice]:
         """Do what is due. Returns the notices that follow; those that were written before may be among them."""
         rows = untouched.in_hand(tx)
-        in_time = {row.person_id: row for row in rows}
         overdue = [row for row in rows if self._overdue(row)]
-        asked = {row.person_id for row in overdue} | (self.stirred & in_time.keys())
-        touched = self._note_touches(tx, [in_time[person_id] for person_id in sorted(asked)])
+        done = self._done(tx, overdue)
+        # Of most of them everything was told long ago: whoever is left is looked at.
+        overdue = [row for row in overdue if self._overdue(row, done[row.person_id])]
+        asked = {row.person_id for row in overdue} | self.stirred
+        touched = self._note_touches(tx, [row for row in rows if row.person_id in asked])
         overdue = [row for row in overdue if row.person_id not in touched]
         found = self._alarms(tx, [row for row in overdue if _queue_of(row)])
-        late = self._late(tx, [row for row in overdue if not _queue_of(row)])
+        late = self._late(tx, [row for row in overdue if not _queue_of(row)], done)
         found += [notice for one in late for notice in self._told(one)]
         found += self._move(tx, late)
         found += self._digests(tx)
@@ -94,13 +96,14 @@ class FollowUp:
 
     # -- what is due
 
-    def _overdue(self, row: Untouched) -> bool:
+    def _overdue(self, row: Untouched, done: Collection[Step] = ()) -> bool:
+        """Whether something is due that was not done. A queue has one step: that it is reported."""
         as_of = self.desk.as_of
         if (name := _queue_of(row)) is not None:
             at = self._alarm_at(name, row.since)
-            return at is not None and at <= as_of
+            return at is not None and at <= as_of and Step.REPORT not in done
         rules = self.desk.policy.sla
-        return rules is not None and bool(due(self._held(row), rules, as_of=as_of))
+        return rules is not None and bool(due(self._held(row), rules, as_of=as_of, done=done))
 
     def _alarm_at(self, name: str, since: datetime) -> datetime | None:
         team = self.desk.policy.team
@@ -134,13 +137,10 @@ class FollowUp:
         untouched.mark_touched(tx, touched)
         return frozenset(person_id for person_id, _ in touched)
 
-    def _late(self, tx: Connection, rows: Sequence[Untouched]) -> list[_Late]:
+    def _late(self, tx: Connection, rows: Sequence[Untouched], done: Mapping[str, Collection[Step]]) -> list[_Late]:
         rules = self.desk.policy.sla
         if rules is None or not rows:
             return []
-        done = self._done(tx, rows)
-        # Most of them were reminded and reported long ago: whoever is left is looked at.
-        rows = [row for row in rows if due(self._held(row), rules, as_of=self.desk.as_of, done=done[row.person_id])]
         had = untouched.assignees(tx, {row.person_id: row.n for row in rows})
         people = decisions.load_people(tx, [row.person_id for row in rows])
         late: list[_Late] = []
@@ -154,16 +154,7 @@ class FollowUp:
 
     def _done(self, tx: Connection, rows: Sequence[Untouched]) -> dict[str, frozenset[Step]]:
         """By person the steps taken that leave the assignment alone, or of which there is nobody to be told."""
-        keys = {
-            row.person_id: {
-                Step.REMIND: self._reminder(row),
-                Step.REPORT: [
-                    key_of(row.person_id, row.n, Kind.REPORT, f"{row.step}:{manager}")
-                    for manager in self._managers(row)
-                ],
-            }
-            for row in rows
-        }
+        keys = {row.person_id: {Step.REMIND: self._reminder(row), Step.REPORT: self._reports(row)} for row in rows}
         there = notice_store.known(tx, (key for own in keys.values() for some in own.values() for key in some))
         return {
             person_id: frozenset(step for step, some in own.items() if there.issuperset(some))
@@ -173,6 +164,11 @@ class FollowUp:
     def _reminder(self, row: Untouched) -> list[str]:
         told = self.desk.directory.email_of(row.owner_key) is not None
         return [key_of(row.person_id, row.n, Kind.REMIND, row.step)] if told else []
+
+    def _reports(self, row: Untouched) -> list[str]:
+        if _queue_of(row) is not None:
+            return [key_of(row.person_id, row.n, Kind.QUEUE, row.step)]
+        return [key_of(row.person_id, row.n, Kind.REPORT, f"{row.step}:{to}") for to in self._managers(row)]
 
     # -- who is told
 
@@ -188,13 +184,10 @@ class FollowUp:
         return row.pool or (None if home is None else home.name)
 
     def _alarms(self, tx: Connection, rows: Sequence[Untouched]) -> list[Notice]:
-        keys = {row.person_id: key_of(row.person_id, row.n, Kind.QUEUE, row.step) for row in rows}
-        done = notice_store.known(tx, keys.values())
-        new = [row for row in rows if keys[row.person_id] not in done]
-        people = decisions.load_people(tx, [row.person_id for row in new])
+        people = decisions.load_people(tx, [row.person_id for row in rows])
         queues, zone = self.desk.policy.team.queues, self.desk.policy.timezone
         found: list[Notice] = []
-        for row in new:
+        for row in rows:
             name = _queue_of(row) or ""
             to = queues[name].tell
             if to is not None:
