@@ -58,7 +58,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
     }
 )
 
-ONLY_BY_NAME = frozenset({"scoring-10m"})
+ONLY_BY_NAME = frozenset({"increment", "scoring-10m"})
 """Tasks that take so long, or so much disk, that they are not part of everything."""
 
 
