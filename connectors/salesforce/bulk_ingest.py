@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from connectors.errors import ConnectorError, OutcomeUnknown
+from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater
+from connectors.records import Crm
 from connectors.salesforce import soql
 from connectors.salesforce.bulk import ENDED, JobLost, Jobs, problem_in
 from connectors.salesforce.client import Client
@@ -64,7 +65,7 @@ class IngestJobs:
     def finish(self) -> None:
         """Wait for the jobs of a run that was cut off, and stop those that were never closed.
 
-        After this, what is read is what they left behind: none of them writes any more.
+        After this, what is read is what they left behind: none of them writes any more. RetryLater while one does.
         """
         for job in list(self._begun):
             with suppress(JobLost):  # deleted, or never made: it writes no more
@@ -74,7 +75,12 @@ class IngestJobs:
     def _ended(self, job: str) -> None:
         if self._jobs.look(job)["state"] == _NOT_UPLOADED:
             self._stop(job)
-        self._wait(job)
+        if not self._wait(job):
+            raise RetryLater(
+                Crm.SALESFORCE,
+                f"job {job} of an earlier run is still writing, and cannot be stopped.",
+                advice="What it writes is read back when it has ended; the next run looks again.",
+            )
         self._jobs.let_go(job)
 
     # -- one job ---------------------------------------------------------------------------------------------------

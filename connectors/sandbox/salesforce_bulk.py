@@ -81,6 +81,10 @@ class Bulk:
     def query_jobs(self) -> int:
         return sum(_is(job, "query") for job in self._jobs.values())
 
+    def work_on(self, job: str) -> None:
+        """A job that has ended is at work again, and will be for as long as `busy` says."""
+        self._jobs[job].shown["state"], self._jobs[job].polls = "InProgress", 0
+
     def answer(self, request: Request, root: str, version: int, kind: str, target: tuple[str, ...]) -> Response:
         """One call below ``jobs/query`` or ``jobs/ingest``. Raises Refused and SoqlError."""
         if kind not in {"query", "ingest"}:

@@ -418,6 +418,19 @@ def test_a_job_still_at_work_is_waited_for_before_anything_is_read(scene: Scene)
     assert scene.begun == {}
 
 
+def test_nothing_is_read_back_while_a_job_of_an_earlier_run_cannot_be_stopped(scene: Scene) -> None:
+    refs = scene.leads(2)
+    scene.fault(FaultKind.SERVER_ERROR, "GET */successfulResults*", status=503, times=None)
+    scene.connector().apply([patch(ref, MQL_Score__c="1") for ref in refs])
+    [job] = scene.begun
+    scene.org.bulk.busy = 1_000
+    scene.org.bulk.work_on(job)
+    scene.fault(FaultKind.SERVER_ERROR, "PATCH */jobs/ingest/*", status=503, times=None)
+    with pytest.raises(RetryLater, match="still writing"):
+        scene.connector(Bulk(writes_above=0, longest_wait=20)).read(refs, ["MQL_Score__c"])
+    assert list(scene.begun) == [job]
+
+
 def test_a_job_that_takes_too_long_is_told_to_stop(scene: Scene) -> None:
     refs = scene.leads(2)
     scene.org.bulk.busy = 1_000
