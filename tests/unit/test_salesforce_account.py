@@ -108,10 +108,12 @@ def test_whose_a_given_session_is_is_asked_once_and_may_stay_open(
     wire: responses.RequestsMock, answer: dict[str, Any], ours: bool
 ) -> None:
     wire.get(f"{HOME}/services/oauth2/userinfo", **answer)
-    wire.get(f"{DATA}/query/", json=page({"Id": "0055g0000000002AAA", "Username": "sync@acme.com", "IsActive": True}))
-    wire.get(f"{DATA}/query/", json=page())
-    wire.get(f"{DATA}/query/", json=page({"Id": "0055g0000000002AAA", "Username": "sync@acme.com", "IsActive": True}))
-    wire.get(f"{DATA}/query/", json=page())
+    user = {"Id": "0055g0000000002AAA", "Username": "sync@acme.com", "IsActive": True}
+    parts = [
+        {"referenceId": f"query{number}", "httpStatusCode": 200, "body": body}
+        for number, body in enumerate((page(user), page(), page()))
+    ]
+    wire.post(f"{DATA}/composite", json={"compositeResponse": parts})
     one = connector()
     assert [owner.integration for owner in one.owners()] == [ours]
     assert [owner.integration for owner in one.owners()] == [ours]
