@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, and_, or_, select, union, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, union, update
 
 from scoring.episodes import Status
 from scoring.policy import Policy, Result
@@ -161,6 +161,7 @@ def _confirmed(
     of = and_(l.conn.concat("") == conn, l.object.concat("") == object, l.role == Role.TARGET)
     values = [a.fields[prop].as_string() for prop in shown.values()]
     wanted = select(l.person_id, *values).select_from(joined).where(of)
+    whose: list[ColumnElement[bool]]
     if few:
         whose = [l.person_id.in_(people.slice(start, PART).to_pylist()) for start in range(0, len(people), PART)]
     else:

@@ -59,9 +59,10 @@ def test_both_crms_have_confirmed_what_a_run_decided(assigned: tuple[World, str,
     sides = told(scene, person_id)
     assert sides[contact]["told"] == sides[other]["told"] == "confirmed"
     assert any(side["record"].split(":")[1] == "task" and side["told"] == "confirmed" for side in sides.values())
-    assert f"hubspot has confirmed contact {contact.rpartition(':')[2]}, last on " in mqlsync(
-        "explain", person_id, scene=scene
-    ).out
+    assert (
+        f"hubspot has confirmed contact {contact.rpartition(':')[2]}, last on "
+        in mqlsync("explain", person_id, scene=scene).out
+    )
 
 
 @pytest.mark.parametrize(
