@@ -100,9 +100,12 @@ class PolicyDiff:
     work: tuple[Work, ...]
 
 
-def compare(old: Policy, new: Policy) -> PolicyDiff:
-    """Every difference in meaning, in the order of the files. Comments, layout and quotes make none."""
-    changes = tuple(_policy(with_list_names(old), with_list_names(new)))
+def compare(old: Policy, new: Policy, *, mapped: Sequence[Change] = ()) -> PolicyDiff:
+    """Every difference in meaning, in the order of the files. Comments, layout and quotes make none.
+
+    ``mapped``: what of fields.yaml is another, which the policies do not hold.
+    """
+    changes = (*_policy(with_list_names(old), with_list_names(new)), *mapped)
     if old.scoring_hash != new.scoring_hash and not any(c.section in _SCORING for c in changes):
         text = "the map of CRM properties or activities is another"
         changes = (*changes, Change(path="fields", text=text))

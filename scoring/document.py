@@ -9,11 +9,13 @@ Whoever asked for the file raises `PolicyInvalid` at the end, and nothing made o
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from rapidfuzz import process
@@ -118,13 +120,36 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 
     Near is an edit distance (a swap of neighbours is one edit) of at most a third of the name, at least 1, at most 3.
     """
-    best = _nearest(word, names)
+    best = _nearest(word, tuple(names))
     return "" if best is None else f", did you mean '{best}'?"
 
 
-def _nearest(word: str, names: Iterable[str]) -> str | None:
-    near = process.extract(word, list(names), scorer=OSA.distance, score_cutoff=3, limit=20)
+MOST_NAMES = 1000
+"""Among more names than this, only those are looked at that begin or end much like the word."""
+
+NEIGHBOURS = 50
+
+
+def _nearest(word: str, names: tuple[str, ...]) -> str | None:
+    some = names if len(names) <= MOST_NAMES else _neighbours(word, names)
+    near = process.extract(word, some, scorer=OSA.distance, score_cutoff=3, limit=20)
     return next((name for name, distance, _ in near if distance <= max(1, len(name) // 3)), None)
+
+
+def _neighbours(word: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names beside the word, in alphabetical order and in that of their last letters."""
+    forwards, backwards = _in_order(names)
+    found: dict[str, None] = {}
+    for spelled, order in ((word, forwards), (word[::-1], backwards)):
+        at = bisect_left(order, spelled)
+        beside = order[max(0, at - NEIGHBOURS) : at + NEIGHBOURS]
+        found |= dict.fromkeys(beside if order is forwards else (name[::-1] for name in beside))
+    return tuple(found)
+
+
+@lru_cache(maxsize=4)
+def _in_order(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    return sorted(names), sorted(name[::-1] for name in names)
 
 
 # -- scalars -----------------------------------------------------------------------------------------------------

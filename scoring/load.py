@@ -6,7 +6,7 @@ This module reads the file as a whole; each section has a module of its own (``l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.metadata import version as installed_version
@@ -21,7 +21,7 @@ from scoring.load_engagement import EngagementReader
 from scoring.load_examples import Answers, ExampleReader
 from scoring.load_fit import FitReader
 from scoring.load_gate import Gate, read_hand_raise, read_needs, read_review, read_stay
-from scoring.load_grade import Scale, check_floors, graded, read_grade
+from scoring.load_grade import Scale, check_floors, graded, misnamed, read_grade
 from scoring.load_hours import parse_zone
 from scoring.load_life import read_nurture, read_recycle, read_sla
 from scoring.load_points import RuleNames
@@ -145,7 +145,7 @@ def _name(text: str) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class _Loader:
-    """Reads one policy."""
+    """Reads one policy. ``misnamed``: a label of its grades cannot be one."""
 
     facts: Mapping[str, Fact]
     all_custom: bool
@@ -156,6 +156,7 @@ class _Loader:
     problems: list[Problem]
     lists: dict[str, tuple[Node, ...]] = field(default_factory=dict)
     used: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    misnamed: bool = False
     names: Names = field(init=False)
 
     def __post_init__(self) -> None:
@@ -202,7 +203,7 @@ class _Loader:
     def _life(self, made: Policy, found: Mapping[str, Node], mql: Mapping[str, Node]) -> Policy:
         """The policy with what follows the gate: needs, review, stay, recycle, nurture."""
         names = self.names.within("mql")
-        gate = Gate(names, _scales(made.models))
+        gate = Gate(names, tuple(self._scale(model.grade, model.fit) for model in made.models))
         nurture = read_nurture(found["nurture"]) if "nurture" in found else None
         tracks = nurture.tracks if nurture is not None else ()
         recycle = read_recycle(found["recycle"], tracks=tracks) if "recycle" in found else None
@@ -218,7 +219,7 @@ class _Loader:
         )
 
     def _examples(self, node: Node, made: Policy) -> tuple[Example, ...]:
-        reader = ExampleReader(names=self.names, targets=self.targets, answers=Answers.of(made))
+        reader = ExampleReader(names=self.names, targets=self.targets, answers=Answers.of(made, misnamed=self.misnamed))
         return reader.read(node)
 
     # -- lists
@@ -323,6 +324,8 @@ class _Loader:
         engagement = (
             EngagementReader(self.names, rules).read(found["engagement"]) if "engagement" in found else Dimension()
         )
+        models = found["models"].entries if "models" in found else ()
+        self.misnamed = any(misnamed(node) for node in (found.get("grade"), *(one.node.get("grade") for one in models)))
         section = read_grade(found["grade"]) if "grade" in found else Grade()
         grade = graded(section, found.get("grade"), fit, at=None)
         if "grade" in found:
@@ -378,7 +381,10 @@ class _Loader:
         )
 
     def _gate(self, grade: Grade, fit: Dimension, *, at: Node | None = None) -> Gate:
-        return Gate(self.names.within("mql"), (Scale(fit.thirds, grade),), at)
+        return Gate(self.names.within("mql"), (self._scale(grade, fit),), at)
+
+    def _scale(self, grade: Grade, fit: Dimension) -> Scale:
+        return Scale(fit.thirds, grade, self.misnamed)
 
 
 def _rules(dimension: Node) -> Iterator[Node]:
@@ -388,7 +394,3 @@ def _rules(dimension: Node) -> Iterator[Node]:
         for entry in section.entries if section is not None else ():
             rules = entry.node.get("rules")
             yield from rules.items if rules is not None and rules.items else (entry.name,)
-
-
-def _scales(models: Iterable[Model]) -> tuple[Scale, ...]:
-    return tuple(Scale(model.fit.thirds, model.grade) for model in models)

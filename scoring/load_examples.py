@@ -39,7 +39,7 @@ _DERIVED = {"person.email_domain": "person.email", "person.seniority": "person.t
 class Answers:
     """What may be expected of one policy: the names it has, and by score the labels it gives.
 
-    ``numbers``: the scores of which whole points may be expected as well.
+    ``numbers``: the scores of which whole points may be expected as well; ``misnamed``: as of `Scale`.
     """
 
     models: Collection[str]
@@ -50,9 +50,10 @@ class Answers:
     points: Collection[str]
     labels: Mapping[Score, Collection[str]]
     numbers: frozenset[Score]
+    misnamed: bool = False
 
     @classmethod
-    def of(cls, policy: Policy) -> Answers:
+    def of(cls, policy: Policy, *, misnamed: bool) -> Answers:
         scales = [Scale(model.fit.thirds, model.grade) for model in policy.models]
         groups = (g.name for model in policy.models for d in (model.fit, model.engagement) for g in d.groups)
         in_points = any(not scale.thirds for scale in scales)
@@ -67,6 +68,7 @@ class Answers:
                 of: dict.fromkeys(one for scale in scales for meant in scale.labels(of).values() for one in meant)
                 for of in Score
             },
+            misnamed=misnamed,
             numbers=frozenset({Score.ENGAGEMENT, Score.TOTAL, *((Score.FIT,) if in_points else ())}),
         )
 
@@ -174,7 +176,7 @@ class ExampleReader:
         known, numbers = self.answers.labels[of], of in self.answers.numbers
 
         def parse(text: str) -> str:
-            if text in known or (numbers and re.fullmatch(r"-?[0-9]{1,7}", text)):
+            if text in known or self.answers.misnamed or (numbers and re.fullmatch(r"-?[0-9]{1,7}", text)):
                 return text
             near = did_you_mean(text, known) or (f": it is one of {', '.join(known)}" if known else "")
             raise Unreadable(f"unknown {of} '{text}'{near}")

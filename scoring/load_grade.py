@@ -14,7 +14,7 @@ from scoring.load_points import parse_positive, parse_whole
 from scoring.policy import Bands, Grade
 from scoring.tables import MICRO
 
-__all__ = ["NO_NUMBER", "STEPS", "Scale", "check_floors", "graded", "read_grade"]
+__all__ = ["NO_NUMBER", "STEPS", "Scale", "check_floors", "graded", "misnamed", "read_grade"]
 
 STEPS = Bands(labels=LADDER[::-1], bounds=tuple(range(len(LADDER)))[::-1])
 """The labels of a fit in thirds: each step of the ladder is one."""
@@ -32,11 +32,22 @@ def read_grade(node: Node) -> Grade:
         if len(given) == 2:
             weights = (given["fit"].percent(), given["engagement"].percent())
     return Grade(
-        fit=_bands(found["fit"], r"[A-Za-z]", "one letter") if "fit" in found else None,
-        engagement=_bands(found["engagement"], r"[0-9]", "one digit") if "engagement" in found else None,
+        fit=_bands(found["fit"], _LABELS["fit"], "one letter") if "fit" in found else None,
+        engagement=_bands(found["engagement"], _LABELS["engagement"], "one digit") if "engagement" in found else None,
         total_weights=weights,
         total_max=total["max"].read(parse_positive, 0) if "max" in total else None,
         total=_bands(total["bands"], r"\S.*", "a word") if "bands" in total else None,
+    )
+
+
+_LABELS = {"fit": r"[A-Za-z]", "engagement": r"[0-9]"}
+
+
+def misnamed(node: Node | None) -> bool:
+    """Whether the section has a label that cannot be one: then nobody knows which labels are meant elsewhere."""
+    parts = ((node.get(part), pattern) for part, pattern in _LABELS.items()) if node is not None else ()
+    return any(
+        not re.fullmatch(pattern, entry.key) for part, pattern in parts if part is not None for entry in part.entries
     )
 
 
@@ -116,10 +127,11 @@ def _bound(text: str, *, last: bool) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """By what one model is graded."""
+    """By what one model is graded. ``misnamed``: its labels are wrong, which is said where they stand."""
 
     thirds: bool
     grade: Grade
+    misnamed: bool = False
 
     def labels(self, of: Score) -> Mapping[str, tuple[str, ...]]:
         """Every label a condition may name, and the labels it means: a bare letter means all its steps."""

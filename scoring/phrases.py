@@ -581,7 +581,10 @@ def _parse_where(node: Node, kinds: Sequence[str], names: Names) -> Condition:
     for entry in entries:
         lacking = lacks(entry.key, kinds)
         if lacking is None:
-            conditions.append(parse_value(entry.node, Field(entry.key, ATTRIBUTES[entry.key]), names))
+            test = parse_value(entry.node, Field(entry.key, ATTRIBUTES[entry.key]), names)
+            if entry.key == "path" and (lost := _no_path(test)) is not None:
+                entry.node.warn(f"the path of a page begins with '/': '{lost}' is none; write '/{lost}'")
+            conditions.append(test)
         elif entry.node.kind is Kind.EMPTY:
             entry.node.error(
                 'no value, and not an attribute; inside { } a comma starts a new condition: join words with "or"'
@@ -589,6 +592,17 @@ def _parse_where(node: Node, kinds: Sequence[str], names: Names) -> Condition:
         else:
             node.error(lacking, at=entry.name, code="E02")
     return all_of(conditions)
+
+
+def _no_path(test: Condition) -> str | None:
+    """A value that is the path of no page, as all of them begin with a slash; None: there is none."""
+    match negated(test) or test:
+        case OneOf(_, values) | StartsWith(_, values):
+            return next((value for value in values if not value.startswith("/")), None)
+        case Any(of):
+            return next((lost for one in of if (lost := _no_path(one)) is not None), None)
+        case _:
+            return None
 
 
 def lacks(attribute: str, kinds: Sequence[str]) -> str | None:
@@ -618,8 +632,7 @@ def parse_fade(text: str) -> Fade:
         return Fade(FadeMode.EXPIRE, parse_days(text.removeprefix("expire after ")))
     lose = re.fullmatch(r"lose (\S+) every (?:([0-9]+) )?(\S+)(?: (.+))?", text)
     if lose is None:
-        head = " ".join(text.split(" ")[: 2 if text.startswith("exp") else 1])
-        raise Unreadable(f"unknown fade '{text}'{did_you_mean(head, _FADES)}")
+        raise Unreadable(f"unknown fade '{text}'{_near_beginning(text, _FADES)}")
     percent, n, unit, rest = lose.groups()
     if n is None and unit not in ("day", "week", "month"):
         near = did_you_mean(unit, ("day", "week", "month"))
@@ -628,6 +641,13 @@ def parse_fade(text: str) -> Fade:
         raise Unreadable(f"unknown word '{rest}', did you mean 'compounding'?")
     mode = FadeMode.COMPOUND if rest else FadeMode.LINEAR
     return Fade(mode, parse_days(f"{n or 1} {unit}"), parse_percent(percent))
+
+
+def _near_beginning(text: str, names: Sequence[str]) -> str:
+    """What the first two words, or the first, nearly are."""
+    split = text.split(" ")
+    heads = (" ".join(split[:size]) for size in (2, 1))
+    return next((near for head in heads if (near := did_you_mean(head, names))), "")
 
 
 _COUNTS = ("every", "once", "once per day", "once per week", "once per month")
@@ -660,7 +680,8 @@ def parse_count(text: str, kinds: Sequence[str]) -> Count:
         return Count(
             CountMode.DISTINCT, _attribute(attribute, kinds), _at_least(n_text), parse_days(days) if days else None
         )
-    raise Unreadable(f"unknown count '{text}'{did_you_mean(text, (*_COUNTS, 'at least', 'distinct'))}")
+    near = did_you_mean(text, _COUNTS) or _near_beginning(text, ("at least", "distinct"))
+    raise Unreadable(f"unknown count '{text}'{near}")
 
 
 def _attribute(attribute: str, kinds: Sequence[str]) -> str:

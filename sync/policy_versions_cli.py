@@ -158,11 +158,12 @@ def diff(
 ) -> None:
     """What differs in meaning between two policies, in words, and what work that means."""
     from scoring.diff import compare
+    from sync.fields_changed import fields_changed
 
     with clear_errors(as_json):
         before = _files(old, config).rules(complete=True)
         after = _files(new, config).rules(complete=True)
-        found = compare(before.policy, after.policy)
+        found = compare(before.policy, after.policy, mapped=fields_changed(before.fields, after.fields))
     if as_json:
         print_json({"old": _named(before.policy), "new": _named(after.policy), **_diff_json(found)})
         return
@@ -314,11 +315,14 @@ def _put_now(
 
 def _tell_changes(rules: Rules, in_use: InUse, say: Callable[[str], None]) -> dict[str, Any]:
     from scoring.diff import compare
+    from sync.fields_changed import fields_changed
+    from sync.rules import RuleFiles, in_memory
 
     if in_use.policy is None:
         say(f"The files in use do not load, so there is nothing to compare with: {in_use.wrong}")
         return {"changes": None, "work": None, "in_use": None}
-    found = compare(in_use.policy, rules.policy)
+    before = RuleFiles((in_memory(in_use.files),), "the files in use").rules(complete=True)
+    found = compare(in_use.policy, rules.policy, mapped=fields_changed(before.fields, rules.fields))
     say(f"{in_use.policy.name} {in_use.policy.version} -> {rules.policy.name} {rules.policy.version}")
     for line in _diff_lines(found):
         say(line)

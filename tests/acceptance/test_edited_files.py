@@ -12,8 +12,7 @@ from sync.store.runs import RunRow, RunState
 from tests.support.shell import mqlsync, started, until
 from tests.support.world import World, edit, world
 
-EXAMPLES = """
-examples:
+EXAMPLE = """\
   - name: somebody of whom nothing is known
     expect: {mql: no}
 """
@@ -42,7 +41,7 @@ def decided(scene: World) -> int:
 
 def test_examples_and_the_team_put_nobody_through_again_and_points_put_everybody(scene: World) -> None:
     assert decided(scene) == 0
-    append(scene.config / "policy.yaml", EXAMPLES)
+    append(scene.config / "policy.yaml", EXAMPLE)
     assert decided(scene) == 0
     edit(scene.config / "team.yaml", CALENDAR)
     assert decided(scene) == 0

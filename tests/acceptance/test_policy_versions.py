@@ -22,8 +22,17 @@ FAILS = VP + "events: [], expect: {grade: A1, mql: asked_for_sales}}"
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """The files a new installation starts with, without anything behind them."""
-    return prepare(tmp_path, "http://127.0.0.1:9")
+    """The files a new installation starts with, but for the examples; without anything behind them."""
+    made = prepare(tmp_path, "http://127.0.0.1:9")
+    (made / "policy.yaml").write_text(without_examples(made))
+    return made
+
+
+def without_examples(config: Path) -> str:
+    """The policy up to its last section, so that a test may end it with examples of its own."""
+    text, section, _ = (config / "policy.yaml").read_text().partition("\n# 9. EXAMPLES")
+    assert section
+    return f"{text}\n"
 
 
 def policy(config: Path, *arguments: str, typed: str | None = None) -> Answer:
@@ -311,7 +320,7 @@ def test_a_kill_while_publishing_leaves_the_old_version_or_the_new_one(place: st
 
 def test_a_run_never_starts_with_a_failing_example(tmp_path: Path) -> None:
     with world(tmp_path, people=5) as scene:
-        good = (scene.config / "policy.yaml").read_text()
+        good = without_examples(scene.config)
         (scene.config / "policy.yaml").write_text(f"{good}\nexamples:\n  - {FAILS}\n")
         scene.box.reset_calls()
         for command in ("run", "plan", "check"):

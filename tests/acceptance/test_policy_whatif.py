@@ -32,6 +32,8 @@ EDITS: dict[str, tuple[str, str]] = {
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path) as made:
+        # What is compared is what an edit does, however much that is.
+        made.edit_settings(("share_of_people_changed: 20%", "share_of_people_changed: 100%"))
         made.run()
         yield made
 

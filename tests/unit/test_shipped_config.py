@@ -29,6 +29,12 @@ def test_the_files_load_and_at_most_lack_examples(folder: Path) -> None:
     assert [str(warning) for warning in shipped(folder).warnings if warning.code != "W13"] == []
 
 
+def test_a_new_installation_has_nothing_to_be_warned_of_and_its_examples_hold() -> None:
+    found = shipped(ROOT / "config")
+    assert found.warnings == ()
+    assert len(found.policy.examples) >= 2
+
+
 @pytest.mark.parametrize("name", ["policy.yaml", "team.yaml", "fields.yaml", "mqlsync.yaml"])
 def test_a_template_fits_a_screen_and_says_what_to_change(name: str) -> None:
     lines = (ROOT / "config" / name).read_text(encoding="utf-8").splitlines()
