@@ -111,8 +111,8 @@ class Connector(Protocol):
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
         """Set absolute values by record id; never creates. All patches of one object, no record twice.
 
-        At most `batch_size` times `batches_at_once` patches, or what `bulk` says. One outcome per patch, in order. A batch refused whole is
-        split until the bad row stands alone; an error of one batch loses no outcome of another.
+        At most `batch_size` times `batches_at_once` patches, or what `bulk` says. One outcome per patch, in order. A
+        batch refused whole is split until the bad row stands alone; an error of one batch loses no outcome of another.
         """
         ...
 

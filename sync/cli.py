@@ -427,9 +427,7 @@ def run(
         _progress(as_json) as progress,
     ):
         trigger = "plan" if dry_run else "manual"
-        report = opened.run(
-            job, as_of=at, dry_run=dry_run, progress=progress, stop=stop.asked.is_set, trigger=trigger
-        )
+        report = opened.run(job, as_of=at, dry_run=dry_run, progress=progress, stop=stop.asked.is_set, trigger=trigger)
     if as_json:
         print_json(report.as_json())
     else:
@@ -539,7 +537,7 @@ def explain(
     as_json: AsJson = False,
     as_of: Annotated[
         str | None,
-        typer.Option("--as-of", metavar="DATE", help="What was known and decided at the end of a day, or at an instant."),
+        typer.Option("--as-of", metavar="DATE", help="What was known and decided when a day ended, or at an instant."),
     ] = None,
 ) -> None:
     """Why a person has, or had, their score, status and owner: every rule and event, and who was skipped."""

@@ -117,7 +117,7 @@ def person_id(ref: RecordRef) -> str:
 
 
 def precedence(ref: RecordRef) -> tuple[int, int, str]:
-    """HubSpot contact, Salesforce Contact, Lead, row of a file; within one object the smaller id (numbers as numbers)."""
+    """HubSpot contact, Salesforce Contact, Lead, row of a file; of one object the smaller id (numbers as numbers)."""
     return _RANK.get((ref.crm, ref.object), len(_RANK)), len(ref.id), ref.id
 
 

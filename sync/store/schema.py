@@ -1,7 +1,7 @@
 """The tables. One schema for SQLite and Postgres; migrations make it, this describes it.
 
-Conventions: ``conn`` is the connection (``hubspot``, ``salesforce``, ``file``); (conn, object, id) names a remote record.
-Times are aware UTC (`Instant`). ``json`` columns hold plain JSON with sorted keys.
+Conventions: ``conn`` is the connection (``hubspot``, ``salesforce``, ``file``); (conn, object, id) names a remote
+record. Times are aware UTC (`Instant`). ``json`` columns hold plain JSON with sorted keys.
 """
 
 from __future__ import annotations

@@ -217,10 +217,8 @@ def test_an_opportunity_that_is_lost_is_a_rejection(dealing):
 
 @pytest.mark.parametrize(("stage", "when"), [("Closed Won", "won_at"), ("Closed Lost", "lost_at")])
 def test_an_episode_knows_when_the_sale_was_won_or_lost(dealing, stage, when):
-    edit(
-        dealing.config / "fields.yaml",
-        ("{open: accepted, Negotiation/Review: working, won: sql, lost: rejected}", "{open: sql, won: won, lost: lost}"),
-    )
+    before = "{open: accepted, Negotiation/Review: working, won: sql, lost: rejected}"
+    edit(dealing.config / "fields.yaml", (before, "{open: sql, won: won, lost: lost}"))
     who = with_records(dealing, people(dealing, "assigned"), SF_CONTACT)
     deal, _ = opportunity_of(dealing, who)
     later(dealing)

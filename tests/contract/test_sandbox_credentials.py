@@ -13,8 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 import hubspot
 import pytest
 import requests
-from hubspot.oauth import ApiException as OAuthError
 from hubspot.crm.contacts import ApiException as ContactsError
+from hubspot.oauth import ApiException as OAuthError
 from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import (

@@ -111,7 +111,10 @@ def test_every_command_line_on_a_page_is_one(path: Path) -> None:
 
 
 def test_every_exit_code_is_explained_and_no_other() -> None:
-    names = ("OK", "ERROR", "CONFIG", "CREDENTIALS", "REJECTED", "QUOTA", "HELD", "CHANGES", "WAITING", "INTERRUPTED", "CTRL_C")
+    names = (
+        *("OK", "ERROR", "CONFIG", "CREDENTIALS", "REJECTED", "QUOTA"),
+        *("HELD", "CHANGES", "WAITING", "INTERRUPTED", "CTRL_C"),
+    )
     usage = 2  # of the command line parser
     ours = {getattr(terminal, name) for name in names} | {worker.FORCED_EXIT, usage}
     assert {int(row[0]) for row in table(OPERATIONS, "## Exit codes")} == ours
