@@ -12,7 +12,6 @@ from datetime import date
 from importlib.metadata import version as installed_version
 from pathlib import PurePosixPath, PureWindowsPath
 
-from scoring import not_yet
 from scoring.conditions import Dimension, EventMatch
 from scoring.document import Entry, Kind, Node, PolicyInvalid, Problem, Source, Unreadable, read_document
 from scoring.facts import FACTS, Fact, FactType
@@ -56,7 +55,6 @@ def load_policy(
     seniority: tuple[tuple[str, tuple[str, ...]], ...] = (),
     fields_hash: str = "",
     mapped: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
-    complete: bool = False,
     arrivals: Arrivals | None = None,
     today: date | None = None,
 ) -> tuple[Policy, list[Problem]]:
@@ -71,7 +69,6 @@ def load_policy(
     seniority: the table of fields.yaml, kept in the policy for whoever derives ``person.seniority``
     fields_hash: the content hash of fields.yaml; part of the version
     mapped: (crm, object) -> property -> fact, to refuse writing a property that is read as a fact
-    complete: the whole language; else what this version does not carry out is an error (`scoring.not_yet`)
     arrivals, today: what `scoring.lint` may know of fields.yaml and of the day
 
     Raises
@@ -81,8 +78,6 @@ def load_policy(
     policy_node = read_document(policy.content, policy.name)
     team_node = read_document(team.content, team.name)
     made_team = read_team(team_node)
-    if not complete:
-        not_yet.refuse(policy_node, not_yet.POLICY)
     loader = _Loader(
         facts={**FACTS, **(custom or {})},
         all_custom=all_custom,

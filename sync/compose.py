@@ -98,14 +98,12 @@ def load(
     *,
     environment: Mapping[str, str] | None = None,
     online: bool = True,
-    complete: bool = False,
     examples: bool = True,
 ) -> Loaded:
     """Read and check the four files. The directory: as given, else ``$MQLSYNC_CONFIG``, else ``./config``.
 
-    ``online`` False forgives secrets that are not there: nobody will be contacted. ``complete`` accepts the whole
-    policy language, also what this version does not carry out: for whoever only looks at a policy. ``examples`` False
-    does not try the policy's examples: for whoever decides nothing.
+    ``online`` False forgives secrets that are not there: nobody will be contacted. ``examples`` False does not try
+    the policy's examples: for whoever decides nothing.
 
     Raises
     ------
@@ -117,9 +115,7 @@ def load(
     problems: list[Problem] = []
     warnings: list[Problem] = []
     settings = _collect(problems, warnings, lambda: _settings(folder, environment, online=online))
-    rules = _collect(
-        problems, warnings, lambda: _with_warnings(load_rules(folder, complete=complete, examples=examples))
-    )
+    rules = _collect(problems, warnings, lambda: _with_warnings(load_rules(folder, examples=examples)))
     if settings is not None:
         problems += _unusable_connections(settings)
     if settings is not None and settings.file is not None and rules is not None:
@@ -136,8 +132,8 @@ def load(
     )
 
 
-def load_rules(folder: Path, *, complete: bool = False, examples: bool = False, today: date | None = None) -> Rules:
-    """The files that may be edited while a worker runs. ``complete`` and ``examples`` as in `load`.
+def load_rules(folder: Path, *, examples: bool = False, today: date | None = None) -> Rules:
+    """The files that may be edited while a worker runs. ``examples`` as in `load`.
 
     ``today``: warn of absences long over as well.
 
@@ -146,7 +142,7 @@ def load_rules(folder: Path, *, complete: bool = False, examples: bool = False, 
     PolicyInvalid: all errors of all of them; an example that fails is one
     StoreError: one is missing
     """
-    rules = read_folder(folder, complete=complete, today=today)
+    rules = read_folder(folder, today=today)
     if examples:
         refuse_failing(rules.policy)
     return rules
@@ -728,9 +724,7 @@ def open_parts(
         def connect(by: Loaded) -> Mapping[Crm, Connector]:
             _close(connectors)
             if online:
-                made = _connectors(
-                    by, properties.schemas, store=store, patience=patience or Patience(), sleep=sleep
-                )
+                made = _connectors(by, properties.schemas, store=store, patience=patience or Patience(), sleep=sleep)
                 connectors.update(made)
             return connectors
 

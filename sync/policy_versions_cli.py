@@ -121,7 +121,7 @@ def try_all(what: What = "live", config: ConfigDir = None, as_json: AsJson = Fal
     from sync.compose import try_examples
 
     with clear_errors(as_json):
-        rules = _files(what, config).rules(complete=True)
+        rules = _files(what, config).rules()
         checked = try_examples(rules.policy)
     failed = sum(bool(one.differences) for one in checked)
     code = ERROR if failed else OK
@@ -161,8 +161,8 @@ def diff(
     from sync.fields_changed import fields_changed
 
     with clear_errors(as_json):
-        before = _files(old, config).rules(complete=True)
-        after = _files(new, config).rules(complete=True)
+        before = _files(old, config).rules()
+        after = _files(new, config).rules()
         found = compare(before.policy, after.policy, mapped=fields_changed(before.fields, after.fields))
     if as_json:
         print_json({"old": _named(before.policy), "new": _named(after.policy), **_diff_json(found)})
@@ -321,7 +321,7 @@ def _tell_changes(rules: Rules, in_use: InUse, say: Callable[[str], None]) -> di
     if in_use.policy is None:
         say(f"The files in use do not load, so there is nothing to compare with: {in_use.wrong}")
         return {"changes": None, "work": None, "in_use": None}
-    before = RuleFiles((in_memory(in_use.files),), "the files in use").rules(complete=True)
+    before = RuleFiles((in_memory(in_use.files),), "the files in use").rules()
     found = compare(in_use.policy, rules.policy, mapped=fields_changed(before.fields, rules.fields))
     say(f"{in_use.policy.name} {in_use.policy.version} -> {rules.policy.name} {rules.policy.version}")
     for line in _diff_lines(found):
@@ -339,7 +339,7 @@ def _in_use(folder: Path) -> InUse:
     from sync.versions import InUse
 
     try:
-        rules = read_folder(folder, complete=True)
+        rules = read_folder(folder)
     except (PolicyInvalid, StoreError) as wrong:
         return InUse(files=RuleFiles((in_folder(folder),), str(folder)).read(), policy=None, wrong=wrong)
     return InUse(files=rules.files, policy=rules.policy)

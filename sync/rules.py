@@ -51,11 +51,8 @@ class RuleFiles:
     where: str
     taken: dict[str, bytes] = field(default_factory=dict)
 
-    def rules(self, *, complete: bool = False, today: date | None = None) -> Rules:
-        """The files as types.
-
-        ``complete`` accepts the whole policy language, also what this version does not carry out; ``today``: warn of
-        absences long over as well.
+    def rules(self, *, today: date | None = None) -> Rules:
+        """The files as types. ``today``: warn of absences long over as well.
 
         Raises
         ------
@@ -77,7 +74,6 @@ class RuleFiles:
                 seniority=fields.seniority,
                 fields_hash=fields.hash,
                 mapped=fields.facts_by_property(),
-                complete=complete,
                 arrivals=fields.arrivals(),
                 today=today,
             )
@@ -150,7 +146,7 @@ def digest(files: Mapping[str, bytes]) -> str:
     return whole.hexdigest()
 
 
-def read_folder(folder: Path, *, complete: bool = False, today: date | None = None) -> Rules:
+def read_folder(folder: Path, *, today: date | None = None) -> Rules:
     """The rules of a directory, all of one moment: a publication that was interrupted is finished first.
 
     Raises
@@ -161,7 +157,7 @@ def read_folder(folder: Path, *, complete: bool = False, today: date | None = No
         left = publication.finish(folder)
         files = RuleFiles((in_folder(folder),), str(folder))
         try:
-            rules = files.rules(complete=complete, today=today)
+            rules = files.rules(today=today)
         except (PolicyInvalid, StoreError):
             if turn < READS - 1 and (files.moved() or publication.under_way(folder)):
                 continue

@@ -131,7 +131,7 @@ def _named(what: str, found: list[VersionRow]) -> VersionRow:
 def rules_of(row: VersionRow) -> Rules:
     """What the files of a version say. Raises VersionUnknown where they do not load any more."""
     try:
-        return RuleFiles((in_memory(row.contents),), f"version {row.version}").rules(complete=True)
+        return RuleFiles((in_memory(row.contents),), f"version {row.version}").rules()
     except (PolicyInvalid, StoreError) as wrong:
         why = str(wrong).splitlines()[0]
         raise VersionUnknown(f"version {row.version} was in use, but does not load any more: {why}") from None

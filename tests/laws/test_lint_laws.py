@@ -45,7 +45,6 @@ def told(policy: Yaml, team: Yaml) -> list[Problem]:
             Source("team.json", json.dumps(team).encode()),
             lists=lambda name: name,
             custom=FIELDS.custom,
-            complete=True,
             arrivals=FIELDS.arrivals(),
             today=TODAY,
         )

@@ -35,7 +35,7 @@ def loads_or_says_why(policy: bytes, team: bytes) -> None:
         raise FileNotFoundError(name)
 
     try:
-        load_policy(Source("policy.yaml", policy), Source("team.yaml", team), lists=no_file, complete=True)
+        load_policy(Source("policy.yaml", policy), Source("team.yaml", team), lists=no_file)
     except PolicyInvalid as invalid:
         assert invalid.problems
         for problem in invalid.problems:

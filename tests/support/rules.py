@@ -53,7 +53,7 @@ def complete_policy() -> Policy:
 
 
 def _load(policy: Source, team: Source, custom: Mapping[str, Fact] | None = None) -> Policy:
-    made, _ = load_policy(policy, team, lists=_no_file, custom=custom, complete=True)
+    made, _ = load_policy(policy, team, lists=_no_file, custom=custom)
     return made
 
 

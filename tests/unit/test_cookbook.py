@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from scoring import not_yet
 from scoring.conditions import CountMode, FadeMode
 from scoring.document import PolicyInvalid, Problem, Source
 from scoring.engine import DuckDbEngine
@@ -65,7 +64,6 @@ def loaded(policy: Yaml, team: Yaml) -> tuple[Policy, list[Problem]]:
             as_source("policy", read(POLICY) | policy),
             as_source("team", read(TEAM) | team),
             lists=lambda name: f"{name} is not there",
-            complete=True,
             today=TODAY,
         )
     except PolicyInvalid as invalid:
@@ -152,9 +150,3 @@ def test_no_phrase_is_left_out() -> None:
 
 def test_every_finding_is_listed_in_order() -> None:
     assert [row[0] for row in rows("What lint finds")] == CODES
-
-
-def test_what_is_not_carried_out_yet_is_said_and_nothing_else() -> None:
-    said = "".join(row[1] for row in rows("Not carried out yet")) if not_yet.POLICY else ""
-    assert set(re.findall(r"`(\w+)`", said)) == {path.rpartition(" ")[2] for path in not_yet.POLICY}
-    assert bool(not_yet.POLICY) == ("## Not carried out yet" in PAGE)

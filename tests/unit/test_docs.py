@@ -13,7 +13,6 @@ import pytest
 import typer
 from ruamel.yaml import YAML
 
-from scoring import not_yet
 from scoring.document import PolicyInvalid
 from scoring.episodes import Status
 from scoring.facts import EVENT_KINDS, FACTS
@@ -254,7 +253,7 @@ def test_an_example_loads(name: str, block: str, tmp_path: Path) -> None:
     parsed = YAML(typ="safe", pure=True)
     config(tmp_path, name, as_text(parsed.load(io.StringIO(block))))
     try:
-        load(tmp_path, environment=SECRETS, complete=True)
+        load(tmp_path, environment=SECRETS)
     except PolicyInvalid as invalid:
         pytest.fail("\n".join(str(problem) for problem in invalid.problems))
 
@@ -310,7 +309,6 @@ def test_what_is_refused_as_not_supported_is_listed_by_name() -> None:
         ):
             refused |= set(re.findall(r"\"(\w+)\"", group))
         refused |= set(re.findall(r"'(\w[\w ]*)' is not supported by this version yet", text))
-    refused |= {path.rpartition(" ")[2] for path in not_yet.POLICY}
     assert refused
     assert {name for name in refused if not re.search(rf"\b{name}\b", FILES + OPERATIONS)} == set()
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import pytest
 
-from scoring import not_yet
 from scoring.conditions import All, AtLeast, Known, LabelIn, OneOf, Score, ScoreBelow, Span, Unit
 from scoring.facts import custom_fact
 from scoring.policy import (
@@ -67,11 +66,11 @@ OFFICE = TEAM + "hours: {office: {zone: Europe/Berlin, mon-fri: 09:00-17:00}}\n"
 
 
 def read(text: str = LIFE) -> Policy:
-    return load(text, OFFICE, complete=True)[0]
+    return load(text, OFFICE)[0]
 
 
 def told(old: str, new: str) -> list[str]:
-    return problems(but(old, new, LIFE), OFFICE, complete=True)
+    return problems(but(old, new, LIFE), OFFICE)
 
 
 def test_needs_review_and_stay_become_types() -> None:
@@ -229,29 +228,6 @@ def test_two_who_are_told_of_one_line_are_one_too_many() -> None:
 
 
 # -- what a run refuses ------------------------------------------------------------------------------------------
-
-WAITING = {
-    "recycle": "recycle",
-    "nurture": "nurture",
-    "sla": "sla",
-    "mql needs": "mql.needs",
-    "mql review": "mql.review",
-    "mql stay": "mql.stay",
-    "suppress * tell": "suppress.customer.tell",
-    "write * * nurture": "write.hubspot.contact.nurture",
-    "write * * paused": "write.hubspot.contact.paused",
-    "write * * missing": "write.hubspot.contact.missing",
-}
-
-
-def test_what_is_not_carried_out_is_refused_where_it_stands_unless_one_only_looks() -> None:
-    text = but("owner: hubspot_owner_id", "nurture: track, paused: paused, missing: missing", LIFE)
-    read(text)
-    if not_yet.POLICY:
-        found = {line.split(": ")[1]: line for line in problems(text, OFFICE)}
-        assert set(found) == {WAITING[path] for path in not_yet.POLICY}
-        for path, line in found.items():
-            assert line.endswith(f"'{path.rpartition('.')[2]}' is not carried out by this version yet")
 
 
 def test_a_fact_that_is_called_like_a_refused_key_is_a_fact() -> None:

@@ -43,7 +43,7 @@ engagement:
 
 
 def told(text: str, old: str, new: str, **more: Any) -> list[str]:
-    return problems(but(old, new, text), TEAM, complete=True, **more)
+    return problems(but(old, new, text), TEAM, **more)
 
 
 # -- ignore ------------------------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ CUSTOM = {
 
 
 def examples(text: str = EXAMPLES) -> tuple[Example, ...]:
-    return load(text, complete=True, custom=CUSTOM)[0].examples
+    return load(text, custom=CUSTOM)[0].examples
 
 
 def test_an_example_becomes_a_made_up_person() -> None:
@@ -347,8 +347,8 @@ def hashes(policy: Policy) -> tuple[str, str, str, str]:
     ],
 )  # fmt: skip
 def test_an_edit_moves_the_hash_of_its_part_and_the_version(old: str, new: str, moved: str) -> None:
-    before = hashes(load(EXAMPLES, complete=True, custom=CUSTOM)[0])
-    after = hashes(load(but(old, new, EXAMPLES), complete=True, custom=CUSTOM)[0])
+    before = hashes(load(EXAMPLES, custom=CUSTOM)[0])
+    after = hashes(load(but(old, new, EXAMPLES), custom=CUSTOM)[0])
     names = ("scoring", "routing", "write", "version")
     assert {name for name, a, b in zip(names, before, after, strict=True) if a != b} == set(moved.split())
 

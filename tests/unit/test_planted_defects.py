@@ -35,7 +35,6 @@ def found(folder: Path) -> list[Problem]:
             Source("team.yaml", team.read_bytes()),
             lists=lambda name: (folder / name).read_text(encoding="utf-8"),
             custom=mapping.custom,
-            complete=True,
             arrivals=mapping.arrivals(),
             today=TODAY,
         )

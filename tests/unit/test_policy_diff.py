@@ -23,7 +23,7 @@ EVERYBODY, ASSIGNMENTS, WRITES, NOTHING = Work.EVERYBODY, Work.ASSIGNMENTS, Work
 
 def load(files: dict[str, str]) -> Policy:
     contents = {name: text.encode() for name, text in files.items()}
-    return RuleFiles((in_memory(contents),), "the test").rules(complete=True).policy
+    return RuleFiles((in_memory(contents),), "the test").rules().policy
 
 
 @pytest.fixture(scope="module")

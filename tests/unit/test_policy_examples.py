@@ -28,7 +28,7 @@ def engine() -> Iterator[DuckDbEngine]:
 def with_examples(*examples: str, sections: str = BEFORE_EXAMPLES) -> Policy:
     listed = "".join(f"\n  - {example}" for example in examples)
     files = FILES | {"policy.yaml": f"{sections}\nexamples:{listed}\n".encode()}
-    return RuleFiles((in_memory(files),), "the test").rules(complete=True).policy
+    return RuleFiles((in_memory(files),), "the test").rules().policy
 
 
 def differences(engine: DuckDbEngine, of: Policy) -> list[str]:

@@ -195,5 +195,5 @@ queues: {inbound: {}, quiet: {}}
 
 
 def test_the_complete_policy_caps_sums_that_fade_on_purpose_and_nothing_else() -> None:
-    found = read_folder(COMPLETE, complete=True, today=date(2026, 11, 25)).warnings
+    found = read_folder(COMPLETE, today=date(2026, 11, 25)).warnings
     assert {w.code for w in found} == {"W07"}

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scoring import not_yet
 from scoring.cards import cards
-from scoring.document import PolicyInvalid, Problem, Source
+from scoring.document import PolicyInvalid, Source
 from scoring.engine import DuckDbEngine
 from scoring.load import load_policy
 from sync.mapping import load_mapping
@@ -45,21 +44,7 @@ def complete(*, edited: str = "", old: str = "", new: str = "", **how: bool) -> 
 
 
 def test_the_complete_files_load_and_only_capped_sums_that_fade_are_warned_of() -> None:
-    assert set(complete(complete=True)) == {"W07"}
-
-
-def test_a_run_refuses_of_the_complete_files_what_is_not_carried_out() -> None:
-    fields = Source("fields.yaml", TEXT["fields.yaml"].encode())
-    policy, team = (Source(name, TEXT[name].encode()) for name in NAMES[:2])
-    told: list[Problem] = []
-    for read in (lambda: load_mapping(fields), lambda: load_policy(policy, team, lists=str)):
-        try:
-            read()
-        except PolicyInvalid as invalid:
-            told += invalid.problems
-    refused = {problem.path.rpartition(".")[2] for problem in told}
-    assert all(str(problem).endswith("is not carried out by this version yet") for problem in told)
-    assert refused == {path.rpartition(" ")[2] for path in not_yet.POLICY}
+    assert set(complete()) == {"W07"}
 
 
 SMALLEST = """\
@@ -122,7 +107,7 @@ def test_the_smallest_useful_files_load_for_a_run() -> None:
 )  # fmt: skip
 def test_a_mistake_in_the_complete_files_is_told_as_promised(file: str, old: str, new: str, said: str) -> None:
     with pytest.raises(PolicyInvalid) as invalid:
-        complete(edited=file, old=old, new=new, complete=True)
+        complete(edited=file, old=old, new=new)
     told = [str(problem) for problem in invalid.value.problems]
     line = TEXT[file][: TEXT[file].index(old)].count("\n") + 1
     assert any(one.partition(": ")[2] == said for one in told), told
