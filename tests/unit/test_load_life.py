@@ -227,10 +227,10 @@ def test_two_who_are_told_of_one_line_are_one_too_many() -> None:
     assert found.endswith("suppress.student[1].tell: one line tells one: here and on line 16 are two")
 
 
-# -- what a run refuses ------------------------------------------------------------------------------------------
+# -- names -------------------------------------------------------------------------------------------------------
 
 
-def test_a_fact_that_is_called_like_a_refused_key_is_a_fact() -> None:
+def test_a_fact_may_be_called_like_a_key() -> None:
     text = but("fit:\n", "suppress: {told: {person.custom.tell: known}}\nfit:\n")
     name = "person.custom.tell"
     assert load(text, custom={name: custom_fact(name)})[0].suppress[0].test == Known(name)
