@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     import requests
     from simple_salesforce import Salesforce
 
-__all__ = ["Client", "Identity"]
+__all__ = ["Client", "Identity", "LostPlace", "unread"]
 
 T = TypeVar("T")
 
@@ -68,6 +68,21 @@ _LOST_PLACES = 3
 
 _ID_URL = re.compile(r"/id/(00D[A-Za-z0-9]{12,15})/(005[A-Za-z0-9]{12,15})")
 _SOAP_USER = re.compile(rb"<(?:\w+:)?userId[^>]*>\s*(005[A-Za-z0-9]{12,15})\s*<")
+
+
+class LostPlace(UnexpectedAnswer):
+    """The pages of a query do not lead to its end."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(Crm.SALESFORCE, problem, status=200)
+
+
+def unread(url: str, asked: set[str]) -> str:
+    """The address of a page, noted in ``asked``. LostPlace when it is there: who follows it never comes to an end."""
+    if url in asked:
+        raise LostPlace("the pages of a query lead back to one that was read.")
+    asked.add(url)
+    return url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,16 +159,21 @@ class Client:
         """The rows of a query whose first page ``first`` asks for, and of all pages behind it."""
         for again in range(_LOST_PLACES, -1, -1):
             page = first()
-            found = list(page["records"])
+            found, asked, counted = list(page["records"]), set[str](), page.get("totalSize")
             try:
                 while not page["done"]:
-                    page = self.more(page["nextRecordsUrl"], kind=kind)
+                    page = self.more(unread(page["nextRecordsUrl"], asked), kind=kind)
                     found += page["records"]
+                if isinstance(counted, int) and len(found) < counted:
+                    raise LostPlace(f"a query ended after {len(found)} of {counted} rows.")
+            except LostPlace:
+                if not again:
+                    raise
             except Refused as refused:
                 if refused.refusal.code != "INVALID_QUERY_LOCATOR" or not again:
                     raise
-                continue
-            return found
+            else:
+                return found
         raise AssertionError("the last round returns or raises")
 
     def several(self, texts: Sequence[str], *, kind: str) -> list[list[Mapping[str, Any]] | None]:
@@ -282,8 +302,9 @@ class Client:
         """A query's answer with ``done`` certain. Some servers leave ``nextRecordsUrl`` or ``done`` out at the end."""
         if not isinstance(answer, dict) or not isinstance(answer.get("records"), list):
             raise UnexpectedAnswer(Crm.SALESFORCE, "a query was answered without records.", status=200)
-        done = answer.get("done", "nextRecordsUrl" not in answer)
-        if not done and not answer.get("nextRecordsUrl"):
+        following, done = answer.get("nextRecordsUrl"), answer.get("done")
+        done = not following if done is None else done
+        if not done and not following:
             raise UnexpectedAnswer(
                 Crm.SALESFORCE, "a query says that there is more, but not where to read it.", status=200
             )

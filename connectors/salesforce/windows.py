@@ -20,7 +20,7 @@ from connectors.errors import RetryLater, RunCannotContinue, UnexpectedAnswer
 from connectors.records import Crm, FieldKind, Window
 from connectors.salesforce import soql
 from connectors.salesforce.bulk_query import JobFailed, JobLost, QueryJobs
-from connectors.salesforce.client import Client
+from connectors.salesforce.client import Client, LostPlace, unread
 from connectors.salesforce.refusals import NotPossible, Problem, Refused
 from connectors.salesforce.schema import Describes, api_name
 from connectors.salesforce.tables import Answer, Decoder, Row, Table
@@ -214,7 +214,7 @@ class _Reading:
         if self._jobs is not None and (answer.total or 0) > (self._client.settings.bulk.reads_above or 0):
             yield from self._by_job(span)
             return
-        began, read = self._after, 0
+        began, read, asked = self._after, 0, set[str]()
         while True:
             table = answer.table
             read += table.size
@@ -228,9 +228,10 @@ class _Reading:
             if answer.done:
                 return
             try:
-                answer = self._fetched(str(answer.next_url))
-            except Refused:
-                # the cursor is gone (INVALID_QUERY_LOCATOR), or its page takes too long: ask again after the last row
+                answer = self._fetched(unread(str(answer.next_url), asked))
+            except (Refused, LostPlace):
+                # the cursor is gone (INVALID_QUERY_LOCATOR), leads back, or its page takes too long: ask again after
+                # the last row
                 if self._lost_at == (self._after,):
                     raise
                 self._lost_at = (self._after,)

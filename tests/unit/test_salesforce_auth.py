@@ -298,6 +298,31 @@ def test_a_small_query_whose_cursor_is_lost_is_asked_again(wire: responses.Reque
     assert one.calls["query"] == 4
 
 
+@pytest.mark.parametrize(
+    ("broken", "complaint"),
+    [
+        ({"records": [{"Id": "2"}], "done": False, "nextRecordsUrl": "/services/data/v59.0/query/01g-1"}, "lead back"),
+        ({"records": [{"Id": "2"}], "done": True, "nextRecordsUrl": None}, "ended after 2 of 3 rows"),
+    ],
+)
+def test_a_small_query_that_does_not_come_to_its_end_is_asked_again_and_then_an_error(
+    wire: responses.RequestsMock, broken: dict[str, object], complaint: str
+) -> None:
+    """Not followed for ever, and never taken for whole: who is not among the rows would be taken for gone."""
+    first = {"totalSize": 3, "records": [{"Id": "1"}], "nextRecordsUrl": "/services/data/v59.0/query/01g-1"}
+    last = {"records": [{"Id": "2"}, {"Id": "3"}], "done": None}
+    wire.post(TOKEN_PAGE, json=token())
+    wire.get(QUERY, json=first)
+    wire.get(f"{HOME}/services/data/v59.0/query/01g-1", json=broken)
+    wire.get(f"{HOME}/services/data/v59.0/query/01g-1", json=last)
+    assert [row["Id"] for row in client().rows("SELECT Id FROM Lead")] == ["1", "2", "3"]
+    wire.replace(responses.GET, f"{HOME}/services/data/v59.0/query/01g-1", json=broken)
+    one = client()
+    with pytest.raises(UnexpectedAnswer, match=complaint):
+        one.rows("SELECT Id FROM Lead")
+    assert one.calls["query"] == 8
+
+
 def test_a_server_error_is_tried_again_for_a_read_only(wire: responses.RequestsMock) -> None:
     wire.post(TOKEN_PAGE, json=token())
     wire.get(QUERY, status=503, json=[{"errorCode": "SERVER_UNAVAILABLE", "message": ""}])

@@ -194,6 +194,34 @@ def test_a_cursor_that_is_lost_without_progress_is_an_error_not_a_loop() -> None
     assert len(org.asked) == 2
 
 
+def test_pages_that_lead_back_are_left_and_the_query_goes_on_after_the_last_row() -> None:
+    """Followed, they would be read for ever."""
+
+    class Circling(Org):
+        def more(self, url: str) -> Mapping[str, Any]:
+            return {**super().more(url), "done": False, "nextRecordsUrl": url}
+
+    rows = [row(second // 3, second) for second in range(25)]
+    org = Circling(rows, 4)
+    pages = read(org, WHOLE)
+    assert [r["Id"] for p in pages for r in p.rows] == [r["Id"] for r in rows]
+    assert len(org.asked) == 4
+
+
+def test_pages_that_lead_back_without_a_row_are_an_error_not_a_loop() -> None:
+    class Stuck(Org):
+        def _answer(self, found: list[dict[str, Any]]) -> Mapping[str, Any]:
+            return {"records": [], "done": False, "nextRecordsUrl": "1"}
+
+        def more(self, url: str) -> Mapping[str, Any]:
+            return self._answer([])
+
+    org = Stuck([], 2)
+    with pytest.raises(UnexpectedAnswer, match="lead back"):
+        read(org, WHOLE)
+    assert len(org.asked) == 2
+
+
 def test_a_field_that_went_out_of_sight_is_left_out_and_the_window_read() -> None:
     org = Org([row(0, 1)], 10)
     org.hidden = {"Title"}
