@@ -303,7 +303,7 @@ class SchemaMaker:
             except OutcomeUnknown:
                 self._post_field(field, field.unique)  # whether the first did it, the second is told
         except (Refused, NotPossible) as refused:
-            if refused.refusal.code in ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE"):
+            if _is_there(refused.refusal):
                 return "granted"  # it exists, hidden by field-level security
             if field.name != TASK_KEY:
                 raise self._cannot_create(field, refused) from refused
@@ -315,7 +315,7 @@ class SchemaMaker:
         try:
             self._post_field(field, False)
         except (Refused, NotPossible) as refused:
-            if refused.refusal.code in ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE"):
+            if _is_there(refused.refusal):
                 return "granted"
             return f"{_NOT_POSSIBLE} ({refused.refusal.code or 'refused'}): tasks carry a marker instead"
         return "created"
@@ -353,9 +353,10 @@ class SchemaMaker:
     def _grant(self, fields: Sequence[WantedField], user_id: str | None) -> None:
         """Give read and edit rights on the fields to the integration user, by a permission set of our own."""
         set_id = self._permission_set()
-        self._grant_fields(set_id, fields)
         if user_id is not None:
             self._assign(set_id, user_id)
+        # the task key last: an org that refuses it (it is Activity's, not Task's) is to show the others all the same
+        self._grant_fields(set_id, sorted(fields, key=lambda field: field.name == TASK_KEY))
 
     def _permission_set(self) -> str:
         named = soql.literal(PERMISSION_SET)
@@ -441,6 +442,11 @@ class SchemaMaker:
             self._describes.forget(object)
 
 
+def _is_there(problem: Problem) -> bool:
+    """Whether a field was not made because there is one of its name, seen or not. Which code says so is not certain."""
+    return problem.code.startswith("DUPLICATE") or "already" in problem.message.casefold()
+
+
 def _with_task_key(wanted: Sequence[WantedField]) -> tuple[WantedField, ...]:
     """The wanted fields and the task key; a field asked for twice counts once."""
     key = WantedField(
@@ -452,7 +458,8 @@ def _with_task_key(wanted: Sequence[WantedField]) -> tuple[WantedField, ...]:
         unique=True,
         description="Names a follow-up task of mqlsync, so that it is created once.",
     )
-    by_name = {(field.object, field.name): field for field in (*wanted, key)}
+    by_name = {(field.object, field.name): field for field in wanted}
+    by_name.setdefault((key.object, key.name), key)
     return tuple(by_name.values())
 
 

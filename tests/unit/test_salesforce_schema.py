@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,6 +87,64 @@ def test_a_key_that_stays_hidden_does_not_stop_setup(wire: responses.RequestsMoc
     wire.get(f"{DATA}/query/", json=NOT_THERE, status=400)
     [change] = maker()[0].ensure([], user_id=None)
     assert change.what.startswith("not possible")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("DUPLICATE_DEVELOPER_NAME", "exists"),
+        ("DUPLICATE_VALUE", "duplicate value found"),
+        ("FIELD_INTEGRITY_EXCEPTION", "There is already a field named MQL_Score on Lead."),
+    ],
+)
+def test_a_field_that_is_there_already_is_granted_whatever_the_refusal_is_called(
+    wire: responses.RequestsMock, code: str, message: str
+) -> None:
+    describes(wire, "Lead")
+    describes(wire, "Task", KEY)
+    wire.post(f"{DATA}/tooling/sobjects/CustomField", json=[{"errorCode": code, "message": message}], status=400)
+    describes(wire, "Lead", SHOWN)
+    assert [c.what for c in maker()[0].ensure([SCORE], user_id=None)] == ["granted", "present"]
+
+
+def test_a_key_that_cannot_be_granted_leaves_the_other_fields_granted_and_assigned(
+    wire: responses.RequestsMock,
+) -> None:
+    """The custom fields of tasks are Activity's, and an org may want their rights named otherwise."""
+    describes(wire, "Lead")
+    describes(wire, "Task")
+    wire.post(f"{DATA}/tooling/sobjects/CustomField", json={"id": "00N1", "success": True}, status=201)
+    describes(wire, "Lead")
+    describes(wire, "Task")
+    wire.get(f"{DATA}/query/", json={"records": [], "done": True})
+    made = {"id": "0PS5g0000000001EAA", "success": True, "errors": []}
+    asked: list[str] = []
+
+    def grants(request: Any) -> tuple[int, dict[str, str], str]:
+        asked.append(f"{request.url.rpartition('/')[2]} {json.loads(request.body).get('Field', '')}".strip())
+        refused = [{"errorCode": "INVALID_CROSS_REFERENCE_KEY", "message": "no such field"}]
+        return (400, {}, json.dumps(refused)) if TASK_KEY in asked[-1] else (201, {}, json.dumps(made))
+
+    for object in ("PermissionSet", "PermissionSetAssignment", "FieldPermissions"):
+        wire.add_callback(responses.POST, f"{DATA}/sobjects/{object}", grants)
+    describes(wire, "Lead", SHOWN)
+    describes(wire, "Task")
+    key = WantedField(object="task", name=TASK_KEY, label="key", kind=FieldKind.TEXT, length=64, unique=True)
+    said = {c.name: c.what for c in maker()[0].ensure([key, SCORE], user_id="0055g0000000002AAA")}
+    assert said["MQL_Score__c"] == "created"
+    assert said[TASK_KEY].startswith("not possible")
+    assert asked == [
+        "PermissionSet",
+        "PermissionSetAssignment",
+        "FieldPermissions Lead.MQL_Score__c",
+        f"FieldPermissions Task.{TASK_KEY}",
+    ]
+
+
+def test_a_key_of_the_length_that_is_wanted_is_long_enough(wire: responses.RequestsMock) -> None:
+    describes(wire, "Task", {**KEY, "length": 64})
+    key = WantedField(object="task", name=TASK_KEY, label="key", kind=FieldKind.TEXT, length=64, unique=True)
+    assert [c.what for c in maker()[0].ensure([key], user_id=None)] == ["present"]
 
 
 @pytest.mark.parametrize(
