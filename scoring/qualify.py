@@ -39,7 +39,7 @@ from scoring.tables import MICRO, words
 
 __all__ = ["qualify", "reason_for", "rule_of"]
 
-_ADOPTS = frozenset({Status.MQL, Status.ASSIGNED, Status.ACCEPTED, Status.WORKING})
+_FOUND = frozenset({Status.MQL, Status.ASSIGNED, Status.ACCEPTED, Status.WORKING, Status.SQL, Status.NEVER})
 _OUTCOMES = frozenset({Status.SQL, Status.RECYCLED, Status.NEVER})
 _AT_SALES = frozenset(LIFECYCLE_STAGES[LIFECYCLE_STAGES.index("sql") :])
 _FRESH_DAYS = 7
@@ -69,8 +69,7 @@ class _Case:
 
     def inside(self, episode: OpenEpisode) -> Decision:
         status = self._status_inside(episode)
-        if self.card.suppressed is not None and status not in ACCEPTED_BY_SALES:
-            return self._decision(Status.SUPPRESSED, self.card.suppressed, closes="suppressed", closed_at=self.as_of)
+        # Before suppression: whoever was won is a customer by now, and most policies suppress those.
         sales = self.seen.sales
         if sales is not None and sales.at > episode.opened_at:
             match sales.state:
@@ -80,6 +79,8 @@ class _Case:
                     return self._rejected(episode, self._known_reason(sales.reason), sales.at)
                 case SalesState.ACCEPTED | SalesState.WORKING:
                     status = Status(sales.state)
+        if self.card.suppressed is not None and status not in ACCEPTED_BY_SALES:
+            return self._decision(Status.SUPPRESSED, self.card.suppressed, closes="suppressed", closed_at=self.as_of)
         waiting: tuple[str, ...] = ()
         approved = None
         if status is Status.REVIEW:
@@ -105,6 +106,8 @@ class _Case:
     def _rejected(self, episode: OpenEpisode, reason: str, at: datetime) -> Decision:
         """The episode ends, and nothing opens in the same breath, whatever the reason's waiting time."""
         closed = ClosedEpisode(n=episode.n, outcome=f"{REJECTED}{reason}", closed_at=at)
+        if self.card.suppressed is not None:
+            return self._decision(Status.SUPPRESSED, self.card.suppressed, closes=closed.outcome, closed_at=at)
         if self._with_sales():
             return self._decision(Status.WITH_SALES, None, closes=closed.outcome, closed_at=at)
         status, waiting = self._standing(reason)
@@ -185,24 +188,33 @@ class _Case:
     # -- in no episode --
 
     def outside(self, closed: ClosedEpisode | None) -> Decision:
-        if self.card.suppressed is not None:
-            return self._decision(Status.SUPPRESSED, self.card.suppressed)
-        if closed is not None and closed.outcome == "sql":
+        found = self._found() if self.history.status is None else None
+        if Status.SQL in (found, self.history.status) if closed is None else closed.outcome == "sql":
             return self._decision(Status.SQL, self.history.reason)
+        if self.card.suppressed is not None and found not in ACCEPTED_BY_SALES:
+            return self._decision(Status.SUPPRESSED, self.card.suppressed)
         if self._with_sales():
             return self._decision(Status.WITH_SALES, None)
         if closed is not None and closed.rejected is not None:
             return self._recycling(closed, closed.rejected)
         if closed is None and self.history.status in _OUTCOMES:
             return self._decision(self.history.status, self.history.reason)
-        found = _found_status(self.seen.crm_status, self.seen.lifecycle_stage)
-        if self.history.status is None and found is not None:
+        if found is Status.NEVER:
+            return self._decision(found, None)
+        if found is not None:
             opened = EpisodeOpened(n=self._next, line=ADOPTED, lines=self.card.lines, adopted=True)
             return self._decision(self._adopted_status(found), None, opens=opened)
         if not self.card.lines:
             return self._not_yet()
         last = self._date(closed.closed_at) if closed is not None else date.min
         return self._gate(closed, raised=self.card.hand_raise is not None and self.card.hand_raise > last)
+
+    def _found(self) -> Status | None:
+        """The status of a person of whom somebody had decided before mqlsync came, or before its store was lost."""
+        known = (self.seen.crm_status or "").strip().casefold()
+        if known in _FOUND:
+            return Status(known)
+        return Status.MQL if self.seen.lifecycle_stage == Status.MQL else None
 
     def _with_sales(self) -> bool:
         return self.seen.lifecycle_stage in _AT_SALES or self.seen.converted
@@ -345,14 +357,6 @@ def rule_of(policy: Policy, reason: str) -> Reason | None:
     if reason == REVIEWER:
         reason = (policy.review.if_rejected if policy.review else None) or recycle.no_reason or ""
     return next((rule for rule in recycle.reasons if rule.name == reason), None)
-
-
-def _found_status(crm_status: str | None, lifecycle_stage: str | None) -> Status | None:
-    """The status of a person whom somebody made an MQL, or more, before mqlsync came; else None."""
-    known = crm_status.strip().casefold() if crm_status is not None else ""
-    if known in _ADOPTS:
-        return Status(known)
-    return Status.MQL if lifecycle_stage == Status.MQL else None
 
 
 def reason_for(card: Scorecard, line: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from connectors.records import Crm
 from scoring.cards import Fresh, Scorecard
-from scoring.episodes import Decision
+from scoring.episodes import Decision, Status
 from scoring.policy import Policy, Target, TargetKind, TaskIn
 from sync import notices
 from sync.follow_up import about
@@ -93,14 +93,14 @@ def _raised_again(people: Sequence[PersonState], by: Listener) -> frozenset[str]
 def tasks_of_suppressed(heard: Sequence[Heard], by: Listener) -> list[tuple[str, PlannedTask]]:
     """(person id, a task for whoever has to know), for people whom a line suppresses that tells somebody.
 
-    One a line and person: the task's key says both.
+    One a line and person: the task's key says both. Of whom sales took on there is nothing to tell.
     """
     tell = {line.name: line.tell for line in by.policy.suppress if line.tell is not None}
     if not tell or by.policy.write.task_in is TaskIn.NONE:
         return []
     tasks: list[tuple[str, PlannedTask]] = []
     for one in heard:
-        to = tell.get(one.card.suppressed or "")
+        to = tell.get(one.card.suppressed or "") if one.decision.status is not Status.SQL else None
         task = _task(one, to, by) if to is not None else None
         if task is not None:
             tasks.append((one.person.person_id, task))

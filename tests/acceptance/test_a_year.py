@@ -205,7 +205,6 @@ def test_rejected_then_waits_then_comes_again_and_becomes_a_customer(year: Mappi
         (100, "assigned"),
         (103, "accepted"),
         (120, "sql"),
-        (150, "suppressed"),
     ]
     won = ada.scene.box.clock.now() - timedelta(days=DAYS - 1 - 150)
     e = schema.episode.c

@@ -130,6 +130,7 @@ def test_what_sales_sets_in_salesforce_is_told_to_both_crms_once(scene, answer, 
         ({"hs_lead_status": "CONNECTED"}, "accepted"),
         ({"hs_lead_status": "UNQUALIFIED", "mql_rejection_reason": "not_a_fit"}, "never"),
         ({"lifecyclestage": "opportunity"}, "sql"),
+        ({"lifecyclestage": "customer"}, "sql"),
     ],
 )
 def test_what_sales_sets_in_hubspot_is_told_to_both_crms_once(scene, answer, ends):

@@ -229,6 +229,50 @@ def test_a_suppressed_person_is_not_adopted() -> None:
     assert (found.status, found.opens) == (Status.SUPPRESSED, None)
 
 
+@pytest.mark.parametrize("crm_status", ["accepted", "working"])
+def test_whom_sales_has_accepted_is_adopted_though_a_suppress_line_is_true(crm_status: str) -> None:
+    found = decide(card(suppressed="open_opportunity"), history(episodes=0), crm_status=crm_status)
+    assert (found.status, found.opens is not None) == (Status(crm_status), True)
+
+
+@pytest.mark.parametrize("status", [Status.SQL, Status.NEVER])
+def test_what_sales_had_decided_before_the_first_run_is_kept(status: Status) -> None:
+    """Whatever the gate and the lifecycle stage, which is never taken back, say."""
+    found = decide(card(lines=LINES), history(episodes=0), crm_status=status, stage="mql")
+    assert (found.status, found.opens) == (status, None)
+
+
+def test_who_was_taken_on_is_not_moved_back_by_becoming_a_customer() -> None:
+    won = ClosedEpisode(n=1, outcome="sql", closed_at=SAID)
+    for before in (history(Status.SQL, episodes=0), replace(history(Status.SQL), closed=won)):
+        found = decide(card(suppressed="customer"), before, stage="customer", reason="began so")
+        assert (found.status, found.reason) == (Status.SQL, "began so")
+
+
+@pytest.mark.parametrize("status", [Status.REVIEW, Status.MQL, Status.ASSIGNED, Status.ACCEPTED])
+@pytest.mark.parametrize(
+    ("said", "ends", "outcome"),
+    [
+        (SalesState.WON, Status.SQL, "sql"),
+        (SalesState.SQL, Status.SQL, "sql"),
+        (SalesState.REJECTED, Status.SUPPRESSED, "rejected:not_ready"),
+        (SalesState.ACCEPTED, Status.ACCEPTED, None),
+    ],
+)
+def test_what_sales_says_of_an_mql_counts_before_a_line_that_suppresses_it(
+    status: Status, said: SalesState, ends: Status, outcome: str | None
+) -> None:
+    """Both become true of a customer at the same moment."""
+    found = qualify(
+        card(suppressed="customer"),
+        history(status, open_=True, owner=None if status is Status.REVIEW else "rep:a@b.c"),
+        Seen(lifecycle_stage="customer", sales=Sales(state=said, at=SAID, reason="not_ready")),
+        policy=POLICY,
+        as_of=datetime(2026, 6, 15, 12, tzinfo=UTC),
+    )
+    assert (found.status, found.closes) == (ends, outcome)
+
+
 @pytest.mark.parametrize("status", [Status.SQL, Status.RECYCLED, Status.NEVER])
 def test_an_outcome_of_sales_is_not_undone(status: Status) -> None:
     found = decide(card(lines=LINES), history(status), reason="sales said so")
