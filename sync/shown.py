@@ -18,7 +18,7 @@ from scoring.document import Problem
 from sync.forecast import forecasts
 from sync.run import RunReport
 from sync.schedule import Schedule
-from sync.store import fights, outbox, runs, schema, stops
+from sync.store import fights, notices, outbox, runs, schema, stops
 from sync.store import routing as routing_store
 from sync.store.db import Store
 from sync.store.outbox import DeadLetter
@@ -190,6 +190,7 @@ def status_document(
         waits = routing_store.waiting(tx)
         stopped = stops.waiting(tx)
         told = waiting_by_crm(tx)
+        untold = notices.waiting(tx, now=now)
         swept = dict(newest_sweeps(tx))
         fought = fights.standing(tx)
         signed_out = [run for job in jobs if (run := runs.signed_out(tx, job)) is not None]
@@ -214,6 +215,7 @@ def status_document(
             {"run": run, "job": job, "since": since, "limits": [finding.text for finding in findings]}
             for run, job, since, findings in stopped
         ],
+        "notices": {"waiting": untold},
         "routing": {"waiting": len(waits), "since": waits[0].since if waits else None},
         "dead": {"rows": rows["dead"], "by_code": reasons},
         "conflicts": {kind: n for kind, n in conflicts},  # noqa: C416  # rows are not pairs to the type checker
@@ -271,6 +273,8 @@ def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"run {stop['run']} of {stop['job']} waits for approval since {stop['since']:%Y-%m-%d %H:%M} UTC: " + (
             f"{'; '.join(stop['limits'])}. Its schedule rests; mqlsync apply {stop['run']}"
         )
+    if document["notices"]["waiting"]:
+        yield f"notices to send: {document['notices']['waiting']}"
     routing = document["routing"]
     if routing["waiting"]:
         yield f"waiting for a rep: {routing['waiting']}, the longest since {routing['since']:%Y-%m-%d %H:%M} UTC"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sync.notices import Kind, Notice, key_of
@@ -64,7 +64,12 @@ def unsent(tx: Connection, *, now: datetime) -> list[Unsent]:
     """
     n, o = schema.notice.c, schema.outbox.c
     on_its_way = exists().where(o.person_id == n.person_id, o.state != RowState.DEAD)
-    found = select(schema.notice).where(n.sent_at.is_(None), n.made_at > now - KEPT, ~on_its_way)
+    return _in_time(tx, ~on_its_way, now=now)
+
+
+def _in_time(tx: Connection, *conditions: ColumnElement[bool], now: datetime) -> list[Unsent]:
+    n = schema.notice.c
+    found = select(schema.notice).where(n.sent_at.is_(None), n.made_at > now - KEPT, *conditions)
     waiting = list(_rows(tx.execute(found.order_by(n.made_at, n.key)).all()))
     in_force = _in_force(tx, [one.notice.person_id for one in waiting if one.notice.person_id is not None])
     return [one for one in waiting if one.notice.kind not in _OF_ASSIGNMENTS or one.notice.key in in_force]
@@ -88,9 +93,7 @@ def _in_force(tx: Connection, person_ids: Iterable[str]) -> frozenset[str]:
 
 def waiting(tx: Connection, *, now: datetime) -> int:
     """How many notices wait, those of people who have to be written first included."""
-    n = schema.notice.c
-    counted = select(func.count()).where(n.sent_at.is_(None), n.made_at > now - KEPT)
-    return int(tx.execute(counted).scalar_one())
+    return len(_in_time(tx, now=now))
 
 
 def newest(tx: Connection, kind: Kind, *, to: str) -> datetime | None:

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from sync.notices import Kind, Notice
+from sync.notices import Kind, Notice, key_of
 from sync.notify import ExtraMissing, Teller, through_apprise, unusable
 from sync.settings import Notify
+from sync.shown import status_document, status_lines
 from sync.store import notices, schema
 from sync.store.db import Store
+from sync.store.notices import KEPT
 from tests.support.receiver import receiver
 from tests.support.stores import new_store
 
@@ -282,3 +284,16 @@ def test_without_the_extra_notices_wait_and_somebody_is_told_what_to_install(
     told = teller(store, through_apprise).tell(as_of=NOW)
     assert told.problems == ["notices wait: the package apprise is not installed: pip install 'mqlsync[notify]'"]
     assert (told.sent, {row.attempts for row in rows(store).values()}) == (0, {0})
+
+
+def test_status_counts_the_notices_that_will_be_sent(store: Store) -> None:
+    """What tells of an assignment that is none any more will not be; what waits for a CRM will."""
+    old = key_of("p1", 1, Kind.ASSIGNED, 1)
+    put(store, notice("a"), notice("b", Kind.DIGEST, to=MARA, person=None), notice(old, Kind.ASSIGNED))
+    queued(store, "p1", "pending")
+    document = status_document(store, now=NOW)
+    assert document["notices"] == {"waiting": 2}
+    assert "notices to send: 2" in list(status_lines(document))
+    teller(store, Channel()).tell(as_of=NOW)
+    assert status_document(store, now=NOW)["notices"] == {"waiting": 1}
+    assert status_document(store, now=NOW + KEPT)["notices"] == {"waiting": 0}

@@ -117,8 +117,8 @@ def test_what_was_not_written_is_said_to_wait() -> None:
 
 def test_long_lists_are_cut_and_the_rest_is_counted() -> None:
     problem = RecordProblem(ref=REF, field="f", reason="r")
-    rejected = Rejected(ref=REF, code="C", reason="r")
-    made = report(problems=[problem] * 23, written={Crm.HUBSPOT: WriteReport(rejections=[rejected] * 22)})
+    rejections = [Rejected(ref=REF, code="C", reason=f"reason {n}") for n in range(22)]
+    made = report(problems=[problem] * 23, written={Crm.HUBSPOT: WriteReport(rejections=rejections)})
     lines = list(trouble_lines(made))
     assert len(lines) == 20 + 1 + 20 + 1
     assert lines[20] == "... and 3 more values that could not be read; see --json"
