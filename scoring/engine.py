@@ -89,6 +89,7 @@ class DuckDbEngine:
                 "preserve_insertion_order": False,
             },
         )
+        self._connection.execute("SET enable_progress_bar = false")  # it is drawn on stdout, also into JSON
         self._ready: _Ready[Compiled] | None = None
         self._fresh: _Ready[CompiledFresh] | None = None
 

@@ -60,6 +60,13 @@ def test_a_bucket_without_files_holds_nobody(engine: DuckDbEngine) -> None:
     assert table.num_rows == 0
 
 
+def test_nothing_is_drawn_on_stdout_however_long_a_question_takes() -> None:
+    """DuckDB draws a progress bar after two seconds, also where stdout is a file that should hold JSON alone."""
+    with DuckDbEngine(threads=1) as one:
+        ((drawn,),) = one._connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    assert drawn is False
+
+
 def test_files_older_than_the_policys_facts_are_refused(engine: DuckDbEngine, tmp_path: Path) -> None:
     """An absent column is not a missing fact: everybody would be scored as unknown."""
     of = policy(
