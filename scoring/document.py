@@ -38,6 +38,7 @@ from scoring.conditions import Span, Unit
 from scoring.team import Delay
 
 __all__ = [
+    "COMMA",
     "Entry",
     "Kind",
     "Node",
@@ -62,6 +63,9 @@ T = TypeVar("T")
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_DEPTH = 40
+COMMA = "; inside { } a comma starts a new key: put a text that has one in quotes"
+"""What is said of an unknown key without a value: most likely the end of a text."""
+
 MAX_DAYS = 36_500
 MAX_MONTHS = 1_200
 MAX_HOURS = 8_760
@@ -456,6 +460,8 @@ class Node:
                 continue
             if entry.key in later:
                 entry.name.error(f"'{entry.key}' is not supported by this version yet")
+            elif entry.node.kind is Kind.EMPTY and not _nearest(entry.key, known):
+                entry.name.error(f"unknown {what}{COMMA}", code="E02")
             else:
                 entry.name.error(f"unknown {what}{did_you_mean(entry.key, (*known, *later))}", code="E02")
                 meant = _nearest(entry.key, (*known, *later))

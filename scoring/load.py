@@ -249,8 +249,12 @@ class _Loader:
             return ()
         try:
             text = self.read_list(name)
+        except UnicodeDecodeError as why:
+            line = why.object.count(b"\n", 0, why.start) + 1
+            node.error(f"the list file '{name}' cannot be read: line {line} is not UTF-8")
+            return ()
         except (OSError, ValueError) as why:
-            node.error(f"the list file '{name}' cannot be read: {why}")
+            node.error(f"the list file '{name}' cannot be read: {getattr(why, 'strerror', None) or why}")
             return ()
         items = [
             Node(

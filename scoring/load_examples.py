@@ -10,7 +10,9 @@ from decimal import Decimal
 
 from scoring.conditions import Score
 from scoring.document import (
+    COMMA,
     Entry,
+    Kind,
     Node,
     Unreadable,
     did_you_mean,
@@ -122,7 +124,8 @@ class ExampleReader:
         try:
             field = self.names.fact(name)
         except Unreadable as why:
-            entry.name.error(str(why), code=why.code)
+            comma = COMMA if entry.node.kind is Kind.EMPTY and not str(why).endswith("?") else ""
+            entry.name.error(f"{why}{comma}", code=why.code)
             return None
         if name in _DERIVED:
             entry.name.error(f"'{name}' is derived: give {_DERIVED[name]} instead")

@@ -225,8 +225,10 @@ def test_lists_come_from_files_too() -> None:
         "policy.yaml:3:17: lists.rivals: the list file 'rivals.txt' has no values: an empty list never matches"
     ]
     assert problems(text) == [
-        "policy.yaml:3:17: lists.rivals: the list file 'rivals.txt' cannot be read: "
-        "[Errno 2] No such file or directory: 'rivals.txt'"
+        "policy.yaml:3:17: lists.rivals: the list file 'rivals.txt' cannot be read: No such file or directory"
+    ]
+    assert problems(text, lists=lambda name: b"rival.io\ncaf\xe9.fr\n".decode("utf-8")) == [
+        "policy.yaml:3:17: lists.rivals: the list file 'rivals.txt' cannot be read: line 2 is not UTF-8"
     ]
 
 

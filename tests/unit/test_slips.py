@@ -69,6 +69,28 @@ def test_a_slip_in_a_fade_or_a_count_is_told_what_was_meant(old: str, new: str, 
     assert error.endswith(f", did you mean '{meant}'?")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        (
+            "name: silent for a quarter,",
+            "name: silent, for a quarter,",
+            "engagement.groups.silence.rules[0].for a quarter: unknown key; "
+            "inside { } a comma starts a new key: put a text that has one in quotes",
+        ),
+        (
+            "email: kim@bank.example}\n    company: {name: Bank, employees: 800, industry: Banking}",
+            "Banking}\n    company: {name: Bank, employees: 800, industry: Banking}",
+            "examples[0].person.Banking: unknown field 'person.Banking'; "
+            "inside { } a comma starts a new key: put a text that has one in quotes",
+        ),
+    ],
+)
+def test_a_comma_in_a_text_inside_brackets_is_told_of(old: str, new: str, error: str) -> None:
+    (one,) = said((old, new))
+    assert one == error
+
+
 PAGES = "count: at least 5 in 7 days}"
 
 
