@@ -63,6 +63,7 @@ def add(hours: Hours | None, at: datetime, minutes: int) -> datetime | None:
     return None
 
 
+@lru_cache(maxsize=4096)  # a run gives many people to somebody at one instant
 def after(hours: Hours | None, at: datetime, delay: Delay) -> datetime | None:
     """When a delay that began at ``at`` is over: `add` for a working delay, else the real time on the clock."""
     return add(hours if delay.working else None, at, delay.minutes)
