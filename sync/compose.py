@@ -198,7 +198,7 @@ def _source(folder: Path, name: str) -> Source | None:
 def _needed(folder: Path, name: str) -> Source:
     source = _source(folder, name)
     if source is None:
-        raise StoreError(f"{folder / name} is missing; `mqlsync init {folder}` writes it")
+        raise StoreError(f"{folder / name} is missing; `mqlsync init new` writes one into the folder new")
     return source
 
 

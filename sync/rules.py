@@ -57,7 +57,7 @@ class RuleFiles:
         Raises
         ------
         PolicyInvalid: all errors of all of them
-        StoreError: policy.yaml or team.yaml is not there, or cannot be read
+        StoreError: policy.yaml or team.yaml is not there, twice there (``policy.json``), or cannot be read
         """
         policy, team = self._needed("policy.yaml"), self._needed("team.yaml")
         fields, found = mapping.read_mapping(self._source("fields.yaml"))
@@ -96,19 +96,24 @@ class RuleFiles:
     def _needed(self, name: str) -> Source:
         found = self._source(name)
         if found is None:
-            raise StoreError(f"{Path(self.where) / name} is missing; `mqlsync init {self.where}` writes it")
+            raise StoreError(f"{Path(self.where) / name} is missing; `mqlsync init new` writes one into the folder new")
         return found
 
     def _source(self, name: str) -> Source | None:
         for place in self.places:
+            found: dict[str, Source] = {}
             for variant in (name, str(Path(name).with_suffix(".json"))):
                 try:
-                    found = place(variant)
+                    source = place(variant)
                 except OSError as error:
                     raise StoreError(f"{variant} of {self.where} cannot be read: {error.strerror}") from None
-                if found is not None:
-                    self.taken[variant] = found.content
-                    return found
+                if source is not None:
+                    found[variant] = source
+            if len(found) > 1:
+                raise StoreError(f"{self.where} has {' and '.join(found)}: take away the one that is not meant")
+            for variant, source in found.items():
+                self.taken[variant] = source.content
+                return source
         return None
 
     def _find(self, name: str) -> bytes | None:

@@ -219,7 +219,7 @@ def test_a_file_left_alone_is_told_as_a_warning(folder: Path) -> None:
 
 def test_what_cannot_be_read_is_told_with_its_name(folder: Path, tmp_path: Path) -> None:
     (folder / "team.yaml").unlink()
-    with pytest.raises(StoreError, match=r"team\.yaml is missing; `mqlsync init"):
+    with pytest.raises(StoreError, match=r"team\.yaml is missing; `mqlsync init new` writes"):
         read_folder(folder)
     (folder / "team.yaml").mkdir()
     with pytest.raises(StoreError, match=r"team\.yaml of .* cannot be read: Is a directory"):
@@ -240,3 +240,9 @@ def test_a_json_file_stands_for_the_yaml_file_of_its_name(folder: Path) -> None:
     files = RuleFiles((in_folder(folder),), str(folder))
     assert "team.json" in files.read()
     assert list(files.rules().policy.team.pools) == ["sales"]
+
+
+def test_a_file_in_yaml_and_in_json_is_an_error_and_neither_is_passed_over(folder: Path) -> None:
+    (folder / "policy.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"has policy\.yaml and policy\.json: take away the one that is not meant"):
+        read_folder(folder)
