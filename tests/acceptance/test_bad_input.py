@@ -119,7 +119,7 @@ def test_an_error_in_one_file_hides_none_in_another(quiet, tmp_path):
     config = tmp_path / "config"
     mqlsync("init", str(config), "--yes")
     edit(config / "fields.yaml", ("person.title:        newest", "person.title:        newst"))
-    edit(config / "policy.yaml", ("event: demo_request,", "event: demo_requst,"))
+    edit(config / "policy.yaml", ("event: demo_request,     points", "event: demo_requst,     points"))
     edit(config / "team.yaml", ("else queue inbound", "else queue inbond"))
     answer = mqlsync("check", "--json", scene=quiet, environment={"MQLSYNC_CONFIG": str(config)})
     assert [Path(p["file"]).name for p in answer.json["problems"]] == ["fields.yaml", "policy.yaml", "team.yaml"]
