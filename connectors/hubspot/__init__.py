@@ -70,12 +70,16 @@ class _Account(msgspec.Struct, frozen=True):
 
 
 class _Usage(msgspec.Struct, frozen=True):
-    usageLimit: int  # noqa: N815
-    currentUsage: int  # noqa: N815
+    usageLimit: int | None = None  # noqa: N815
+    currentUsage: int | None = None  # noqa: N815
 
 
 class _Usages(msgspec.Struct, frozen=True):
     results: list[_Usage]
+
+
+def _usages(body: bytes) -> _Usages:
+    return msgspec.json.decode(body, type=_Usages, strict=False)  # numbers may come as text
 
 
 class HubSpotConnector:
@@ -130,7 +134,7 @@ class HubSpotConnector:
         properties the portal does not have, and forms that could not be listed.
         """
         self._client.sign_in.try_again()
-        account = self._client.read("account", "GET", self._client.paths.account, read=lambda b: decode(b, _Account))
+        account = self._account()
         try:
             self._client.zone = ZoneInfo(account.timeZone or "UTC")
         except (ZoneInfoNotFoundError, ValueError):
@@ -152,13 +156,24 @@ class HubSpotConnector:
             lacking=lacking,
         )
 
+    def _account(self) -> _Account:
+        try:
+            return self._client.read("account", "GET", self._client.paths.account, read=lambda b: decode(b, _Account))
+        except Refused as refused:
+            raise UnexpectedAnswer(
+                Crm.HUBSPOT,
+                refused.problem,
+                status=refused.status,
+                advice="Check base_url and api_version of the connection: this is the first call to it.",
+            ) from refused
+
     def _ask_usage(self) -> None:
         """The calls of the day where no header tells. An OAuth app has no such quota."""
         self._asked_usage = True
         if isinstance(self._client.settings.token, OAuth):
             return
         try:
-            usage = self._client.read("usage", "GET", self._client.paths.usage, read=lambda b: decode(b, _Usages))
+            usage = self._client.read("usage", "GET", self._client.paths.usage, read=_usages)
         except SignInRefused:
             raise
         except ConnectorError as refused:
@@ -166,7 +181,8 @@ class HubSpotConnector:
                 raise
             return  # a figure to show, not one to stop for
         for one in usage.results:
-            self._client.learn_day(left=one.usageLimit - one.currentUsage, limit=one.usageLimit)
+            if one.usageLimit is not None and one.currentUsage is not None:
+                self._client.learn_day(left=one.usageLimit - one.currentUsage, limit=one.usageLimit)
 
     def day(self) -> DayQuota | None:
         """The account's calls of its calendar day, all apps together; mqlsync's own limit where that is lower."""

@@ -64,6 +64,7 @@ class BatchAnswer(msgspec.Struct, frozen=True):
 
     results: list[Record] = msgspec.field(default_factory=list)
     errors: list[msgspec.Raw] = msgspec.field(default_factory=list)
+    broken: tuple[Undecodable, ...] = ()
 
 
 class _Batch(msgspec.Struct, frozen=True):
@@ -148,7 +149,8 @@ def record_page(body: bytes) -> PageRead:
 
 
 def batch_answer(body: bytes) -> BatchAnswer:
-    """The answer of a batch call. A row that cannot be read is as good as absent: it is looked up alone."""
+    """The answer of a batch call. Rows that cannot be read are told apart from the rest."""
+    broken: tuple[Undecodable, ...] = ()
     try:
         batch = _BATCH.decode(body)
         results, errors = batch.results, batch.errors
@@ -156,10 +158,11 @@ def batch_answer(body: bytes) -> BatchAnswer:
         raw = _RAW_BATCH.decode(body)
         rows = None if raw.results is None else list(_rows(raw.results))
         results = None if rows is None else [row for row in rows if isinstance(row, Record)]
+        broken = tuple(row for row in rows or () if isinstance(row, Undecodable))
         errors = raw.errors
     if results is None and not errors:
         raise msgspec.ValidationError("neither results nor errors")
-    return BatchAnswer(results=results or [], errors=errors or [])
+    return BatchAnswer(results=results or [], errors=errors or [], broken=broken)
 
 
 def _rows(results: list[msgspec.Raw]) -> Iterator[Record | Undecodable]:

@@ -5,17 +5,23 @@ Read from the associations themselves, which do not lag as search does.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
 
 from connectors.hubspot.answers import Paging, following
 from connectors.hubspot.client import PLURAL, Client
+from connectors.hubspot.paging import going_round
+from connectors.hubspot.refusals import raise_if_passing
 
 __all__ = ["associated"]
 
 _AT_ONCE = 1_000
 """Most inputs of one call."""
+
+_LOOKS = 2
+"""So often the same page of one record is asked for."""
 
 
 class _Target(msgspec.Struct, frozen=True, gc=False):
@@ -28,15 +34,15 @@ class _End(msgspec.Struct, frozen=True, gc=False):
 
 class _Associated(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     from_: _End
-    to: list[_Target] = msgspec.field(default_factory=list)
+    to: list[_Target] | None = None
     paging: Paging | None = None
 
 
 class _Answer(msgspec.Struct, frozen=True):
     """200, or 207 when some of the records have no association: those are in no ``results``."""
 
-    results: list[_Associated] = msgspec.field(default_factory=list)
-    errors: list[msgspec.Raw] = msgspec.field(default_factory=list)
+    results: list[_Associated] | None = None
+    errors: list[msgspec.Raw] | None = None
 
 
 _ANSWER = msgspec.json.Decoder(_Answer)
@@ -50,24 +56,29 @@ def associated(client: Client, from_: str, to: str, ids: Iterable[str]) -> dict[
     path = f"{client.paths.associations}/{PLURAL[from_]}/{PLURAL[to]}/batch/read"
     asked = list(dict.fromkeys(ids))
     found: dict[str, set[str]] = {}
+    been: Counter[tuple[str, str]] = Counter()
     for start in range(0, len(asked), _AT_ONCE):
         inputs = [{"id": id} for id in asked[start : start + _AT_ONCE]]
         while inputs:
             answer = client.read("associations", "POST", path, read=_answer, body={"inputs": inputs})
             inputs = []
-            for row in answer.results:
-                here, new = found.setdefault(str(row.from_.id), set()), {str(one.toObjectId) for one in row.to}
-                after = following(row.paging)
-                if after is not None and not new <= here:
-                    inputs.append({"id": str(row.from_.id), "after": after})
-                here |= new
+            for row in answer.results or ():
+                id, after = str(row.from_.id), following(row.paging)
+                targets = {str(one.toObjectId) for one in row.to or ()}
+                found.setdefault(id, set()).update(targets)
+                if after is not None and (targets or not been[id, after]):
+                    been[id, after] += 1
+                    if been[id, after] > _LOOKS:
+                        raise going_round("associations", from_)
+                    inputs.append({"id": id, "after": after})
     return {id: tuple(sorted(targets, key=_by_number)) for id, targets in found.items() if targets}
 
 
 def _answer(body: bytes) -> _Answer:
     answer = _ANSWER.decode(body)
-    if not answer.results and not answer.errors and b'"results"' not in body:
+    if answer.results is None and not answer.errors:
         raise msgspec.ValidationError("neither results nor errors")
+    raise_if_passing(map(bytes, answer.errors or ()))
     return answer
 
 

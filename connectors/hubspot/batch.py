@@ -12,19 +12,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue
+from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
 from connectors.hubspot.answers import Record, batch_answer
 from connectors.hubspot.client import Client
-from connectors.hubspot.refusals import Locked, Problem, Refused, problem_from
+from connectors.hubspot.refusals import PASSING, Locked, Problem, Refused, problem_from
 from connectors.retry import Patience
 
 __all__ = ["Done", "Input", "Missing", "NoAnswer", "NotSent", "Result", "Turned", "send"]
 
 _CARRIED_BY_ALL = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE"})
 """Refusals that hit every input that sets the property, whatever the value."""
-
-_PASSING = frozenset({"INTERNAL_ERROR", "RATE_LIMITS", "SERVICE_UNAVAILABLE", "TIMEOUT", "LOCKED"})
-"""Categories that say nothing against an input. Whether it was carried out stays open."""
 
 _ONE_TRY = Patience(attempts=1, first_wait=0.0, longest_wait=0.0)
 
@@ -102,10 +99,15 @@ def send(client: Client, kind: str, path: str, inputs: Sequence[Input]) -> dict[
             )
         except OutcomeUnknown as unknown:
             results |= {one.trace: NoAnswer(reason=unknown.problem) for one in part}
-        except Refused as refused:
-            certain, rest = _apart(part, refused)
-            results |= {one.trace: _turned(refused) for one in certain}
-            waiting += [(group, patience) for group in rest]
+        except UnexpectedAnswer as refused:
+            if isinstance(refused, Refused) and not refused.misdirected:
+                certain, rest = _apart(part, refused)
+                results |= {one.trace: _turned(refused) for one in certain}
+                waiting += [(group, patience) for group in rest]
+            elif len(part) == len(inputs):
+                raise
+            else:  # the others were answered: theirs stands
+                results |= {one.trace: NoAnswer(reason=refused.problem) for one in part}
         except Locked as locked:
             if len(part) == 1:
                 results[part[0].trace] = NotSent(reason=locked.problem)
@@ -125,11 +127,11 @@ def _not_sent(parts: Sequence[Sequence[Input]], error: ConnectorError) -> dict[s
 
 
 def _turned(refused: Refused) -> Turned:
-    return _refusal(refused.refusal, absent=refused.status == 404)
+    return _refusal(refused.refusal, absent=refused.absent)
 
 
 def _refusal(problem: Problem, *, absent: bool = False) -> Turned:
-    return Turned(problem=problem, absent=absent or _absent(problem), passing=problem.category in _PASSING)
+    return Turned(problem=problem, absent=absent or _absent(problem), passing=problem.category in PASSING)
 
 
 def _absent(problem: Problem) -> bool:

@@ -40,7 +40,7 @@ class _Subscription(msgspec.Struct, frozen=True, gc=False):
 class _Event(msgspec.Struct, frozen=True, gc=False):
     type: str
     created: int | str
-    id: str | None = None
+    id: str | int | None = None
     recipient: str | None = None
     emailCampaignId: int | str | None = None  # noqa: N815  # HubSpot's names, here and below
     appId: int | str | None = None  # noqa: N815
@@ -55,13 +55,13 @@ class _Event(msgspec.Struct, frozen=True, gc=False):
 
 class _EventPage(msgspec.Struct, frozen=True):
     events: list[_Event]
-    hasMore: bool = False  # noqa: N815
+    hasMore: bool | None = None  # noqa: N815
     offset: str | int | None = None
 
 
 class _RawPage(msgspec.Struct, frozen=True):
     events: list[msgspec.Raw]
-    hasMore: bool = False  # noqa: N815
+    hasMore: bool | None = None  # noqa: N815
     offset: str | int | None = None
 
 
@@ -116,12 +116,15 @@ class EmailEvents:
                     f"the portal has no e-mail events of the type {type or 'asked for'}: {refused.problem}",
                     advice="Correct the email_event lines of fields.yaml.",
                 ) from refused
-            if page.offset is not None and page.offset in been:
-                if again:
+            further = page.offset
+            if further is not None and further in been:
+                if not again:
+                    again = True
+                    continue
+                if page.events or page.broken or further != offset:
                     raise going_round("email_events", self._client.paths.email_events)
-                again = True
-                continue
-            offset, again = page.offset, False
+                further = None  # nothing is on it, and it points to itself: the end
+            offset, again = further, False
             been.add(offset)
             yield self._made(page, window, offset)
             if offset is None:
@@ -169,7 +172,7 @@ def _read(body: bytes) -> _PageRead:
     return _PageRead(events=page.events, broken=(), offset=_offset(page.hasMore, page.offset))
 
 
-def _offset(more: bool, offset: str | int | None) -> str | None:
+def _offset(more: bool | None, offset: str | int | None) -> str | None:
     """Where to go on. ValidationError when there is more and nobody says where: that is not the end."""
     if not more:
         return None

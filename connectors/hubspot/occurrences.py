@@ -29,7 +29,7 @@ class _Occurrence(msgspec.Struct, frozen=True, gc=False):
     objectId: str | int  # noqa: N815  # HubSpot's names, here and below
     occurredAt: str | int  # noqa: N815
     id: str | int | None = None
-    properties: dict[str, str | bool | int | float | None] = msgspec.field(default_factory=dict)
+    properties: dict[str, str | bool | int | float | None] | None = None
 
 
 class _OccurrencePage(msgspec.Struct, frozen=True):
@@ -62,13 +62,15 @@ class Occurrences:
         if window.lo is not None:
             query.append(("occurredAfter", instant_text(instant(window.lo.timestamp() * 1000 - 1))))
         path = self._client.paths.occurrences
+        known = False
         try:
             for page in pages(
                 self._client, "occurrences", path, lambda body: decode(body, _OccurrencePage), query, resume
             ):
+                known = True
                 yield _page(type, rule, page, window)
         except Refused as refused:
-            if refused.status != 400 or resume is not None:
+            if refused.status != 400 or known:
                 raise
             raise SourceMissing(
                 Crm.HUBSPOT,
@@ -103,10 +105,11 @@ def _page(type: str, rule: EventRule, page: _OccurrencePage, window: Window) -> 
 
 def _attributes(rule: EventRule, one: _Occurrence) -> dict[str, str | int | float]:
     """``path`` of the page's address; the rest by ``set``: of the property where the text names one, else the text."""
-    url = one.properties.get("hs_url")
+    properties = one.properties or {}
+    url = properties.get("hs_url")
     read: dict[str, str | int | float] = {"path": path_of(url)} if isinstance(url, str) else {}
     for name, source in rule.set.items():
-        value = one.properties.get(source, "" if source.startswith("hs_") else source)
+        value = properties.get(source, "" if source.startswith("hs_") else source)
         if value is None or value == "":
             continue
         text = as_text(value)

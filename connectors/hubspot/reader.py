@@ -22,7 +22,7 @@ from connectors.hubspot.answers import (
 )
 from connectors.hubspot.client import Client
 from connectors.hubspot.paging import going_round
-from connectors.hubspot.refusals import Refused
+from connectors.hubspot.refusals import Refused, raise_if_passing
 from connectors.hubspot.rows import ALWAYS, CROSS, MERGED, Plan, as_page, merged_ids, modified_at, ref_of, stamp_of
 from connectors.hubspot.schema import Schema
 from connectors.normalise import converter
@@ -83,14 +83,20 @@ class Reader:
         """Every live record with its stamp, from the list."""
         plan = replace(self._plan(object), asked=(stamp_of(object),))
         for rows, broken, after in self._listed(plan, _END, resume):
-            seen = [Sighting(ref=ref_of(object, row.id), modified_at=modified_at(plan.object, row)) for row in rows]
+            live = [row for row in rows if not row.archived]
+            seen = [Sighting(ref=ref_of(object, row.id), modified_at=modified_at(plan.object, row)) for row in live]
             seen += [Sighting(ref=ref_of(object, row.id), modified_at=None) for row in broken if row.id]
             yield Page(rows=tuple(seen), resume=after)
 
     def fetch(self, object: str, ids: Sequence[str]) -> Page[Any]:
         """These records, whole."""
         plan = self._plan(object)
-        return as_page(plan, self.by_ids(object, ids, plan.asked, archived=False), (), None)
+        answers = [
+            self._batch(object, ids[start : start + BATCH], plan.asked, whole=True)
+            for start in range(0, len(ids), BATCH)
+        ]
+        rows = [row for answer in answers for row in answer.results]
+        return as_page(plan, rows, [one for answer in answers for one in answer.broken], None)
 
     def rows(self, object: str, properties: Sequence[str], window: Window, resume: str | None) -> Iterator[Rows]:
         """What changed of any object, as it comes: records, what is none, where to go on. ``resume`` as in `people`."""
@@ -175,11 +181,13 @@ class Reader:
                 again = True
                 continue
             rows: Sequence[Record] = page.rows
+            broken = page.broken
             if by_batch and rows:
-                rows = self._batch(plan.object, [row.id for row in rows], plan.asked).results
+                answer = self._batch(plan.object, [row.id for row in rows], plan.asked, whole=True)
+                rows, broken = answer.results, (*broken, *answer.broken)
             after, again = page.after, False
             been.add(after)
-            yield rows, page.broken, after
+            yield rows, broken, after
             if after is None:
                 return
 
@@ -208,6 +216,7 @@ class Reader:
                 "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
                 "properties": list(plan.asked),
                 "limit": _SEARCH_PAGE,
+                "after": "0",
             }
             page = self._client.read(
                 "search", "POST", self._client.objects(plan.object, "search"), read=record_page, body=body
@@ -242,8 +251,9 @@ class Reader:
         by_id = {row.id: row for row in rows}
         survivors = {old: row.id for row in rows for old in merged_ids(row)}
         absent = [ref.id for ref in refs if ref.id not in by_id and ref.id not in survivors]
+        deleted: frozenset[str] = frozenset()
         if len(absent) > _ALONE:
-            by_id |= {row.id: row for row in self._batch(object, absent, fields, archived=True).results}
+            deleted = frozenset(row.id for row in self._batch(object, absent, (), archived=True).results)
         found: dict[RecordRef, ReadBack] = {}
         for ref in refs:
             row = by_id.get(ref.id)
@@ -251,6 +261,8 @@ class Reader:
                 found[ref] = _found(ref, row, fields)
             elif ref.id in survivors:
                 found[ref] = _moved(ref, survivors[ref.id])
+            elif ref.id in deleted:
+                found[ref] = Gone(ref=ref, reason="deleted")
             else:
                 found[ref] = self._read_alone(ref, fields)
         return found
@@ -263,7 +275,7 @@ class Reader:
                 "read", "GET", self._client.objects(ref.object, ref.id), read=lambda b: decode(b, Record), query=query
             )
         except Refused as refused:
-            if refused.status == 404:
+            if refused.absent:
                 return Gone(ref=ref, reason="deleted, or never there")
             raise
         return _found(ref, row, fields) if row.id == ref.id else _moved(ref, row.id)
@@ -276,8 +288,12 @@ class Reader:
         *,
         by: str | None = None,
         archived: bool = False,
+        whole: bool = False,
     ) -> BatchAnswer:
-        """The records there are; absent ones are left out. ``by`` names a unique property that the ids are of."""
+        """The records there are; absent ones are left out. ``by`` names a unique property that the ids are of.
+
+        whole  ask again where HubSpot itself failed at some of them: nobody looks up what the answer leaves out
+        """
         body: dict[str, Any] = {
             "inputs": [{"id": id} for id in ids],
             "properties": list(properties),
@@ -288,9 +304,10 @@ class Reader:
         path = self._client.objects(object, "batch", "read")
         query = [("archived", "true" if archived else "false")]
         try:
-            answer = self._client.read("batch_read", "POST", path, read=batch_answer, body=body, query=query)
+            read = _whole if whole else batch_answer
+            answer = self._client.read("batch_read", "POST", path, read=read, body=body, query=query)
         except Refused as refused:
-            if refused.status == 404:  # none of them, said in another way
+            if refused.absent:  # none of them, said in another way
                 return BatchAnswer(results=[])
             raise
         return answer
@@ -300,7 +317,7 @@ class Reader:
         return [
             row
             for start in range(0, len(values), BATCH)
-            for row in self._batch(object, values[start : start + BATCH], (property,), by=property).results
+            for row in self._batch(object, values[start : start + BATCH], (property,), by=property, whole=True).results
         ]
 
     def by_ids(self, object: str, ids: Sequence[str], properties: Sequence[str], *, archived: bool) -> list[Record]:
@@ -308,7 +325,9 @@ class Reader:
         return [
             row
             for start in range(0, len(ids), BATCH)
-            for row in self._batch(object, ids[start : start + BATCH], properties, archived=archived).results
+            for row in self._batch(
+                object, ids[start : start + BATCH], properties, archived=archived, whole=True
+            ).results
         ]
 
     def deleted(self, object: str, properties: Sequence[str], *, pages: int) -> Iterator[Record]:
@@ -329,6 +348,12 @@ class Reader:
 
 def _kind(known: Mapping[str, FieldSchema], name: str) -> FieldKind:
     return known[name].kind
+
+
+def _whole(body: bytes) -> BatchAnswer:
+    answer = batch_answer(body)
+    raise_if_passing(answer.errors)
+    return answer
 
 
 def _millis(at: datetime) -> str:

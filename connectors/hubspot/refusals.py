@@ -8,11 +8,12 @@ optional, and a proxy or the edge may answer with HTML instead, so the status de
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,7 @@ from connectors.records import Crm
 
 __all__ = [
     "MARKERS",
+    "PASSING",
     "STATUSES",
     "EdgeRefused",
     "Garbled",
@@ -34,6 +36,7 @@ __all__ = [
     "meaning_of",
     "problem_from",
     "problem_of",
+    "raise_if_passing",
     "refusal",
     "seconds",
 ]
@@ -109,7 +112,10 @@ class Detail(msgspec.Struct, frozen=True, rename={"in_": "in"}):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """An error body, or one entry of a batch's ``errors``; what is missing or of another type is empty."""
+    """An error body, or one entry of a batch's ``errors``; what is missing or of another type is empty.
+
+    foreign  the body is no JSON: something else than HubSpot's API has answered
+    """
 
     message: str = ""
     category: str = ""
@@ -121,6 +127,7 @@ class Problem(msgspec.Struct, frozen=True):
     error: str = ""
     context: dict[str, object] = msgspec.field(default_factory=dict)
     errors: tuple[Detail, ...] = ()
+    foreign: bool = False
 
     def named(self, *keys: str) -> tuple[str, ...]:
         """The texts under any of these keys of ``context``, here and in the details."""
@@ -180,7 +187,7 @@ def problem_of(body: bytes) -> Problem:
     try:
         raw = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Problem()
+        return Problem(foreign=bool(body.strip()))
     return problem_from(raw)
 
 
@@ -206,8 +213,20 @@ def problem_from(raw: object) -> Problem:
     )
 
 
-def _only_texts(raw: Mapping[str, object], keys: tuple[str, ...]) -> dict[str, str]:
+def _only_texts(raw: Mapping[str, object], keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: value for key in keys if isinstance(value := raw.get(key), str)}
+
+
+PASSING = frozenset({"INTERNAL_ERROR", "RATE_LIMITS", "SERVICE_UNAVAILABLE", "TIMEOUT", "LOCKED"})
+"""Categories that say nothing against an input. Whether a write was carried out stays open."""
+
+
+def raise_if_passing(errors: Iterable[bytes]) -> None:
+    """RetryLater where a 207 to a read leaves something out for such a reason: what is left out is not absent."""
+    for entry in errors:
+        category = problem_of(bytes(entry)).category
+        if category in PASSING:
+            raise RetryLater(Crm.HUBSPOT, f"HubSpot could answer a part only ({category}).", status=207)
 
 
 class SignInAgain(Exception):
@@ -220,6 +239,16 @@ class Refused(UnexpectedAnswer):
     def __init__(self, problem: Problem, *, status: int, request: str) -> None:
         super().__init__(Crm.HUBSPOT, _said(request, status, problem), status=status)
         self.refusal = problem
+
+    @property
+    def absent(self) -> bool:
+        """There is no such record. A 404 in somebody else's words is about the address, not about a record."""
+        return self.status == 404 and not self.refusal.foreign
+
+    @property
+    def misdirected(self) -> bool:
+        """The request did not reach HubSpot's API, so nothing of it was refused."""
+        return self.status == 404 and self.refusal.foreign
 
 
 class Garbled(RetryLater):
@@ -302,9 +331,9 @@ def refusal(
         case Then.SERVER | Then.EDGE if write:
             return OutcomeUnknown(Crm.HUBSPOT, said, advice="Read the records back.")
         case Then.SERVER:
-            return RetryLater(Crm.HUBSPOT, said, after=after, status=status)
+            return RetryLater(Crm.HUBSPOT, said, after=wait, status=status)
         case Then.EDGE:
-            return EdgeRefused(Crm.HUBSPOT, said, after=after, status=status)
+            return EdgeRefused(Crm.HUBSPOT, said, after=wait, status=status)
         case Then.CALLER:
             return Refused(problem, status=status, request=request)
         case Then.NEVER:
@@ -318,9 +347,12 @@ _FAR_BEYOND = 10
 
 
 def _wait(status: int, after: float | None, usual: float | None) -> float | None:
-    """``Retry-After`` before what is usual. For some limits HubSpot says it in milliseconds: 10000 for ten seconds."""
-    if after is None or usual is None:
-        return usual if after is None else after
+    """``Retry-After`` before what is usual. For some limits HubSpot says it in milliseconds: 10000 for ten seconds.
+
+    A zero says nothing: the next try would be refused like this one.
+    """
+    if not after or usual is None:
+        return after or usual
     if status == 429 and after > _FAR_BEYOND * usual:
         return max(usual, after / 1000)
     return after

@@ -35,6 +35,7 @@ class _Option(msgspec.Struct, frozen=True):
     label: str | None = None
     hidden: bool | None = None
     displayOrder: int | float | None = None  # noqa: N815  # HubSpot's names, here and below
+    description: str | None = None
 
 
 class _Access(msgspec.Struct, frozen=True):
@@ -244,6 +245,7 @@ class Schema:
                     "displayOrder": -1 if o.displayOrder is None else o.displayOrder,
                     "hidden": bool(o.hidden),
                 }
+                | ({"description": o.description} if o.description else {})
                 for o in there
             ]
             body = {"options": kept + _options(missing, want.labels, start=len(there))}

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from connectors.errors import RetryLater, RunCannotContinue, SignInRefused
-from connectors.hubspot.answers import decode
 from connectors.hubspot.refusals import Garbled, Refused, SignInAgain
 from connectors.hubspot.settings import OAuth, Token
 from connectors.kept_token import KeptToken
@@ -22,13 +21,16 @@ __all__ = ["SignIn"]
 _EARLY = 300.0
 """Seconds before its end at which an OAuth token is replaced; half its life if that is shorter."""
 
+_USUAL_LIFE = 1800.0
+"""Seconds that an OAuth token holds, where the answer does not tell."""
+
 _LEAVE_IT = 20.0
 """Seconds until the next try where a token that still holds could not be replaced."""
 
 
 class _Granted(msgspec.Struct, frozen=True):
     access_token: str
-    expires_in: float = 1800.0
+    expires_in: float | None = None
     refresh_token: str | None = None
 
 
@@ -132,7 +134,7 @@ class SignIn:
         except SignInRefused as error:
             self._refused = error
             raise
-        life = max(granted.expires_in, 0.0)
+        life = _USUAL_LIFE if granted.expires_in is None else max(granted.expires_in, 0.0)
         self._ends_at = self._monotonic() + life
         self._renew_at = self._ends_at - min(_EARLY, life / 2)
         return granted.access_token
@@ -160,7 +162,7 @@ class SignIn:
 
 def _read(body: bytes) -> _Granted:
     try:
-        return decode(body, _Granted)
+        return msgspec.json.decode(body, type=_Granted, strict=False)  # numbers may come as text
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Garbled(Crm.HUBSPOT, "signing in was answered with something that is no token.", status=200) from None
 

@@ -186,7 +186,7 @@ class SalesforceConnector:
 
     def now(self) -> datetime:
         if self._client.clock is None:
-            self._client.get("limits/", kind="check")
+            self._organization()  # whether it may be read or not, the answer has a date
         clock = self._client.clock
         if clock is None:
             raise UnexpectedAnswer(Crm.SALESFORCE, "its answers carry no Date.", status=200)

@@ -43,7 +43,8 @@ _OF_EVERY: dict[str, FieldKind] = {
 _NO_COLUMN = "No such column"
 
 _QUOTED = re.compile(r"'([A-Za-z]\w*(?:\.\w+)*)'")
-
+_ENTITY = re.compile(r"\bon (?:entity|sobject of type) '\w+'", re.IGNORECASE)
+"""Whose column there is not: no reason to leave out the other columns of that parent."""
 
 _BEFORE_ALL_IDS = "0" * 15
 
@@ -88,7 +89,8 @@ class Columns:
         """Leave out the columns that a refusal names; False when it is another one, or names none of ours."""
         if problem.code != "INVALID_FIELD" and _NO_COLUMN not in problem.message:
             return False
-        said = {name.casefold() for name in (*problem.fields, *_QUOTED.findall(problem.message))}
+        named_in = _ENTITY.sub("", problem.message)
+        said = {name.casefold() for name in (*problem.fields, *_QUOTED.findall(named_in))}
         named = [
             column
             for column in self.shown

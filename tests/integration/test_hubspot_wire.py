@@ -217,7 +217,7 @@ def test_a_window_is_walked_by_id_until_a_page_is_empty(bench: Bench) -> None:
     after_ten = {"propertyName": "hs_object_id", "operator": "GT", "value": "10"}
     assert bodies[0]["filterGroups"] == [{"filters": [span]}]
     assert bodies[1]["filterGroups"] == [{"filters": [span, after_ten]}]
-    assert all("after" not in body and body["limit"] == 200 for body in bodies)
+    assert all(body["after"] == "0" and body["limit"] == 200 for body in bodies)
     assert {"hs_merged_object_ids", "salesforceleadid", "clicks", "last_click"} <= set(bodies[0]["properties"])
 
 

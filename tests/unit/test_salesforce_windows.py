@@ -232,6 +232,21 @@ def test_a_field_that_went_out_of_sight_is_left_out_and_the_window_read() -> Non
     assert columns.hidden == ["Nope__c", "Title"]
 
 
+@pytest.mark.parametrize(
+    ("message", "left"),
+    [
+        ("No such column 'Type' on entity 'Campaign'. If you use a custom field, append '__c'.", ["Campaign.Name"]),
+        ("Didn't understand relationship 'Campaign' in field path.", []),
+        ("No such column 'Email' on entity 'Lead'", ["Campaign.Name", "Campaign.Type"]),
+    ],
+)
+def test_a_refusal_costs_the_column_it_names_not_all_of_the_parent(message: str, left: list[str]) -> None:
+    fields = {name: FieldSchema(name=name, kind=FieldKind.TEXT, writable=True) for name in ("CampaignId", "Email")}
+    columns = Columns(Describes(Org([], 1), {"x": fields}), "x", ("Campaign.Name", "Campaign.Type", "Email"))  # type: ignore[arg-type]  # a stand-in
+    assert columns.drop(Problem(code="INVALID_FIELD", message=message))
+    assert [name for name in columns.shown if "." in name] == left
+
+
 def test_a_refusal_that_names_none_of_our_fields_is_shown() -> None:
     org = Org([], 10)
     org.hidden = {"SystemModstamp"}
