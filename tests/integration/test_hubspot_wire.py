@@ -283,6 +283,23 @@ def test_a_cursor_of_an_earlier_run_that_is_refused_starts_the_list_again(bench:
     assert "after" not in bench.wire.asked[1].query
 
 
+def test_records_at_which_hubspot_itself_failed_are_asked_for_again(bench: Bench) -> None:
+    failed = {"status": "error", "category": "INTERNAL_ERROR", "message": "internal error", "context": {"ids": ["2"]}}
+    half = Say(status=207, body={"status": "COMPLETE", "results": [record("1")], "errors": [failed]})
+    bench.wire.script = answers(half, rows(record("1"), record("2")))
+    connector = bench.connector()
+    page = connector.fetch(PEOPLE, [ref("1"), ref("2")])
+    assert [one.ref.id for one in page.rows] == ["1", "2"]
+    assert len(bench.wire.asked) == 2
+
+
+def test_an_address_that_is_not_there_is_no_record_that_is_gone(bench: Bench) -> None:
+    """A proxy's own 404 says nothing about a record: nothing is taken for deleted."""
+    bench.wire.script = lambda asked: Say(status=404, body=b"<html>not here</html>")
+    with pytest.raises(UnexpectedAnswer):
+        bench.connector().read([ref("1")], ["jobtitle"])
+
+
 def test_properties_that_do_not_fit_an_address_are_read_by_batch(bench: Bench) -> None:
     names = [f"a_property_with_a_long_name_{n:04}" for n in range(300)]
     facts = tuple(FactField(fact=f"person.custom.{name}", property=name) for name in names)
