@@ -16,6 +16,7 @@ SMALL = {
 
 ONCE = {
     ("episode", None),  # once a run: who has an open episode and no rep; as long as there were MQLs
+    ("episode", "sqlite_autoindex_episode_1"),  # once a run: whom sales has not touched yet, in order; the same
     ("routing_wait", None),  # once a run: who waits for a rep
     ("outbox", "ix_outbox_state"),  # once a run: how many rows wait
     ("outbox", None),  # once a day: of whom a row waits
