@@ -12,6 +12,8 @@ import pytest
 from connectors.records import Crm
 from tests.support.world import AS_OF, World, api_writes, world
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 THEN = AS_OF - 3 * DAY
 

@@ -84,6 +84,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
         yield Lived(scene=scene, said=said, late=late)
 
 
+@pytest.mark.slow
 def test_a_past_day_is_told_as_it_was_told_on_that_day(lived: Lived) -> None:
     """Events, factors, losses, status, version, episode and owner."""
     found: Counter[tuple[str, str]] = Counter()

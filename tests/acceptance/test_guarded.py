@@ -52,6 +52,7 @@ def stopped(scene: World) -> str:
     return report.run_id
 
 
+@pytest.mark.slow
 def test_an_edit_that_makes_five_hundred_mqls_waits_for_a_yes(tmp_path: Path) -> None:
     with world(tmp_path, people=640) as scene:
         assert mqlsync("run", *NOW, scene=scene).code in (0, 5), "a first run on this machine waits for nobody"

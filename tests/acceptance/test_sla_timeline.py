@@ -106,6 +106,7 @@ def told(scene: World) -> Counter[str]:
     return Counter(row.kind for row in every)
 
 
+@pytest.mark.slow
 def test_from_the_assignment_to_the_manager(scene: World, channel: Receiver) -> None:
     first = run(scene, at(25, 12))
     drawn = newest(scene)

@@ -229,6 +229,7 @@ def test_a_run_goes_on_when_a_channel_does_not(scene: World, channel: Receiver) 
     assert scene.run().told == sum(notices(scene).values()) == len(channel.got)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "sent_again"), [("decide:done", 0), ("notify:answered", 1), ("notify:noted", 0)])
 def test_a_kill_loses_nothing_and_repeats_at_most_what_it_interrupted(
     scene: World, channel: Receiver, place: str, sent_again: int
@@ -243,6 +244,7 @@ def test_a_kill_loses_nothing_and_repeats_at_most_what_it_interrupted(
     assert sum(sent.values()) == len(every) + sent_again
 
 
+@pytest.mark.slow
 def test_a_kill_between_deciding_and_writing_gives_nobody_to_two_others(scene: World) -> None:
     scene.run()
     now = at_hour(scene, 4)

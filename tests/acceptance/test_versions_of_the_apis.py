@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.world import World, world
 
+pytestmark = pytest.mark.slow
+
 WITHOUT_SUCCESSOR = re.compile(r"/form-integrations/v1/|/email/public/v1/|/marketing/v3/forms")
 """Paths for which no dated one exists."""
 
