@@ -15,7 +15,7 @@ from sync.store import schema
 from sync.store.db import Store
 from tests.support.world import AS_OF, World, api_writes, edit, world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 DAYS = 365
 STAY_AND_REVIEW = """\
