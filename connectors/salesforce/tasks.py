@@ -8,6 +8,7 @@ request that commits after it was read back can make a second task. Source: Obje
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from connectors.errors import ConnectorError
@@ -165,22 +166,27 @@ class TaskMaker:
     def _settle_duplicates(
         self, drafts: Sequence[TaskDraft], replies: Iterable[Reply], outcomes: dict[str, WriteOutcome]
     ) -> None:
-        """The key is taken: a request that had no answer did create the task."""
-        taken = [
-            draft
+        """The key is taken: a request that had no answer did create the task.
+
+        A value that is taken can be that of another field of the org's: then no task was made, and it stays a refusal.
+        """
+        taken = {
+            draft.key: (draft, reply.problem)
             for draft, reply in zip(drafts, replies, strict=True)
-            if isinstance(reply, Failed)
-            and reply.problem.code in ("DUPLICATE_VALUE", "DUPLICATE_EXTERNAL_ID")
-            and (TASK_KEY in reply.problem.message or not reply.problem.fields or TASK_KEY in reply.problem.fields)
-        ]
+            if isinstance(reply, Failed) and reply.problem.code in ("DUPLICATE_VALUE", "DUPLICATE_EXTERNAL_ID")
+        }
         if not taken:
             return
-        try:
-            there = self._by_key([draft.key for draft in taken])
-        except ConnectorError:
-            there = {}  # the refusal itself proves that the task exists; only its id stays unknown
-        for draft in taken:
-            outcomes[draft.key] = Unchanged(ref=draft.person, id=there.get(draft.key))
+        found: Mapping[str, str] | None = None
+        with suppress(ConnectorError):  # a refusal that names the key proves the task without its id
+            found = self._existing([draft for draft, _ in taken.values()])
+        for key, (draft, problem) in taken.items():
+            id = found.get(key) if found is not None else None
+            if id is not None or TASK_KEY in problem.message or TASK_KEY in problem.fields:
+                outcomes[key] = Unchanged(ref=draft.person, id=id)
+            elif found is None:
+                reason = f"refused ({redacted(problem.message)}), and it could not be looked up whether it is there"
+                outcomes[key] = Rejected(ref=draft.person, code=problem.code, reason=reason, retry=True)
 
     def _settle_gone(
         self, drafts: Sequence[TaskDraft], replies: Iterable[Reply], outcomes: dict[str, WriteOutcome]

@@ -120,8 +120,15 @@ def test_whose_a_given_session_is_is_asked_once_and_may_stay_open(
     assert one.calls["sign in"] == 1
 
 
-def test_the_clock_is_the_servers(wire: responses.RequestsMock) -> None:
-    wire.get(f"{DATA}/limits/", json=LIMITS, headers={"Date": "Wed, 25 Nov 2026 12:00:00 GMT"})
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [(200, page({"Id": ORG})), (403, [{"errorCode": "INSUFFICIENT_ACCESS", "message": "not for you"}])],
+)
+def test_the_clock_is_the_servers_also_for_a_user_who_may_not_read_the_org(
+    wire: responses.RequestsMock, status: int, answer: object
+) -> None:
+    """Nor is View Setup needed for it, which ``limits`` asks for."""
+    wire.get(f"{DATA}/query/", json=answer, status=status, headers={"Date": "Wed, 25 Nov 2026 12:00:00 GMT"})
     assert connector().now().isoformat() == "2026-11-25T12:00:00+00:00"
 
 
