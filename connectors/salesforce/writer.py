@@ -101,7 +101,8 @@ class Collections:
 
 
 def _about_a_row(refused: Refused | NotPossible) -> bool:
-    return refused.status in _ROW_STATUSES and refused.refusal.code not in _NEVER_A_ROW
+    named = bool(refused.refusal.code) or refused.status == 413  # a 404 in HTML is a proxy's, and no row's fault
+    return named and refused.status in _ROW_STATUSES and refused.refusal.code not in _NEVER_A_ROW
 
 
 def _wants_to_be_alone(reply: Reply) -> bool:
@@ -122,7 +123,7 @@ def _reply(item: Any, record: Mapping[str, Any]) -> Reply:
     if item.get("success") is True:
         id = item.get("id")
         asked = record.get("id")
-        if asked is not None and id is not None and soql.id18(id) != asked:
+        if asked is not None and id is not None and soql.id18(str(id)) != asked:
             return Lost(reason="the result in its place is about another record.")
         return Done(id=soql.id18(id) if isinstance(id, str) else None)
     errors = item.get("errors")

@@ -10,7 +10,7 @@ import pytest
 import requests
 import responses
 
-from connectors.errors import RetryLater, RunCannotContinue
+from connectors.errors import RetryLater, RunCannotContinue, UnexpectedAnswer
 from connectors.records import (
     Crm,
     FieldKind,
@@ -202,7 +202,9 @@ def test_an_answer_of_another_length_says_nothing_about_anybody(scene: Scene, an
     assert len(scene.wire.calls) == 1
 
 
-@pytest.mark.parametrize("item", [{}, {"success": False}, {"success": False, "errors": []}, 7, ok(9)])
+@pytest.mark.parametrize(
+    "item", [{}, {"success": False}, {"success": False, "errors": []}, 7, ok(9), {"id": 7, "success": True}]
+)
 def test_an_item_that_says_neither_yes_nor_no_or_names_another_record_is_unknown(scene: Scene, item: Any) -> None:
     scene.answers(item, ok(2))
     first, second = scene.apply(patch(1), patch(2))
@@ -244,6 +246,15 @@ def test_a_batch_refused_whole_is_split_until_the_bad_row_stands_alone(scene: Sc
 def test_a_request_refused_for_no_row_of_it_is_not_split(scene: Scene, status: int) -> None:
     scene.wire.patch(COLLECTION, json=[{"errorCode": "METHOD_NOT_ALLOWED", "message": ""}], status=status)
     with pytest.raises(Exception, match=str(status)):
+        scene.apply(patch(1), patch(2))
+    assert len(scene.wire.calls) == 1
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_page_of_a_proxy_in_place_of_an_answer_is_no_fault_of_a_row(scene: Scene, status: int) -> None:
+    """Taken for one, every record of the batch would be parked for good."""
+    scene.wire.patch(COLLECTION, body="<h1>Not Found</h1>", status=status)
+    with pytest.raises(UnexpectedAnswer, match=str(status)):
         scene.apply(patch(1), patch(2))
     assert len(scene.wire.calls) == 1
 
