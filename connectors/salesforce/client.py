@@ -132,12 +132,12 @@ class Client:
         ``deleted`` asks ``queryAll``: rows in the recycle bin, merged rows and archived activities as well.
         """
         path = f"{'queryAll' if deleted else 'query'}/?q={soql.address(text)}"
-        return self._page(self._read(kind, lambda wire: wire.restful(path)))
+        return self._page(self._read(kind, lambda wire: wire.restful(path)), ids=soql.asks_for_ids(text))
 
-    def more(self, next_url: str, *, kind: str = "query") -> Mapping[str, Any]:
-        """The page behind a ``nextRecordsUrl``."""
+    def more(self, next_url: str, *, kind: str = "query", ids: bool = False) -> Mapping[str, Any]:
+        """The page behind a ``nextRecordsUrl``. ``ids``: its query asked for them."""
         path = self._path(next_url)
-        return self._page(self._read(kind, lambda wire: wire.query_more(path, identifier_is_url=True)))
+        return self._page(self._read(kind, lambda wire: wire.query_more(path, identifier_is_url=True)), ids=ids)
 
     @staticmethod
     def _path(next_url: str) -> str:
@@ -160,9 +160,10 @@ class Client:
         for again in range(_LOST_PLACES, -1, -1):
             page = first()
             found, asked, counted = list(page["records"]), set[str](), page.get("totalSize")
+            ids = bool(found) and "Id" in found[0]
             try:
                 while not page["done"]:
-                    page = self.more(unread(page["nextRecordsUrl"], asked), kind=kind)
+                    page = self.more(unread(page["nextRecordsUrl"], asked), kind=kind, ids=ids)
                     found += page["records"]
                 if isinstance(counted, int) and len(found) < counted:
                     raise LostPlace(f"a query ended after {len(found)} of {counted} rows.")
@@ -193,7 +194,7 @@ class Client:
         except (Refused, NotPossible):
             answer = None
         parts = answer.get("compositeResponse") if isinstance(answer, dict) else None
-        said = {part.get("referenceId"): part for part in parts or () if isinstance(part, dict)}
+        said = {part.get("referenceId"): part for part in parts or () if _refers(part)}
         return [self._part(said.get(f"query{number}"), text, kind) for number, text in enumerate(texts)]
 
     def _part(self, part: Mapping[str, Any] | None, text: str, kind: str) -> list[Mapping[str, Any]] | None:
@@ -201,7 +202,7 @@ class Client:
         if part is None or part.get("httpStatusCode") != 200:
             return None
         try:
-            begun = iter([self._page(part.get("body"))])
+            begun = iter([self._page(part.get("body"), ids=soql.asks_for_ids(text))])
         except UnexpectedAnswer:
             return None
         return self.rest(lambda: next(begun, None) or self.query(text, kind=kind), kind=kind)
@@ -298,10 +299,16 @@ class Client:
             raise UnexpectedAnswer(Crm.SALESFORCE, error.problem, status=error.status, advice=error.advice) from None
 
     @staticmethod
-    def _page(answer: Any) -> Mapping[str, Any]:
-        """A query's answer with ``done`` certain. Some servers leave ``nextRecordsUrl`` or ``done`` out at the end."""
+    def _page(answer: Any, *, ids: bool) -> Mapping[str, Any]:
+        """A query's answer with ``done`` certain. Some servers leave ``nextRecordsUrl`` or ``done`` out at the end.
+
+        ``ids``: every row has to have one, or nobody could say whose it is.
+        """
         if not isinstance(answer, dict) or not isinstance(answer.get("records"), list):
             raise UnexpectedAnswer(Crm.SALESFORCE, "a query was answered without records.", status=200)
+        for row in answer["records"]:
+            if not isinstance(row, dict) or (ids and not _is_named(row.get("Id"))):
+                raise UnexpectedAnswer(Crm.SALESFORCE, "a query was answered with a row that is none.", status=200)
         following, done = answer.get("nextRecordsUrl"), answer.get("done")
         done = not following if done is None else done
         if not done and not following:
@@ -627,3 +634,11 @@ def _org_of(token: str) -> str | None:
     """A session id is ``<15-character org id>!<secret>``."""
     org, bang, _ = token.partition("!")
     return soql.id18(org) if bang and org.startswith("00D") and soql.is_id(org) else None
+
+
+def _is_named(id: Any) -> bool:
+    return isinstance(id, str) and id != ""
+
+
+def _refers(part: Any) -> bool:
+    return isinstance(part, dict) and _is_named(part.get("referenceId"))

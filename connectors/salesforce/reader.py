@@ -170,7 +170,7 @@ class Reader:
                 return
             if last == (last := rows[-1]["Id"]):
                 raise UnexpectedAnswer(Crm.SALESFORCE, f"the list of {api_name(object)} does not go on.", status=200)
-            seen = [Sighting(ref=ref_of(object, r["Id"]), modified_at=_instant(r["SystemModstamp"])) for r in rows]
+            seen = [Sighting(ref=ref_of(object, r["Id"]), modified_at=_instant(r.get("SystemModstamp"))) for r in rows]
             yield Page(rows=tuple(seen), resume=last)
 
     def fetch(self, object: str, refs: Sequence[RecordRef]) -> Page[PersonRecord] | Page[CompanyRecord]:
@@ -350,4 +350,8 @@ def _uncounted(object: str, mapped: ObjectMap) -> list[str]:
 
 
 def _instant(text: Any) -> datetime | None:
-    return soql.instant(text) if text else None
+    """None for none, and for one that cannot be read."""
+    try:
+        return soql.instant(text) if text else None
+    except (ValueError, TypeError):
+        return None

@@ -151,7 +151,8 @@ class Describes:
             answer = self._ask(object)
             if not isinstance(answer, dict) or not isinstance(answer.get("fields"), list):
                 raise UnexpectedAnswer(Crm.SALESFORCE, f"the describe of {api_name(object)} has no fields.", status=200)
-            self._raw[object] = {field["name"]: field for field in answer["fields"]}
+            named = (f for f in answer["fields"] if isinstance(f, dict) and isinstance(f.get("name"), str))
+            self._raw[object] = {f["name"]: f for f in named}
         return self._raw[object]
 
     def _ask(self, object: str) -> Any:

@@ -17,6 +17,7 @@ __all__ = [
     "Key",
     "Span",
     "address",
+    "asks_for_ids",
     "changed",
     "chunks",
     "id18",
@@ -88,6 +89,12 @@ def select(fields: Iterable[str], source: str, where: str = "", order: str = "",
     if limit is not None:
         text += f" LIMIT {limit}"
     return text
+
+
+def asks_for_ids(text: str) -> bool:
+    """Whether a query made by `select` asks for ``Id``."""
+    fields = text.removeprefix("SELECT ").partition(" FROM ")[0]
+    return "Id" in fields.split(", ")
 
 
 def address(soql: str) -> str:

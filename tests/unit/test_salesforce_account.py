@@ -13,7 +13,7 @@ import responses
 
 from connectors.errors import RunCannotContinue, UnexpectedAnswer
 from connectors.fields import CrmMap, FactField, ObjectMap
-from connectors.records import Crm
+from connectors.records import Crm, Stream, StreamKind
 from connectors.retry import Patience
 from connectors.salesforce import SalesforceConnector, SalesforceSettings, Session
 
@@ -138,3 +138,26 @@ def test_nothing_is_imported_or_opened_before_the_first_call() -> None:
     root = Path(__file__).parents[2]
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert said.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("row", [None, {}, {"Id": None}, {"Id": 7}, {"Id": ""}, "00Q5g0000000001EAA"])
+def test_a_row_that_is_no_record_ends_a_listing_in_words(wire: responses.RequestsMock, row: Any) -> None:
+    """A listing that left it out would take the record for gone."""
+    wire.get(f"{DATA}/query/", json=page({"Id": "00Q5g0000000001EAA", "SystemModstamp": None}, row))
+    people = Stream(crm=Crm.SALESFORCE, kind=StreamKind.PEOPLE, name="lead")
+    with pytest.raises(UnexpectedAnswer, match="a row that is none"):
+        list(connector().ids(people, None))
+
+
+@pytest.mark.parametrize("stamp", [None, "", "yesterday", 7])
+def test_a_record_without_a_readable_stamp_is_listed(wire: responses.RequestsMock, stamp: Any) -> None:
+    wire.get(f"{DATA}/query/", json=page({"Id": "00Q5g0000000001EAA", "SystemModstamp": stamp}))
+    wire.get(f"{DATA}/query/", json=page())
+    people = Stream(crm=Crm.SALESFORCE, kind=StreamKind.PEOPLE, name="lead")
+    seen = [one for listed in connector().ids(people, None) for one in listed.rows]
+    assert [(one.ref.id, one.modified_at) for one in seen] == [("00Q5g0000000001EAA", None)]
+
+
+def test_a_described_field_without_a_name_is_no_field(wire: responses.RequestsMock) -> None:
+    wire.get(f"{DATA}/sobjects/Lead/describe", json={"fields": [None, {"type": "string"}, *DESCRIBE["fields"]]})
+    assert list(connector().describe("lead")) == ["Title"]
