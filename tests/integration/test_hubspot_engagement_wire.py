@@ -448,3 +448,86 @@ def test_occurrences_of_a_type_are_asked_for_without_a_contact(portal: Portal, v
     }
     assert [(e.source_id, e.attributes) for e in page.rows] == [("event:o1", {"path": "/a/b"})]
     assert len(page.problems) == 1
+
+
+# -- answers that are odd ------------------------------------------------------------------------------------------
+
+
+OCCURRENCE = {"id": "o", "objectId": "1", "occurredAt": stamp(AT)}
+
+
+def test_an_occurrence_without_properties_is_one(portal: Portal) -> None:
+    portal.wire.script = answers(Say(body={"results": [OCCURRENCE | {"properties": None}]}))
+    assert len(portal.events("event:e_visited_page", VIEW)) == 1
+
+
+@pytest.mark.parametrize("name", ["event:e_visited_page", "form:guid-2"])
+def test_a_cursor_of_an_earlier_run_that_is_refused_begins_the_source_again(portal: Portal, name: str) -> None:
+    sent = {"conversionId": "c", "submittedAt": millis(AT), "values": [{"name": "email", "value": "a@b.c"}]}
+
+    def script(asked: Asked) -> Say:
+        if asked.path.endswith("/forms"):
+            return Say(body={"results": [{"id": "guid-2", "name": "x"}]})
+        if asked.query.get("after"):
+            return Say(status=400, body={"category": "VALIDATION_ERROR"})
+        return Say(body={"results": [sent if name.startswith("form") else OCCURRENCE]})
+
+    portal.wire.script = script
+    form = rule(EventSource.FORM, None, "form_submit")
+    assert len(portal.events(name, VIEW, form, resume="old")) == 1
+
+
+def test_a_type_that_is_refused_from_its_beginning_is_missing_whatever_the_cursor(portal: Portal) -> None:
+    portal.wire.script = lambda asked: Say(status=400, body={"message": "no"})
+    with pytest.raises(SourceMissing):
+        portal.pages("event:e_visited_page", VIEW, resume="old")
+
+
+def test_a_refusal_in_the_middle_of_a_list_is_no_missing_source(portal: Portal) -> None:
+    first = Say(body={"results": [OCCURRENCE], "paging": {"next": {"after": "x"}}})
+    portal.wire.script = answers(first, Say(status=400))
+    with pytest.raises(UnexpectedAnswer):
+        portal.pages("event:e_visited_page", VIEW)
+
+
+def test_an_empty_page_that_points_to_itself_is_the_end(portal: Portal) -> None:
+    portal.wire.script = answers(emails(click(), offset="a"), emails(offset="a"), emails(offset="a"))
+    assert [page.resume for page in portal.pages("email event:CLICK", CLICK)] == ["a", None]
+
+
+@pytest.mark.parametrize("end", [{"hasMore": None}, {}])
+def test_a_page_that_does_not_speak_of_more_is_the_last(portal: Portal, end: dict[str, Any]) -> None:
+    portal.wire.script = answers(Say(body={"events": [click(id=7)]} | end))
+    assert len(portal.events("email event:CLICK", CLICK)) == 1
+
+
+def test_associations_at_which_hubspot_failed_take_nothing_back(portal: Portal) -> None:
+    failed = Say(status=207, body={"results": [], "errors": [{"category": "INTERNAL_ERROR"}]})
+    portal.wire.script = activities(meeting("11"), links=failed)
+    with pytest.raises(RetryLater):
+        portal.events("meeting", HELD)
+
+
+def first_page_of_associations() -> dict[str, Any]:
+    page = associated({"11": [1]})
+    page["results"][0]["paging"] = {"next": {"after": "x"}}
+    return page
+
+
+def test_a_page_of_associations_that_comes_twice_does_not_end_them(portal: Portal) -> None:
+    page = first_page_of_associations()
+    links = [Say(body=page), Say(body=page), Say(body=associated({"11": [2]}))]
+    pages = [[meeting("11")], []]
+
+    def script(asked: Asked) -> Say:
+        return links.pop(0) if "associations" in asked.path else Say(body={"results": pages.pop(0)})
+
+    portal.wire.script = script
+    there = [one for one in portal.events("meeting", HELD) if not one.deleted]
+    assert [one.who.id for one in there if isinstance(one.who, RecordRef)] == ["1", "2"]
+
+
+def test_associations_that_never_end_are_stopped(portal: Portal) -> None:
+    portal.wire.script = activities(meeting("11"), links=Say(body=first_page_of_associations()))
+    with pytest.raises(UnexpectedAnswer, match="round in a circle"):
+        portal.events("meeting", HELD)

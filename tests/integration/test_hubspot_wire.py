@@ -18,6 +18,7 @@ import pytest
 from connectors.errors import RetryLater, RunCannotContinue, UnexpectedAnswer
 from connectors.fields import Convert, CrmMap, EventRule, EventSource, FactField, ObjectMap
 from connectors.hubspot import HubSpotConnector, HubSpotSettings, OAuth
+from connectors.hubspot.refusals import Locked, refusal
 from connectors.records import (
     Counter,
     Crm,
@@ -34,6 +35,7 @@ from connectors.records import (
     TaskDraft,
     Unchanged,
     Unknown,
+    WantedField,
     Window,
     Written,
 )
@@ -1324,3 +1326,113 @@ def test_the_package_is_loaded_by_the_first_call_only() -> None:
 
     code = "import sys, connectors.hubspot as h; sys.exit('hubspot' in sys.modules or 'urllib3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- answers that are odd ------------------------------------------------------------------------------------------
+
+
+def test_owners_end_at_an_empty_page_that_points_to_itself(bench: Bench) -> None:
+    def script(asked: Asked) -> Say:
+        if "true" in asked.query["archived"]:
+            return EMPTY
+        following = {"paging": {"next": {"after": "1"}}}
+        found = [] if asked.query.get("after") else [{"id": 1, "email": None, "type": None}]
+        return Say(body={"results": found} | following)
+
+    bench.wire.script = script
+    assert [owner.id for owner in bench.connector().owners()] == ["1"]
+
+
+def test_a_row_of_the_bin_is_gone_whether_or_not_it_says_so(bench: Bench) -> None:
+    def script(asked: Asked) -> Say:
+        in_bin = asked.query.get("archived") == ["true"]
+        return Say(body={"results": [{"id": str(n)} for n in range(3)]}) if in_bin else Say(status=207, body=EMPTY.body)
+
+    bench.wire.script = script
+    found = bench.connector().read([ref(str(n)) for n in range(3)], ["jobtitle"])
+    assert all(isinstance(one, Gone) for one in found.values())
+
+
+def test_a_row_of_the_bin_in_a_live_list_is_no_sighting(bench: Bench) -> None:
+    bench.wire.script = answers(rows(record("1"), record("2") | {"archived": True}))
+    seen = [one.ref.id for page in bench.connector().ids(PEOPLE, None) for one in page.rows]
+    assert seen == ["1"]
+
+
+def test_a_proxys_404_to_a_write_buries_nobody(bench: Bench) -> None:
+    bench.wire.script = lambda asked: Say(status=404, body=b"<html>nginx")
+    with pytest.raises(UnexpectedAnswer):
+        bench.connector().apply(patches(3))
+    assert len(bench.wire.asked) == 1, "it is not halved: no record is at fault"
+
+
+def test_what_half_a_batch_was_answered_stands_whatever_the_other_half_meets(bench: Bench) -> None:
+    met: list[list[str]] = []
+
+    def script(asked: Asked) -> Say:
+        met.append([one["id"] for one in asked.body["inputs"]])
+        if len(met) == 1:
+            return Say(status=400, body={"message": "?"})
+        return (
+            rows(*(record(id, mql_score="5") for id in met[-1])) if len(met) == 2 else Say(status=415, body=b"<html>")
+        )
+
+    bench.wire.script = script
+    outcomes = bench.connector().apply(patches(4))
+    assert [type(one) for one in outcomes] == [Written, Written, Unknown, Unknown]
+
+
+@pytest.mark.parametrize(("status", "waits"), [(429, 10.0), (423, 2.0), (503, None)])
+def test_a_wait_of_nothing_is_no_wait(status: int, waits: float | None) -> None:
+    """The next try would be refused like this one: what is usual is waited for instead."""
+    error = refusal(status, b"{}", request="x", write=False, after=0.0)
+    assert isinstance(error, RetryLater | Locked)
+    assert error.after == waits
+
+
+@pytest.mark.parametrize("life", ["1800", None, 1800])
+def test_a_token_of_which_no_life_is_told_is_used(bench: Bench, life: Any) -> None:
+    def script(asked: Asked) -> Say:
+        granted = {"access_token": "t", "expires_in": life, "refresh_token": None}
+        return Say(body=granted) if "oauth" in asked.path else EMPTY
+
+    bench.wire.script = script
+    read_all(bench.connector(token=OAuth(client_id="i", client_secret="sssss", refresh_token="rrrrr")))
+    assert sum("oauth" in asked.path for asked in bench.wire.asked) == 1
+
+
+@pytest.mark.parametrize(("limit", "used", "told"), [(None, None, False), ("100", "40", True)])
+def test_a_usage_page_may_say_numbers_as_text_or_not_at_all(bench: Bench, limit: Any, used: Any, told: bool) -> None:
+    usage = {"name": "x", "fetchStatus": "FAILED", "usageLimit": limit, "currentUsage": used}
+
+    def script(asked: Asked) -> Say:
+        return Say(body={"results": [usage]} if "usage" in asked.path else {"portalId": "7"})
+
+    bench.wire.script = script
+    connector = bench.connector()
+    connector.check()
+    assert bench.slept == []
+    assert (connector.day() is not None) is told
+
+
+@pytest.mark.parametrize("body", [b"<html>", {"message": "no"}])
+def test_a_first_call_that_finds_nothing_says_what_to_look_at(bench: Bench, body: Any) -> None:
+    bench.wire.script = lambda asked: Say(status=404, body=body)
+    with pytest.raises(UnexpectedAnswer, match="api_version"):
+        bench.connector().check()
+
+
+def test_a_row_of_a_batch_that_cannot_be_read_is_told(bench: Bench) -> None:
+    bench.wire.script = answers(rows(record("1"), {"id": "2", "properties": {"jobtitle": ["x"]}}))
+    page = bench.connector().fetch(PEOPLE, [ref("1"), ref("2")])
+    assert ([one.ref.id for one in page.rows], len(page.problems)) == (["1"], 1)
+
+
+def test_an_option_keeps_what_an_admin_wrote_of_it(bench: Bench) -> None:
+    there = {"value": "a", "label": "A", "description": "why"}
+    known = {"name": "reason", "type": "enumeration", "fieldType": "select", "options": [there]}
+    bench.wire.script = lambda asked: Say(body={"results": [known]})
+    wanted = WantedField(object="contact", name="reason", label="R", kind=FieldKind.PICKLIST, options=("a", "b"))
+    bench.connector().ensure_schema([wanted])
+    (asked,) = [one for one in bench.wire.asked if one.method == "PATCH"]
+    assert [one.get("description") for one in asked.body["options"]] == ["why", None]
