@@ -360,12 +360,7 @@ def _let_through(run_id: str, config: Path | None, as_json: bool, log: LogLevel)
         _progress(as_json) as progress,
     ):
         report = opened.let_through(run_id, progress=progress, stop=stop.asked.is_set)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        _tell_run(report)
-    _tell_problems(report, as_json)
-    raise typer.Exit(_exit_code(report, stop))
+    raise _ended(report, stop, as_json)
 
 
 def _apply_plan(file: Path, config: Path | None, as_json: bool, log: LogLevel) -> None:
@@ -389,14 +384,10 @@ def _apply_plan(file: Path, config: Path | None, as_json: bool, log: LogLevel) -
                 trigger="apply",
             )
         refused = kept.refused(report)
-    if as_json:
-        print_json({**report.as_json(), "refused": refused})
-    else:
-        _tell_run(report)
+    end = _ended(report, stop, as_json, refused=refused)
     for row in refused:
         err().print(f"refused {row}: it has moved since the plan was made; plan again", markup=False, style="red")
-    _tell_problems(report, as_json)
-    raise typer.Exit(_exit_code(report, stop) or (REJECTED if refused else OK))
+    raise typer.Exit(end.exit_code or (REJECTED if refused else OK))
 
 
 @app.command()
@@ -428,12 +419,7 @@ def run(
     ):
         trigger = "plan" if dry_run else "manual"
         report = opened.run(job, as_of=at, dry_run=dry_run, progress=progress, stop=stop.asked.is_set, trigger=trigger)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        _tell_run(report)
-    _tell_problems(report, as_json)
-    raise typer.Exit(_exit_code(report, stop))
+    raise _ended(report, stop, as_json)
 
 
 @app.command()
@@ -452,12 +438,17 @@ def sweep(
         _progress(as_json) as progress,
     ):
         report = opened.sweep(accept_gone=accept_gone, progress=progress, stop=stop.asked.is_set)
+    raise _ended(report, stop, as_json)
+
+
+def _ended(report: RunReport, stop: _Stop, as_json: bool, **more: object) -> typer.Exit:
+    """Tell of a run that is over; raise what this returns. ``more``: goes into the JSON beside the report."""
     if as_json:
-        print_json(report.as_json())
+        print_json({**report.as_json(), **more})
     else:
         _tell_run(report)
     _tell_problems(report, as_json)
-    raise typer.Exit(_exit_code(report, stop))
+    return typer.Exit(_exit_code(report, stop))
 
 
 def _exit_code(report: RunReport, stop: _Stop) -> int:

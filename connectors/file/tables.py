@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,14 +46,14 @@ class Broken:
     cells: Cells = field(default_factory=dict)
 
 
-class Table:
+class Table(ABC):
     """One file. ``columns`` as in its header, in order."""
 
     columns: tuple[str, ...]
 
+    @abstractmethod
     def rows(self, wanted: Sequence[str]) -> Iterator[Row | Broken]:
         """Every row with the cells of the ``wanted`` columns. `RunCannotContinue`: the file cannot be read."""
-        raise NotImplementedError
 
 
 def table(path: Path, settings: FileSettings) -> Table:

@@ -7,18 +7,17 @@ and then show only in ``queryAll``, so an activity that a query does not return 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from connectors.errors import RunCannotContinue, SourceMissing
 from connectors.fields import CrmMap, EventRule, EventSource
 from connectors.normalise import email, fold, number
 from connectors.records import Crm, Engagement, Page, RecordProblem, RecordRef, Window
 from connectors.salesforce import soql
 from connectors.salesforce.client import Client
 from connectors.salesforce.reader import ref_of, text_of, value_at
-from connectors.salesforce.schema import TASK_KEY, Describes, not_visible
+from connectors.salesforce.schema import TASK_KEY, Describes, as_source
 from connectors.salesforce.tasks import is_ours
 from connectors.salesforce.windows import Columns, Row, changed_rows
 
@@ -76,14 +75,8 @@ class Activities:
 
         SourceMissing where this org does not have the object, or the user may not see it.
         """
-        try:
+        with as_source(stream):
             yield from self._read(stream, window, resume)
-        except RunCannotContinue as refused:
-            if not not_visible(refused):
-                raise
-            raise SourceMissing(
-                Crm.SALESFORCE, f"{stream} is not read: {refused.problem}", advice=refused.advice
-            ) from refused
 
     def _read(self, stream: str, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         match stream:
@@ -259,34 +252,19 @@ def _engagement(
 ) -> list[Engagement]:
     alive = [one for one in matched if one.count and not row.get("IsDeleted")]
     if alive:
-        return [
-            Engagement(
-                crm=Crm.SALESFORCE,
-                source_id=f"{ref.object}:{ref.id}{one.part}",
-                kind=one.rule.kind,
-                at=one.at,
-                who=one.who,
-                attributes=attributes(one.rule, row),
-            )
-            for one in alive
-        ]
+        return [replace(_bare(ref, one), attributes=attributes(one.rule, row)) for one in alive]
     who = _person(row.get("ContactId") or row.get("LeadId") or row.get("WhoId"))
     if not take_back or is_ours(row):
         return []
     gone = matched or (
         [_Matched(rule=rules[0], who=who, at=soql.instant(row["CreatedDate"]))] if who is not None else []
     )
-    return [
-        Engagement(
-            crm=Crm.SALESFORCE,
-            source_id=f"{ref.object}:{ref.id}{one.part}",
-            kind=one.rule.kind,
-            at=one.at,
-            who=one.who,
-            deleted=True,
-        )
-        for one in gone
-    ]
+    return [replace(_bare(ref, one), deleted=True) for one in gone]
+
+
+def _bare(ref: RecordRef, one: _Matched) -> Engagement:
+    source = f"{ref.object}:{ref.id}{one.part}"
+    return Engagement(crm=Crm.SALESFORCE, source_id=source, kind=one.rule.kind, at=one.at, who=one.who)
 
 
 def _first(rules: Sequence[EventRule], key: Any, status: Any) -> EventRule | None:

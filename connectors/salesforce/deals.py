@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from connectors.errors import RunCannotContinue, SourceMissing
-from connectors.records import Crm, Deal, DealState, Page, PersonRecord, Window
+from connectors.errors import RunCannotContinue
+from connectors.records import Deal, DealState, Page, PersonRecord, Window
 from connectors.salesforce import soql
 from connectors.salesforce.client import Client
 from connectors.salesforce.reader import READ, Reader, ref_of, value_at
-from connectors.salesforce.schema import Describes, not_visible
+from connectors.salesforce.schema import Describes, as_source, not_visible
 from connectors.salesforce.windows import Columns, Row, changed_rows
 
 __all__ = ["DEALS", "ROLES", "Deals"]
@@ -51,7 +51,7 @@ class Deals:
         this user may not see opportunities or their roles.
         """
         object, column = (ROLES, "ContactId") if stream == ROLES else ("opportunity", "Id")
-        try:
+        with as_source(stream):
             self._describes.fields(ROLES)  # both are needed for either stream
             columns = Columns(self._describes, object, (column,))
             if window.lo is None and stream == DEALS:
@@ -60,12 +60,6 @@ class Deals:
                 ids = [str(row[column]) for row in page.rows if row.get(column)]
                 contacts = ids if stream == ROLES else self._contacts_of(ids)
                 yield replace(self.with_deals(self._contacts(contacts)), resume=page.resume)
-        except RunCannotContinue as refused:
-            if not not_visible(refused):
-                raise
-            raise SourceMissing(
-                Crm.SALESFORCE, f"{stream} is not read: {refused.problem}", advice=refused.advice
-            ) from refused
 
     def _contacts(self, ids: Iterable[str]) -> Page[PersonRecord]:
         refs = [ref_of("contact", id) for id in dict.fromkeys(ids)]

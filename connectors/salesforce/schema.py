@@ -7,17 +7,28 @@ that can be read or written, so only a describe is trusted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.errors import OutcomeUnknown, RetryLater, RunCannotContinue, UnexpectedAnswer
+from connectors.errors import OutcomeUnknown, RetryLater, RunCannotContinue, SourceMissing, UnexpectedAnswer
 from connectors.records import Crm, FieldKind, FieldSchema, SchemaChange, WantedField
 from connectors.salesforce import soql
 from connectors.salesforce.client import Client
 from connectors.salesforce.refusals import NotPossible, Problem, Refused
 
-__all__ = ["API_NAMES", "TASK_KEY", "Describes", "NotVisible", "Picklist", "SchemaMaker", "api_name", "not_visible"]
+__all__ = [
+    "API_NAMES",
+    "TASK_KEY",
+    "Describes",
+    "NotVisible",
+    "Picklist",
+    "SchemaMaker",
+    "api_name",
+    "as_source",
+    "not_visible",
+]
 
 API_NAMES: Mapping[str, str] = {
     "lead": "Lead",
@@ -92,6 +103,22 @@ _NOT_HERE = frozenset({"INVALID_TYPE", "INSUFFICIENT_ACCESS", "INSUFFICIENT_ACCE
 def not_visible(refused: RunCannotContinue) -> bool:
     """Whether this says that the org does not have the object, or that the integration user may not see it."""
     return isinstance(refused, NotVisible) or (isinstance(refused, NotPossible) and refused.refusal.code in _NOT_HERE)
+
+
+@contextmanager
+def as_source(stream: str) -> Iterator[None]:
+    """Reading one stream of engagement: an object that is not to be seen leaves the stream out, it stops no run.
+
+    SourceMissing in place of the refusal.
+    """
+    try:
+        yield
+    except RunCannotContinue as refused:
+        if not not_visible(refused):
+            raise
+        raise SourceMissing(
+            Crm.SALESFORCE, f"{stream} is not read: {refused.problem}", advice=refused.advice
+        ) from refused
 
 
 class Describes:

@@ -6,6 +6,7 @@ record, the page is gone through row by row, and that row alone is a problem.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
@@ -45,7 +46,7 @@ class Fact:
     convert: Converter
 
 
-class Shape(Generic[R]):
+class Shape(ABC, Generic[R]):
     """What makes records of the rows of one object."""
 
     def __init__(self, object: str, facts: Sequence[Fact]) -> None:
@@ -72,8 +73,8 @@ class Shape(Generic[R]):
                 problems.append(RecordProblem(ref=ref, field="SystemModstamp", reason=reason))
         return Page(rows=tuple(records), resume=resume, problems=tuple(problems))
 
-    def _records(self, table: Table) -> list[R]:
-        raise NotImplementedError
+    @abstractmethod
+    def _records(self, table: Table) -> list[R]: ...
 
     def _refs(self, table: Table) -> list[RecordRef]:
         ids = [soql.id18(id) for id in table["Id"]]
