@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.receiver import Receiver, receiver
 from tests.support.world import World, world
 
 
@@ -13,3 +14,10 @@ def scene(tmp_path: Path) -> Iterator[World]:
     """80 people in both CRMs, the templates as configuration, properties made."""
     with world(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def channel() -> Iterator[Receiver]:
+    """Where those who are told hear of it."""
+    with receiver() as one:
+        yield one

@@ -6,12 +6,10 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
-
 from sync.shown import status_document
 from sync.store import schema
 from tests.support.shell import mqlsync
-from tests.support.world import AS_OF, World, api_writes, edit
+from tests.support.world import AS_OF, World, api_writes, edit, rows
 
 INES = "ines.duarte@yourcompany.example"
 FEMI = "femi.adeyemi@yourcompany.example"
@@ -23,11 +21,6 @@ AFTERNOONS = (
     ("{zone: Europe/London, mon-fri: 09:00-17:30}", "{zone: UTC, mon-fri: 14:00-18:00}"),
     ("assign anyway else queue inbound", "wait 4 working hours then queue inbound"),
 )
-
-
-def rows(scene: World, table: Any) -> list[Any]:
-    with scene.opened() as opened, opened.parts.store.read() as tx:
-        return list(tx.execute(select(table)).all())
 
 
 def owners(scene: World) -> Counter[str]:

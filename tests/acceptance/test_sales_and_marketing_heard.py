@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from connectors.records import Crm
 from sync.setup import ensure, missing
 from sync.store import schema
 from tests.support.shell import mqlsync
-from tests.support.world import World, api_writes, edit, world
+from tests.support.world import World, api_writes, edit, rows, world
 
 HOUR = timedelta(hours=1)
 REVIEW_EVERYBODY = (
@@ -41,11 +40,6 @@ def long_ago(tmp_path: Path) -> Iterator[World]:
         edit(made.config / "policy.yaml", REVIEW_EVERYBODY)
         assert made.run(as_of=day).exit_code == 0
         yield made
-
-
-def rows(scene: World, table: Any) -> list[Any]:
-    with scene.opened() as opened, opened.parts.store.read() as tx:
-        return list(tx.execute(select(table)).all())
 
 
 def people(scene: World, status: str) -> list[str]:

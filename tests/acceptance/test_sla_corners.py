@@ -6,23 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from sync.store import schema
-from tests.support.receiver import Receiver, receiver
+from tests.support.receiver import Receiver
 from tests.support.service_level import NAMES, address, with_asking, with_service_level
-from tests.support.world import AS_OF, World, edit, world
+from tests.support.world import AS_OF, World, edit, rows, world
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def channel() -> Iterator[Receiver]:
-    with receiver() as one:
-        yield one
 
 
 @pytest.fixture
@@ -31,11 +23,6 @@ def scene(tmp_path: Path, channel: Receiver) -> Iterator[World]:
         with_service_level(made, channel)
         with_asking(made)
         yield made
-
-
-def rows(scene: World, table: Any) -> list[Any]:
-    with scene.opened() as opened, opened.parts.store.read() as tx:
-        return list(tx.execute(select(table)).all())
 
 
 def later(scene: World, hours: float) -> None:

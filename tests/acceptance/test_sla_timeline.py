@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from sync.store import schema
-from tests.support.receiver import Receiver, receiver
+from tests.support.receiver import Receiver
 from tests.support.service_level import DESK, MANAGER, NAMES, with_asking, with_service_level
-from tests.support.world import World, api_writes, edit, world
+from tests.support.world import World, api_writes, edit, rows, world
 
 PEOPLE = 30
 
@@ -22,12 +21,6 @@ PEOPLE = 30
 def at(day: int, hour: int, minute: int = 0) -> datetime:
     """Of November 2026: the 25th is a Wednesday. The office is open from 9 to 17:30, in UTC."""
     return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
-
-
-@pytest.fixture
-def channel() -> Iterator[Receiver]:
-    with receiver() as one:
-        yield one
 
 
 @pytest.fixture
@@ -48,11 +41,6 @@ def run(scene: World, now: datetime) -> Any:
     assert (again.writes, again.told) == (0, 0)
     assert apart(scene) == []
     return report
-
-
-def rows(scene: World, table: Any) -> list[Any]:
-    with scene.opened() as opened, opened.parts.store.read() as tx:
-        return list(tx.execute(select(table)).all())
 
 
 def newest(scene: World) -> dict[str, Any]:

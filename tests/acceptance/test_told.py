@@ -9,24 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from sync.store import schema
-from tests.support.receiver import Receiver, receiver
+from tests.support.receiver import Receiver
 from tests.support.service_level import MANAGER, NAMES, SLA, address, asks, with_asking, with_service_level
 from tests.support.shell import mqlsync
-from tests.support.world import AS_OF, World, edit, world
+from tests.support.world import AS_OF, World, edit, rows, world
 
 HOUR = timedelta(hours=1)
 KINDS_OF_THE_FIRST_RUN = {"assigned", "digest"}
 CALL = {"Subject": "Call", "Type": "Call", "TaskSubtype": "Call", "Status": "Completed"}
 LEAD, CONTACT = ("salesforce", "lead"), ("hubspot", "contact")
-
-
-@pytest.fixture
-def channel() -> Iterator[Receiver]:
-    with receiver() as one:
-        yield one
 
 
 @pytest.fixture
@@ -36,11 +29,6 @@ def scene(tmp_path: Path, channel: Receiver) -> Iterator[World]:
         with_service_level(made, channel)
         with_asking(made)
         yield made
-
-
-def rows(scene: World, table: Any) -> list[Any]:
-    with scene.opened() as opened, opened.parts.store.read() as tx:
-        return list(tx.execute(select(table)).all())
 
 
 def notices(scene: World, person_id: str | None = None) -> Counter[str]:

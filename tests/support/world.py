@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Table, select
+
 from connectors.retry import Patience
 from connectors.sandbox import Sandbox
 from connectors.sandbox.people import populate
@@ -98,6 +100,12 @@ def world(
         if setup:
             made.setup()
         yield made
+
+
+def rows(scene: World, table: Table) -> list[Any]:
+    """What a table of the store holds."""
+    with scene.opened() as opened, opened.parts.store.read() as tx:
+        return list(tx.execute(select(table)).all())
 
 
 def api_writes(box: Sandbox) -> list[Any]:
