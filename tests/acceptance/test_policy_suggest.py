@@ -271,7 +271,7 @@ def test_people_of_the_store_become_tables_and_rules_beside_the_policy_in_use(in
     assert facts["demo_request"]["lines"][0]["points"] > 0
     assert found["auc"]["low"] > 0.6
     policy = installed / "policy.yaml"
-    text = re.sub(r"(?ms)^(fit|engagement|grade|mql):.*?(?=^\S)", "", policy.read_text(encoding="utf-8"))
+    text = re.sub(r"(?ms)^(fit|engagement|grade|mql|examples):.*?(?=^\S|\Z)", "", policy.read_text(encoding="utf-8"))
     policy.write_text(text + found["policy"] + "mql: {become_when: {likely: {total: from 20}}}\n", encoding="utf-8")
     assert load(installed, online=False).policy.models[-1].engagement.groups[0].name == "demo_request"
 
