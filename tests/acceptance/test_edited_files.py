@@ -12,7 +12,8 @@ from sync.store.runs import RunRow, RunState
 from tests.support.shell import mqlsync, started, until
 from tests.support.world import World, edit, world
 
-EXAMPLE = """\
+EXAMPLES = """
+examples:
   - name: somebody of whom nothing is known
     expect: {mql: no}
 """
@@ -41,7 +42,7 @@ def decided(scene: World) -> int:
 
 def test_examples_and_the_team_put_nobody_through_again_and_points_put_everybody(scene: World) -> None:
     assert decided(scene) == 0
-    append(scene.config / "policy.yaml", EXAMPLE)
+    append(scene.config / "policy.yaml", EXAMPLES)
     assert decided(scene) == 0
     edit(scene.config / "team.yaml", CALENDAR)
     assert decided(scene) == 0

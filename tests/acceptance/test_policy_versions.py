@@ -11,7 +11,7 @@ import pytest
 from sync.demo import prepare
 from tests.support.processes import ROOT
 from tests.support.shell import Answer, mqlsync, on_a_terminal
-from tests.support.world import AS_OF, World, edit, world
+from tests.support.world import AS_OF, World, edit, leave_examples_out, world
 
 NOW = ("--as-of", AS_OF.isoformat())
 
@@ -24,15 +24,8 @@ FAILS = VP + "events: [], expect: {grade: A1, mql: asked_for_sales}}"
 def config(tmp_path: Path) -> Path:
     """The files a new installation starts with, but for the examples; without anything behind them."""
     made = prepare(tmp_path, "http://127.0.0.1:9")
-    (made / "policy.yaml").write_text(without_examples(made))
+    leave_examples_out(made)
     return made
-
-
-def without_examples(config: Path) -> str:
-    """The policy up to its last section, so that a test may end it with examples of its own."""
-    text, section, _ = (config / "policy.yaml").read_text().partition("\n# 9. EXAMPLES")
-    assert section
-    return f"{text}\n"
 
 
 def policy(config: Path, *arguments: str, typed: str | None = None) -> Answer:
@@ -320,7 +313,7 @@ def test_a_kill_while_publishing_leaves_the_old_version_or_the_new_one(place: st
 
 def test_a_run_never_starts_with_a_failing_example(tmp_path: Path) -> None:
     with world(tmp_path, people=5) as scene:
-        good = without_examples(scene.config)
+        good = (scene.config / "policy.yaml").read_text()
         (scene.config / "policy.yaml").write_text(f"{good}\nexamples:\n  - {FAILS}\n")
         scene.box.reset_calls()
         for command in ("run", "plan", "check"):
