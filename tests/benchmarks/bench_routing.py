@@ -32,6 +32,11 @@ account_matching: {domain: on, name: 90%}
 jobs: {decide: {do: [score, assign]}}
 """
 
+UNGUARDED = "guard: off\n"
+"""The first run of a store waits for approval, and is not what is measured."""
+
+GUARDED = "guard: {new_mqls_per_run: 1000000, owner_changes_per_run: 1000000}\n"
+
 POLICY = """\
 version: 1
 name: routed
@@ -51,6 +56,7 @@ def routing(sizes: Sizes) -> Iterator[Figure]:
         _install(folder, least=55)
         _decide(folder, first=sizes.scored)
         (folder / "policy.yaml").write_text(POLICY.format(least=50))
+        (folder / "mqlsync.yaml").write_text(SETTINGS + GUARDED)
         report, wall, cpu = timed(lambda: _decide(folder))
     new = sizes.scored // ONE_IN
     assert report.counts()["new_mqls"] == report.counts()["assigned"] == new, report.counts()
@@ -92,7 +98,7 @@ def _install(folder: Path, *, least: int) -> None:
     listed = "\n".join(f"  {rep}: {{backup: {reps[n - 1]}}}" for n, rep in enumerate(reps))
     near = "\n".join(f"      {rep}: {{weight: {n % 3 + 1}, per_day: 900, open: 5000}}" for n, rep in enumerate(reps))
     far = ", ".join(f"{rep}: {{}}" for rep in reps[::3])
-    (folder / "mqlsync.yaml").write_text(SETTINGS)
+    (folder / "mqlsync.yaml").write_text(SETTINGS + UNGUARDED)
     (folder / "policy.yaml").write_text(POLICY.format(least=least))
     (folder / "fields.yaml").write_text("version: 1\nhubspot: {contact: {person.email: email}}\n")
     (folder / "team.yaml").write_text(
