@@ -396,6 +396,8 @@ class Client:
     def _made(self) -> Any:
         from hubspot import HubSpot
 
+        from connectors.answer_time import end_answers
+
         wanted: dict[str, object] = {
             "host": self.settings.host,
             "base_url": self.settings.host,
@@ -405,6 +407,7 @@ class Client:
         if self.settings.proxy:
             wanted["proxy"] = self.settings.proxy
         api = HubSpot(**wanted).crm.contacts.basic_api.api_client
+        end_answers(api.rest_client.pool_manager, within=self.settings.answer_within, monotonic=self._monotonic)
         api.set_default_header("Accept", "application/json")
         api.set_default_header("Accept-Encoding", "gzip")
         return api

@@ -41,6 +41,7 @@ class HubSpotSettings:
     kept_for_writing   the part of them that what reads changes leaves alone
     at_once            calls under way at the same time, each in a thread of its own
     timeout            seconds to connect, and between two bytes of an answer
+    answer_within      seconds for the whole of an answer (see `answer_time`: more for a large one)
     proxy              address of an https proxy; the environment is never asked
     """
 
@@ -53,6 +54,7 @@ class HubSpotSettings:
     kept_for_writing: float = 0.1
     at_once: int = 8
     timeout: tuple[float, float] = (5.0, 30.0)
+    answer_within: float = 60.0
     proxy: str | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +76,8 @@ class HubSpotSettings:
             raise ValueError(f"hubspot limits.kept_for_writing: below 100 %, not {self.kept_for_writing:.0%}")
         if min(self.timeout) <= 0:
             raise ValueError(f"hubspot timeout: positive seconds, not {self.timeout}")
+        if self.answer_within <= 0:
+            raise ValueError(f"hubspot answer_within: positive seconds, not {self.answer_within}")
 
     @property
     def host(self) -> str:

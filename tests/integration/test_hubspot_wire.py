@@ -40,6 +40,7 @@ from connectors.records import (
     Written,
 )
 from connectors.retry import Patience
+from tests.support.dripping import dripping
 from tests.support.wire import Asked, Say, Wire, answers
 
 HI = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -195,7 +196,8 @@ def test_secrets_are_in_no_repr() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"api_version": "v2"}, {"per_day": 0}, {"search_per_second": -1}, {"timeout": (0.0, 1.0)}]
+    "wrong",
+    [{"api_version": "v2"}, {"per_day": 0}, {"search_per_second": -1}, {"timeout": (0.0, 1.0)}, {"answer_within": 0.0}],
 )
 def test_settings_that_cannot_work_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -433,6 +435,31 @@ def test_a_server_that_never_answers_costs_the_timeout_only(bench: Bench) -> Non
         (outcome,) = connector.apply(patches(1))
     assert isinstance(outcome, Unknown)
     assert connector.calls == {"search": 3, "batch_update": 1}
+
+
+HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nX-", HEAD % 200, HEAD % 400, HEAD % 503])
+def test_an_answer_that_drips_costs_its_time_only(begun: bytes) -> None:
+    """Each byte comes in time, the answer never does: a read is asked for again, and a write is left open."""
+    with dripping(begun) as drip:
+        settings = HubSpotSettings(base_url=drip.url, token="secret", answer_within=20.0)
+        patience = Patience(attempts=2, first_wait=0.0, longest_wait=0.0)
+        connector = HubSpotConnector(
+            settings,
+            FIELDS,
+            patience=patience,
+            sleep=lambda _: None,
+            monotonic=drip.monotonic,
+            schemas={"contact": KNOWN},
+        )
+        with pytest.raises(RetryLater, match="ReadTimeout"):
+            read_all(connector)
+        (outcome,) = connector.apply(patches(1))
+        connector.close()
+    assert isinstance(outcome, Unknown)
+    assert connector.calls == {"search": 2, "batch_update": 1}
 
 
 def test_a_server_that_is_not_there_has_done_nothing(bench: Bench) -> None:
