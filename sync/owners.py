@@ -93,6 +93,12 @@ class OwnerDirectory:
         names = {name.casefold() for name in (owner.email, owner.name, owner.label, owner.id) if name}
         return bool(names & self._unowned)
 
+    def has_left(self, owner_key: str) -> bool:
+        """Whether team.yaml says so of a rep, whatever the CRMs say."""
+        kind, _, name = owner_key.partition(":")
+        rep = self._team.reps.get(name) if kind == "rep" else None
+        return rep is not None and rep.left
+
     # -- from us to a CRM
 
     def owner_id_for(self, owner_key: str, crm: Crm, object: str) -> str | None:

@@ -136,6 +136,33 @@ def test_the_people_of_a_rep_who_leaves_go_to_others_once(scene: World) -> None:
     assert (unknown.code, "no pool 'sails'" in unknown.err) == (1, True)
 
 
+def test_a_new_mql_of_a_rep_who_has_left_goes_to_somebody_who_has_not(scene: World) -> None:
+    """Whatever the CRMs say: there Ines is active, and owns records. Whoever is no MQL stays with her."""
+    org, portal = scene.box.salesforce, scene.box.hubspot
+    hers = {
+        *(owner for owner, one in portal.owners.items() if one.email == INES),
+        *(user["Id"] for user in org.all("User") if str(user["Email"]).lower() == INES),
+    }
+    before = _owners_in_crms(scene)
+    edit(scene.config / "team.yaml", ("{name: Ines Duarte}", "{name: Ines Duarte, status: left}"))
+    scene.run()
+    assert owners(scene)[f"rep:{INES}"] == 0
+    mqls = {row.person_id for row in rows(scene, schema.assignment)}
+    were_hers = {ref for ref, owner in before.items() if owner in hers}
+    of_mqls = {(row.conn, row.id) for row in rows(scene, schema.link) if row.person_id in mqls and row.role == "target"}
+    after = _owners_in_crms(scene)
+    assert were_hers & of_mqls
+    assert {ref for ref in were_hers if after[ref] not in hers} == were_hers & of_mqls
+    assert scene.run().writes == 0
+
+
+def _owners_in_crms(scene: World) -> dict[tuple[str, str], str | None]:
+    org, portal = scene.box.salesforce, scene.box.hubspot
+    contacts = {("hubspot", id): portal.get("contacts", id).get("hubspot_owner_id") for id in portal.ids("contacts")}
+    people = {("salesforce", one["Id"]): one["OwnerId"] for kind in ("Lead", "Contact") for one in org.all(kind)}
+    return {**contacts, **people}
+
+
 def test_a_rebalance_while_a_run_is_at_work_changes_nothing(scene: World) -> None:
     scene.run()
     had = owners(scene)
