@@ -713,7 +713,7 @@ def open_parts(
     properties again, whatever is known of them.
     """
     with ExitStack() as open_things:
-        store = Store.open(_store_url(loaded.settings, loaded.home))
+        store = Store.open(_store_url(loaded.settings, loaded.home), home=loaded.home)
         open_things.callback(store.close)
         versions.settle(store, loaded.folder)
         log.configure(level=level, key=_log_key(store.folder), secrets=loaded.settings.secrets)
@@ -759,11 +759,12 @@ def open_store(folder: Path, *, environment: Mapping[str, str] | None = None, ma
     StoreError: it cannot be opened, or there is none yet and ``make`` is False
     """
     settings, _ = _settings(folder, os.environ if environment is None else environment, online=False)
-    url = _store_url(settings, folder.absolute().parent)
+    home = folder.absolute().parent
+    url = _store_url(settings, home)
     file = Path(url.removeprefix("sqlite:///"))
     if not make and url.startswith("sqlite:///") and not file.exists():
         raise StoreError(f"there is no store yet: the first `mqlsync run` makes {file}")
-    store = Store.open(url)
+    store = Store.open(url, home=home)
     try:
         versions.settle(store, folder)
         yield store
@@ -801,7 +802,8 @@ def look_at_store(
         load_rules(folder)
     except PolicyInvalid as invalid:
         problems = invalid.problems
-    store = Store.open(_store_url(settings, folder.absolute().parent))
+    home = folder.absolute().parent
+    store = Store.open(_store_url(settings, home), home=home)
     try:
         yield store, problems
     finally:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from scoring.engine_spark import SparkEngine
+from tests.support import postgres as servers
+from tests.support.postgres import Postgres
 
 
 class NotLoopbackError(Exception):
@@ -45,6 +47,13 @@ def spark() -> Iterator[SparkEngine]:
     with SparkEngine("local[2]") as engine:
         engine.start()
         yield engine
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests marked so. Where it cannot start they fail, and say what to install."""
+    with servers.running() as server:
+        yield server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -42,7 +42,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from sync.store.schema import Instant
 
-__all__ = ["Lookup", "PageStatement", "Store", "StoreError", "insert_into", "to_json"]
+__all__ = ["Lookup", "PageStatement", "Store", "StoreError", "insert_into", "insert_once", "to_json"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -107,7 +107,7 @@ class Store:
     _writer: int | None = None
 
     @classmethod
-    def open(cls, url: str, *, migrate: bool = True, folder: Path | None = None) -> Store:
+    def open(cls, url: str, *, migrate: bool = True, folder: Path | None = None, home: Path | None = None) -> Store:
         """Open, make if there is none, and bring up to date.
 
         Parameters
@@ -115,6 +115,7 @@ class Store:
         url: ``sqlite:///path`` or ``postgresql+psycopg://user@host/database``
         migrate: False refuses a store whose tables are not those of this version
         folder: of the Parquet snapshot; ``<database file>.snapshot`` for SQLite, ``state/<database>.snapshot`` else
+        home: the directory that ``state`` is in, by default the one we are in
 
         Raises
         ------
@@ -127,7 +128,7 @@ class Store:
         shown = parsed.render_as_string(hide_password=True)
         place = _place(parsed, shown)
         engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed, shown)
-        store = cls(url=shown, folder=folder or place, engine=engine, _writing=threading.Lock())
+        store = cls(url=shown, folder=folder or (home or Path()) / place, engine=engine, _writing=threading.Lock())
         try:
             store._up_to_date(migrate)
         except DBAPIError as error:
@@ -268,6 +269,13 @@ def _postgres(url: URL, shown: str) -> Engine:
 def insert_into(table: Table, dialect: Dialect) -> Any:
     """An INSERT that can say ON CONFLICT: both dialects spell it alike, SQLAlchemy keeps a class for each."""
     return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def insert_once(tx: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    """Insert unless a row with these keys is there. Says whether this call did it."""
+    made = insert_into(table, tx.dialect).values(**row).on_conflict_do_nothing(index_elements=keys)
+    # The row is asked for: how many there were not every driver says.
+    return tx.execute(made.returning(table.c[keys[0]])).first() is not None
 
 
 class PageStatement:

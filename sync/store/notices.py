@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sync.notices import Kind, Notice, key_of
 from sync.store import schema
+from sync.store.db import insert_into
 from sync.store.outbox import RowState
 from sync.store.refs import parts
 
@@ -43,8 +43,7 @@ def put(tx: Connection, notices: Iterable[Notice], *, at: datetime) -> int:
         if one.key not in there
     ]
     if rows:
-        dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-        tx.execute(dialect.insert(schema.notice).on_conflict_do_nothing(index_elements=["key"]), rows)
+        tx.execute(insert_into(schema.notice, tx.dialect).on_conflict_do_nothing(index_elements=["key"]), rows)
     return len(rows)
 
 

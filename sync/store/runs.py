@@ -16,10 +16,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from sync.store import schema
+from sync.store.db import insert_once
 
 __all__ = ["Holder", "LeaseLost", "RunRow", "RunState", "this_process"]
 
@@ -106,12 +106,6 @@ def _started(pid: int) -> str | None:
     return None if state[:1] in ENDED else started.strip() or None
 
 
-def _insert_once(tx: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]) -> bool:
-    """Insert unless a row with these keys is there. Says whether this call did it."""
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    return tx.execute(dialect.insert(table).values(**row).on_conflict_do_nothing(index_elements=keys)).rowcount == 1
-
-
 _DECIDED = (RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED)
 """Where decisions were kept, if any were made: one that waits for approval kept none."""
 
@@ -138,7 +132,7 @@ def take_leases(
     """
     names = sorted(names)
     for name in names:
-        _insert_once(tx, schema.lease, {"name": name, "fence": 0}, ("name",))
+        insert_once(tx, schema.lease, {"name": name, "fence": 0}, ("name",))
     # Locked in the order of their names, so that two who want the same ones neither both get them nor wait in a circle.
     wanted = select(schema.lease).where(schema.lease.c.name.in_(names)).order_by(schema.lease.c.name).with_for_update()
     known = {row.name: row for row in tx.execute(wanted)}
@@ -253,7 +247,7 @@ def enqueue(
         "counts": dict(counts or {}),
         "calls": {},
     }
-    return _insert_once(tx, schema.job_run, row, ("job", "slot"))
+    return insert_once(tx, schema.job_run, row, ("job", "slot"))
 
 
 def claim(tx: Connection, holder: Holder, *, now: datetime, run_id: str | None = None) -> RunRow | None:

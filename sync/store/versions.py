@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from sync.publication import How, Publication
 from sync.rules import digest
 from sync.store import schema
-from sync.store.db import insert_into
+from sync.store.db import insert_once
 
 __all__ = ["Counts", "ShadowRow", "ShadowRunRow", "VersionRow", "counts", "entries", "entry", "newest", "record"]
 
@@ -55,8 +55,7 @@ def record(tx: Connection, one: Publication) -> bool:
         "digest": digest({name: text.encode() for name, text in one.files.items()}),
         "files": one.files,
     }
-    done = insert_into(schema.policy_version, tx.dialect).values(**row).on_conflict_do_nothing(index_elements=["id"])
-    return bool(tx.execute(done).rowcount)
+    return insert_once(tx, schema.policy_version, row, ("id",))
 
 
 _LISTED = tuple(c for c in schema.policy_version.c if c.name not in ("id", "files"))

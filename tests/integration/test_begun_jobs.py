@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from connectors.records import Crm
 from sync.store.bulk_jobs import BegunJobs
-from tests.support.stores import new_store
+from sync.store.db import Store
 
 
-def test_a_job_is_known_until_it_is_forgotten_also_to_another_process(tmp_path: Path) -> None:
-    store = new_store(tmp_path)
+def test_a_job_is_known_until_it_is_forgotten_also_to_another_process(store: Store) -> None:
     begun = BegunJobs(store, Crm.SALESFORCE)
     begun["750A"] = "Lead"
     begun["750B"] = "Contact"
@@ -23,4 +20,3 @@ def test_a_job_is_known_until_it_is_forgotten_also_to_another_process(tmp_path: 
     with pytest.raises(KeyError):
         del begun["750A"]
     assert list(begun) == ["750B"]
-    store.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,17 +17,9 @@ from sync.store import notices, schema
 from sync.store.db import Store
 from sync.store.notices import KEPT
 from tests.support.receiver import receiver
-from tests.support.stores import new_store
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ANA, MARA = "ana@acme.com", "mara@acme.com"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = new_store(tmp_path)
-    yield made
-    made.close()
 
 
 def notice(key: str, kind: Kind = Kind.HAND_RAISE, *, to: str = ANA, person: str | None = "p1") -> Notice:

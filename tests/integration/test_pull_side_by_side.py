@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,17 +16,9 @@ from sync.store import schema
 from sync.store.db import Store
 from tests.support.fake_crm import FakeCrm
 from tests.support.made import contact, lead, person
-from tests.support.stores import new_store
 
 PATIENCE = 20
 """Seconds after which a thread that never comes fails the test."""
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = new_store(tmp_path)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from sync.store import runs, schema
 from sync.store.db import Store
@@ -247,7 +248,7 @@ def test_of_two_processes_that_see_the_same_slots_each_slot_has_one_winner(datab
 
 def test_a_run_id_that_is_taken_is_an_error_not_a_slot_that_was_claimed(store: Store) -> None:
     enqueue(store, "r", slot="1")
-    with pytest.raises(Exception, match=r"UNIQUE.*run_id"):
+    with pytest.raises(IntegrityError, match="run_id"):
         enqueue(store, "r", slot="2")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,20 +17,12 @@ from sync.store.db import Store
 from sync.store.problems import known_problems, note_problems, untold_doubts
 from sync.store.refs import SaveCounts
 from tests.support.made import DAY, after, contact, gone, lead, person, sf_contact
-from tests.support.stores import new_store
 
 STATUS = Rule(property="Status", values={"Working": "working", "Closed": "rejected"}, reason="why")
 REVIEW = ReviewAnswer(property="mql_review", approve=("approved",), reject=("rejected",))
 HEARING = Hearing(sales=STATUS, review=REVIEW)
 RULES = {Crm.HUBSPOT: REVIEW, Crm.SALESFORCE: REVIEW}
 ANA = "ana@acme.example"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = new_store(tmp_path)
-    yield opened
-    opened.close()
 
 
 def save(store: Store, *found: PersonRecord, hearing: Hearing = HEARING) -> SaveCounts:

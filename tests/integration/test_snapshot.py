@@ -25,13 +25,6 @@ from tests.support.made import DAY, account, after, contact, did, firm, gone, le
 from tests.support.stores import new_store
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = new_store(tmp_path)
-    yield opened
-    opened.close()
-
-
 def save(store: Store, *found: Any, at: datetime = DAY) -> None:
     with store.write() as tx:
         records.save_people(tx, found, seen_at=at, ours={})

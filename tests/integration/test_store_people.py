@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +15,6 @@ from sync.store import outbox, people, records, schema
 from sync.store.db import Store
 from sync.store.people import ResolveCounts
 from tests.support.made import DAY, account, after, contact, firm, gone, lead, person, sf_contact, user
-from tests.support.stores import new_store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = new_store(tmp_path)
-    yield opened
-    opened.close()
 
 
 def save(store: Store, *found: PersonRecord, at: datetime = DAY) -> None:

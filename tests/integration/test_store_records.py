@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,6 @@ from tests.support.made import (
 from tests.support.stores import new_store
 
 OURS = {"person.lifecycle_stage": "lifecyclestage"}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = new_store(tmp_path)
-    yield opened
-    opened.close()
 
 
 def save(store: Store, *found: PersonRecord, at: datetime = DAY) -> SaveCounts:

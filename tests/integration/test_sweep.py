@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,13 +26,6 @@ from tests.support.stores import new_store
 
 PEOPLE = Stream(crm=Crm.HUBSPOT, kind=StreamKind.PEOPLE, name="contact")
 NOTHING = Drift()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = new_store(tmp_path)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

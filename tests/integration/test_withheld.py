@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from connectors.records import FieldKind, FieldSchema
 from sync.store.db import Store
 from tests.support.outbox_rows import Scene
 from tests.support.scripted import Act
-from tests.support.stores import new_store, quick_folder
 
 SCORE = FieldSchema(name="score", kind=FieldKind.NUMBER, writable=True)
 STATUS = FieldSchema(name="status", kind=FieldKind.PICKLIST, writable=True, options=("mql", "assigned"))
 LOCKED = FieldSchema(name="reason", kind=FieldKind.TEXT, writable=False)
 OPEN = FieldSchema(name="reason", kind=FieldKind.TEXT, writable=True)
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with quick_folder() as folder:
-        opened = new_store(folder)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
