@@ -16,7 +16,7 @@ from connectors.records import Crm, FieldKind
 from connectors.salesforce.bulk import JobLost, Jobs, lost, problem_in
 from connectors.salesforce.client import Client
 from connectors.salesforce.refusals import NotPossible, Refused, redacted
-from connectors.salesforce.tables import Table, of_csv
+from connectors.salesforce.tables import Sheet, of_csv
 
 if TYPE_CHECKING:
     import requests
@@ -43,8 +43,8 @@ class JobFailed(RetryLater):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Sheet:
-    table: Table
+class _Result:
+    sheet: Sheet
     following: str | None
 
 
@@ -90,30 +90,30 @@ class QueryJobs:
 
     def results(
         self, job: str, locator: str, names: Sequence[str], kinds: Mapping[str, FieldKind]
-    ) -> Iterator[tuple[Table, str | None]]:
+    ) -> Iterator[tuple[Sheet, str | None]]:
         """Pages of the rows from a locator on ("" is the first), each with the locator behind it; the last has None."""
 
-        def read(answer: requests.Response) -> _Sheet:
+        def read(answer: requests.Response) -> _Result:
             said = answer.headers.get("Sforce-NumberOfRecords", "")
-            table = of_csv(answer.content, names, kinds, rows=int(said) if said.isdecimal() else None)
+            sheet = of_csv(answer.content, names, kinds, rows=int(said) if said.isdecimal() else None)
             following = answer.headers.get("Sforce-Locator") or "null"
-            return _Sheet(table=table, following=None if following == "null" else following)
+            return _Result(sheet=sheet, following=None if following == "null" else following)
 
         while True:
             beyond = f"&locator={quote(locator, safe='')}" if locator else ""
             path = self._jobs.at(job, f"/results?maxRecords={PAGE}{beyond}")
             try:
-                sheet = self._client.fetched(path, read, kind=self._kind, accept="text/csv")
+                result = self._client.fetched(path, read, kind=self._kind, accept="text/csv")
             except (Refused, NotPossible) as refused:
                 if lost(refused):
                     raise JobLost(Crm.SALESFORCE, f"the results of query job {job} are gone.") from None
                 raise
-            yield sheet.table, sheet.following
-            if sheet.following is None:
+            yield result.sheet, result.following
+            if result.following is None:
                 return
-            if sheet.following == locator:
+            if result.following == locator:
                 raise UnexpectedAnswer(Crm.SALESFORCE, f"the results of query job {job} do not go on.", status=200)
-            locator = sheet.following
+            locator = result.following
 
     def let_go(self, job: str) -> None:
         """Delete a job that is read. One that stays is harmless: the org deletes it after a week."""

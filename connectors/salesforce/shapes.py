@@ -7,7 +7,7 @@ record, the page is gone through row by row, and that row alone is a problem.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any, Generic, TypeVar
@@ -52,7 +52,6 @@ class Shape(ABC, Generic[R]):
     def __init__(self, object: str, facts: Sequence[Fact]) -> None:
         self._object = object
         self._facts = facts
-        self._names = tuple(fact.name for fact in facts)
 
     def page(self, table: Table, resume: str | None) -> Page[R]:
         """The rows as records; one that cannot be read is a problem of the page."""
@@ -81,14 +80,8 @@ class Shape(ABC, Generic[R]):
         return made(RecordRef, table.size, crm=repeat(Crm.SALESFORCE), object=repeat(self._object), id=ids)
 
     def _read_facts(self, table: Table, refs: Sequence[RecordRef], problems: Problems) -> list[dict[str, Scalar]]:
-        columns = [self._read(fact, table[fact.property], refs, problems) for fact in self._facts]
-        names = self._names
-        if not columns:
-            return [{} for _ in refs]
-        return [
-            {name: value for name, value in zip(names, row, strict=False) if value is not None}
-            for row in zip(*columns, strict=True)
-        ]
+        columns = {fact.name: self._read(fact, table[fact.property], refs, problems) for fact in self._facts}
+        return _mappings(columns, table.size)
 
     @staticmethod
     def _read(fact: Fact, column: Sequence[Any], refs: Sequence[RecordRef], problems: Problems) -> Sequence[Any]:
@@ -146,7 +139,7 @@ class People(Shape[PersonRecord]):
             version=stamps,
             modified_at=[soql.instant(stamp) for stamp in stamps],
             created_at=converted(table["CreatedDate"], soql.instant),
-            company=converted(table["AccountId"], _account),
+            company=_accounts(table["AccountId"]),
             gone=gone,
             moved_to=moved,
         )
@@ -188,11 +181,37 @@ def converted(column: Sequence[Any], convert: Callable[[Any], Any]) -> Sequence[
     return [answers[value] for value in column]
 
 
-def _texts(table: Table, names: Sequence[str]) -> Iterator[Mapping[str, str | None]]:
-    if not names:
-        return iter([{} for _ in range(table.size)])
-    columns = [converted(table[name], text_of) for name in names]
-    return (dict(zip(names, row, strict=False)) for row in zip(*columns, strict=True))
+def _texts(table: Table, names: Sequence[str]) -> list[dict[str, str | None]]:
+    """The fields of each row as text, the blank ones as well."""
+    blank = dict.fromkeys(names)
+    return _mappings({name: converted(table[name], text_of) for name in names}, table.size, blank)
+
+
+def _mappings(
+    columns: Mapping[str, Sequence[Any]], size: int, blank: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """What the columns say of each row, where they say something; beneath it what ``blank`` says.
+
+    Most columns of a page say little: nothing at all, or the same of everybody. So every row begins as a copy of what
+    they have in common, and gets what it has of its own.
+    """
+    if not size:
+        return []
+    common = dict(blank or {})
+    own: list[tuple[str, Sequence[Any]]] = []
+    for name, column in columns.items():
+        value = column[0]
+        if value == column[-1] and column.count(value) == size:
+            if value is not None:
+                common[name] = value
+        else:
+            own.append((name, column))
+    rows = [common.copy() for _ in range(size)]
+    for name, column in own:
+        for row, value in zip(rows, column, strict=True):
+            if value is not None:
+                row[name] = value
+    return rows
 
 
 def _noted(records: list[R], problems: Problems) -> list[R]:
@@ -214,5 +233,9 @@ def _id(value: Any) -> str | None:
     return soql.id18(value) if value else None
 
 
-def _account(id: Any) -> RecordRef | None:
-    return ref_of("account", id) if id else None
+def _accounts(column: Sequence[Any]) -> Sequence[RecordRef | None]:
+    distinct = [id for id in set(column) if id]
+    ids = [soql.id18(id) for id in distinct]
+    refs = made(RecordRef, len(ids), crm=repeat(Crm.SALESFORCE), object=repeat("account"), id=ids)
+    known = dict(zip(distinct, refs, strict=True))
+    return [known.get(id) for id in column] if known else [None] * len(column)

@@ -1,9 +1,10 @@
 """Every row of an object changed in a window, by keyset, whatever the server does to cursors, pages and patience.
 
 Source: REST API "Query" and "QueryAll": pages of up to 2,000 rows that the server may cut shorter, and a cursor that
-may be lost. Rows come by (SystemModstamp, Id), so the last row read names where to go on, in this process or the next.
-A window of many rows is read by a bulk job instead, whose rows come in no order: there the job and its locator are the
-place where to go on, and a job that is gone is begun anew.
+may be lost. Rows are asked for by (SystemModstamp, Id), so the last row read in that order names where to go on, in
+this process or the next; what is out of order names nothing (see `_Trail`). A window of many rows is read by a bulk
+job instead, whose rows come in no order: there the job and its locator are the place where to go on, and a job that is
+gone is begun anew.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from connectors.errors import RetryLater, RunCannotContinue, UnexpectedAnswer
+from connectors.errors import RetryLater, RunCannotContinue
 from connectors.records import Crm, FieldKind, Window
 from connectors.salesforce import soql
 from connectors.salesforce.bulk_query import JobFailed, JobLost, QueryJobs
@@ -47,6 +48,10 @@ _ENTITY = re.compile(r"\bon (?:entity|sobject of type) '\w+'", re.IGNORECASE)
 """Whose column there is not: no reason to leave out the other columns of that parent."""
 
 _BEFORE_ALL_IDS = "0" * 15
+_AFTER_ALL_IDS = "z" * 18
+
+_BEFORE_ALL = soql.Key(stamp="1970-01-01T00:00:00.000Z", id=_BEFORE_ALL_IDS)
+"""Where a window begins that has no begin."""
 
 _STORED = 2_000
 """Rows of a page, also of one that a job gives: as many as a query's."""
@@ -158,8 +163,54 @@ def changed_rows(
     return _Reading(client, columns, window, resume, where).pages()
 
 
+class _Trail:
+    """How far the pages of one query lead: up to ``key``, every row is read.
+
+    A page shows its rows as they are when it is fetched. One that was changed since the query was asked comes with a
+    stamp of today in a place of long ago, and whoever went on behind it would step over all there is between. So a
+    stamp counts only before ``until``, which is where the query ends and no later than it was asked; and where one goes
+    back behind the one before it, the server keeps no order at all, and nothing counts.
+    """
+
+    def __init__(self, began: soql.Key | None, until: datetime) -> None:
+        self.key = self._began = began
+        self._until = until.replace(microsecond=0)
+        self._at: datetime | None = None
+        self._id = ""
+        self._astray = False
+
+    def follow(self, table: Table) -> None:
+        rows = list(zip(table["SystemModstamp"], table["Id"], strict=True))
+        if _straight(rows):  # as nearly always: then what is between the first and the last that counts is in order too
+            rows = [rows[0], next((row for row in reversed(rows) if soql.instant(row[0]) < self._until), rows[0])]
+        for stamp, id in rows:
+            self._step(stamp, id)
+
+    def _step(self, stamp: Any, id: Any) -> None:
+        try:
+            at, named = soql.instant(stamp), soql.is_id(id)
+        except (TypeError, ValueError):
+            return  # whoever makes records of the rows tells of it
+        if not named or at >= self._until or self._astray:
+            return
+        if self._at is not None and at < self._at:
+            self._astray, self.key = True, self._began
+            return
+        in_order = at != self._at or id >= self._id
+        self.key = soql.Key(stamp=stamp, id=id if in_order else _BEFORE_ALL_IDS)
+        self._at, self._id = at, id if in_order else _AFTER_ALL_IDS
+
+
+def _straight(rows: Sequence[tuple[Any, Any]]) -> bool:
+    """Whether stamps of one spelling, and ids, follow in order."""
+    try:
+        return {stamp[-5:] for stamp, _ in rows} == {"+0000"} and rows == sorted(rows) and soql.is_id(rows[-1][1])
+    except TypeError:
+        return False
+
+
 class _Reading:
-    """One window. ``_after``: the last row of all that is read. ``_todo``: the spans that are not, the next is last."""
+    """One window. ``_after``: up to here all is read. ``_todo``: the spans that are not read, the next is last."""
 
     def __init__(self, client: Client, columns: Columns, window: Window, resume: str | None, where: str) -> None:
         self._client = client
@@ -216,29 +267,39 @@ class _Reading:
         if self._jobs is not None and (answer.total or 0) > (self._client.settings.bulk.reads_above or 0):
             yield from self._by_job(span)
             return
-        began, read, asked = self._after, 0, set[str]()
+        trail, read, asked = _Trail(self._after, span.hi), 0, set[str]()
         while True:
             table = answer.table
             read += table.size
-            self._after = self._last(table) if table.size else self._after
-            short = answer.done and read < (answer.total or 0) and self._after != began
-            if short:  # whatever it says, there is more: only what was counted, or an empty page, is the end
-                self._todo.append(span)
-            whole = answer.done and not self._todo
+            trail.follow(table)
+            self._after = trail.key
+            # whatever it says, there is more: only what was counted, or an answer without a row, is the end
+            short = answer.done and 0 < read < (answer.total or 0)
+            whole = answer.done and not short and not self._todo
             if table.size or whole:
-                yield RowPage(table=table, resume=None if whole else str(self._after))
-            if answer.done:
+                yield RowPage(table=table, resume=None if whole else str(self._after or _BEFORE_ALL))
+            if answer.done and not short:
                 return
             try:
+                if short:
+                    raise LostPlace(f"a query ended after {read} of {answer.total} rows.")
                 answer = self._fetched(unread(str(answer.next_url), asked))
-            except (Refused, LostPlace):
-                # the cursor is gone (INVALID_QUERY_LOCATOR), leads back, or its page takes too long: ask again after
-                # the last row
-                if self._lost_at == (self._after,):
-                    raise
-                self._lost_at = (self._after,)
-                self._todo.append(span)
+            except (Refused, LostPlace) as lost:
+                yield from self._once_more(span, lost)
                 return
+
+    def _once_more(self, span: soql.Span, lost: Refused | LostPlace) -> Iterator[RowPage]:
+        """A span whose cursor is gone, leads back, ends early, or whose page takes too long.
+
+        The rest of it, after the last row. Where that is no further than the last time, a job, which needs no order.
+        """
+        if self._lost_at != (self._after,):
+            self._lost_at = (self._after,)
+            self._todo.append(span)
+        elif self._jobs is not None:
+            yield from self._by_job(span)
+        else:
+            raise lost
 
     def _first(self, text: str) -> Answer:
         return self._fetched(f"queryAll/?q={soql.address(text)}")
@@ -246,14 +307,6 @@ class _Reading:
     def _fetched(self, path: str) -> Answer:
         decode = self._columns.decoder()
         return self._client.fetched(path, lambda answer: decode(answer.content), kind=self._kind)
-
-    def _last(self, table: Table) -> soql.Key:
-        stamp, id = table["SystemModstamp"][-1], table["Id"][-1]
-        if not isinstance(stamp, str) or not isinstance(id, str):
-            raise UnexpectedAnswer(
-                Crm.SALESFORCE, f"a row of {api_name(self._columns.object)} has no id or no SystemModstamp.", status=200
-            )
-        return soql.Key(stamp=stamp, id=id)
 
     def _slower(self, span: soql.Span) -> Iterator[RowPage]:
         """A span that takes too long for a query: its halves; where it has none, a job."""
@@ -319,15 +372,18 @@ class _Reading:
             for _ in jobs.waits(place.job):
                 yield self._waiting(place)
         names, kinds = self._columns.shown, self._columns.kinds
-        for table, locator in jobs.results(place.job, place.locator, names, kinds):
-            *parts, last = table.parts(_STORED)
-            for part in parts:
-                yield RowPage(table=part, resume=str(place))
-            if locator is not None:
-                place = replace(place, locator=locator)
-                yield RowPage(table=last, resume=str(place))
-                continue
-            if self._todo:
-                self._after = soql.Key(stamp=soql.moment(span.hi.replace(microsecond=0)), id=_BEFORE_ALL_IDS)
-            yield RowPage(table=last, resume=str(self._after) if self._todo else None)
+        for sheet, locator in jobs.results(place.job, place.locator, names, kinds):
+            here, left = str(place), sheet.size
+            place = replace(place, locator=locator or "")
+            behind = str(place) if locator is not None else self._behind_job(span)
+            for table in sheet.parts(_STORED):
+                left -= table.size
+                yield RowPage(table=table, resume=here if left else behind)
         jobs.let_go(place.job)
+
+    def _behind_job(self, span: soql.Span) -> str | None:
+        """Where to go on when all of a job's rows are read."""
+        if not self._todo:
+            return None
+        self._after = soql.Key(stamp=soql.moment(span.hi.replace(microsecond=0)), id=_BEFORE_ALL_IDS)
+        return str(self._after)

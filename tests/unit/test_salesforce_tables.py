@@ -84,7 +84,7 @@ KINDS = {"N": FieldKind.NUMBER, "B": FieldKind.BOOLEAN, "D": FieldKind.DATETIME}
 
 def test_cells_are_typed_as_json_has_them() -> None:
     text = 'b,n,D,Owner.Name\ntrue,87.0,2026-05-06T07:08:09.000Z,"a ""b"",\r\nc"\nfalse,1.5,2026-05-06,\n,,,x\n'
-    table = of_csv(text.encode(), ("Owner.Name", "N", "B", "D"), KINDS, rows=3)
+    [table] = of_csv(text.encode(), ("Owner.Name", "N", "B", "D"), KINDS, rows=3).parts(9)
     assert {name: list(column) for name, column in table.columns.items()} == {
         "Owner.Name": ['a "b",\r\nc', None, "x"],
         "N": [87, 1.5, None],
@@ -103,8 +103,9 @@ def test_every_text_comes_through_csv_as_it_is(rows: list[tuple[str, str]]) -> N
     text = io.StringIO(newline="")
     out = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
     out.writerows([("X", "Y"), *rows])
-    table = of_csv(text.getvalue().encode(), ("X", "Y"), {}, rows=len(rows))
-    assert list(zip(table["X"], table["Y"], strict=True)) == [(x or None, y or None) for x, y in rows]
+    sheet = of_csv(text.getvalue().encode(), ("X", "Y"), {}, rows=len(rows))
+    read = [pair for part in sheet.parts(3) for pair in zip(part["X"], part["Y"], strict=True)]
+    assert read == [(x or None, y or None) for x, y in rows]
 
 
 @pytest.mark.parametrize(
@@ -128,12 +129,13 @@ def test_a_csv_page_that_is_cut_off_or_another_is_a_value_error(text: str, rows:
 
 
 def test_the_last_row_may_have_no_line_end() -> None:
-    assert list(of_csv(b'"Id","X"\n"1","2"', ("Id", "X"), {}, rows=1)["X"]) == ["2"]
+    [table] = of_csv(b'"Id","X"\n"1","2"', ("Id", "X"), {}, rows=1).parts(9)
+    assert list(table["X"]) == ["2"]
 
 
 @pytest.mark.parametrize("text", ["", '"Id","X"\n', '\ufeff"Id","X"\n'])
 def test_a_job_without_rows_is_an_empty_table(text: str) -> None:
-    table = of_csv(text.encode(), ("Id", "X"), {}, rows=0)
+    [table] = of_csv(text.encode(), ("Id", "X"), {}, rows=0).parts(9)
     assert (table.size, list(table["X"])) == (0, [])
 
 
