@@ -450,10 +450,18 @@ class Client:
 
     def _open_session(self) -> requests.Session:
         if self._session is None:
-            from connectors.salesforce.transport import open_session
+            from connectors.salesforce.transport import Waits, open_session
 
+            connect, between = self.settings.timeout
+            waits = Waits(
+                connect=connect, write=between, read=self.settings.query_within, answer=self.settings.answer_within
+            )
             self._session = open_session(
-                self.settings.base_url, timeout=self.settings.timeout, proxy=self.settings.proxy, saw=self._saw
+                self.settings.base_url,
+                waits=waits,
+                monotonic=self._monotonic,
+                proxy=self.settings.proxy,
+                saw=self._saw,
             )
         return self._session
 

@@ -112,7 +112,10 @@ class SalesforceSettings:
     share_of_day  the part of the org's daily API calls that mqlsync may use
     kept_for_writing  the part of that share that what reads changes leaves alone
     bulk          when jobs do what single calls could
-    timeout       seconds to connect, and between two bytes of an answer
+    timeout       seconds to connect, and between two bytes of an answer to what is sent
+    query_within  the latter for what is read: an org works on a query for 120 seconds before it says that this is too
+                  long, and who does not wait for it never learns to ask for less
+    answer_within  seconds for the whole of an answer (see `answer_time`: more for a large one)
     proxy         address of an https proxy; the environment is never asked
     """
 
@@ -123,6 +126,8 @@ class SalesforceSettings:
     kept_for_writing: float = 0.1
     bulk: Bulk = Bulk()
     timeout: tuple[float, float] = (5.0, 60.0)
+    query_within: float = 130.0
+    answer_within: float = 140.0
     proxy: str | None = None
 
     def __post_init__(self) -> None:
@@ -145,6 +150,8 @@ class SalesforceSettings:
             raise ValueError(
                 f"salesforce limits.share_of_day: more than 0 % and at most 100 %, not {self.share_of_day:%}"
             )
+        if min(*self.timeout, self.query_within, self.answer_within) <= 0:
+            raise ValueError("salesforce timeout, query_within, answer_within: positive seconds")
         if not 0 <= self.kept_for_writing < 1:
             raise ValueError(f"salesforce limits.kept_for_writing: below 100 %, not {self.kept_for_writing:.0%}")
         try:

@@ -1,4 +1,4 @@
-"""The sockets under simple-salesforce: timeouts, plain http for loopback only, and fixed headers.
+"""The sockets under simple-salesforce: an end to every wait, plain http for loopback only, and fixed headers.
 
 The package hard-codes ``https://``, sets no timeout and forgets the headers of a call when it repeats it, so all
 three are settled here, on the session it is given.
@@ -6,8 +6,9 @@ three are settled here, on the session it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
@@ -17,8 +18,12 @@ from simple_salesforce import Salesforce
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from connectors.address import is_loopback
+from connectors.answer_time import end_answers
 
-__all__ = ["never_sent", "open_session", "open_wire", "sent_in_secret"]
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+__all__ = ["Waits", "never_sent", "open_session", "open_wire", "sent_in_secret"]
 
 HEADERS: Mapping[str, str] = {
     # without it the org's assignment rule may take the lead from the owner just written, on updates too
@@ -30,13 +35,40 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-class _Adapter(HTTPAdapter):
-    """Fills in the timeout, and sends every host's requests to ``serve_at`` where that is given (loopback)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """Seconds: ``connect``; ``write`` and ``read`` between two bytes of an answer; ``answer`` for the whole of it."""
 
-    def __init__(self, timeout: tuple[float, float], serve_at: SplitResult | None) -> None:
-        self._timeout = timeout
+    connect: float
+    write: float
+    read: float
+    answer: float
+
+
+class _Adapter(HTTPAdapter):
+    """Ends every wait, and sends every host's requests to ``serve_at`` where that is given (loopback)."""
+
+    def __init__(self, waits: Waits, monotonic: Callable[[], float], serve_at: SplitResult | None) -> None:
+        self._waits = waits
+        self._monotonic = monotonic
         self._serve_at = serve_at
         super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        end_answers(self.poolmanager, within=self._waits.answer, monotonic=self._monotonic)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        known = proxy in self.proxy_manager
+        pools = super().proxy_manager_for(proxy, **kwargs)
+        if not known:
+            end_answers(pools, within=self._waits.answer, monotonic=self._monotonic)
+        return pools
+
+    def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
+        response = super().build_response(req, resp)
+        response.raw = _InOnePiece(resp)
+        return response
 
     def send(
         self,
@@ -50,7 +82,23 @@ class _Adapter(HTTPAdapter):
         if self._serve_at is not None:
             there = self._serve_at
             request.url = urlsplit(str(request.url))._replace(scheme=there.scheme, netloc=there.netloc).geturl()
-        return super().send(request, stream, timeout or self._timeout, verify, cert, proxies)
+        between = self._waits.read if request.method == "GET" else self._waits.write
+        return super().send(request, stream, timeout or (self._waits.connect, between), verify, cert, proxies)
+
+
+class _InOnePiece:
+    """An answer whose body is read at once. In the pieces of 10 KB in which requests takes it, that is two thirds of
+    what a call costs.
+    """
+
+    def __init__(self, answer: BaseHTTPResponse) -> None:
+        self._answer = answer
+
+    def stream(self, _: int, decode_content: bool | None = None) -> Iterator[bytes]:
+        yield self._answer.read(decode_content=decode_content)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._answer, name)
 
 
 class _NoPlainHttp(HTTPAdapter):
@@ -71,7 +119,8 @@ class _Session(requests.Session):
 def open_session(
     base_url: str,
     *,
-    timeout: tuple[float, float],
+    waits: Waits,
+    monotonic: Callable[[], float],
     proxy: str | None,
     saw: Callable[..., object],
 ) -> requests.Session:
@@ -82,8 +131,8 @@ def open_session(
     session.trust_env = False  # .netrc would replace the token, environment proxies would see it
     session.headers.update(HEADERS)
     session.hooks["response"].append(saw)
-    session.mount("https://", _Adapter(timeout, at if local else None))
-    session.mount("http://", _Adapter(timeout, at) if local else _NoPlainHttp())
+    session.mount("https://", _Adapter(waits, monotonic, at if local else None))
+    session.mount("http://", _Adapter(waits, monotonic, at) if local else _NoPlainHttp())
     if proxy is not None and not local:
         session.proxies = {"https": proxy}
     return session
