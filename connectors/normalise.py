@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from math import isfinite, nan
 from types import MappingProxyType
@@ -29,6 +29,7 @@ __all__ = [
     "fold",
     "instant",
     "instant_text",
+    "instants",
     "moment",
     "number",
     "salesforce_id",
@@ -90,13 +91,25 @@ def instant(value: Scalar) -> datetime:
             at = datetime.fromisoformat(value)  # what HubSpot and REST answers hold, nine times in ten
         except ValueError:
             return _odd_instant(value.strip())
-        return at if at.tzinfo is UTC and value[4] == "-" else _odd_instant(value.strip())
+        return at if at.tzinfo is UTC else _odd_instant(value.strip())
     if isinstance(value, bool):
         raise ValueError(_NO_INSTANT)
     try:
         return datetime.fromtimestamp(value / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         raise ValueError(_NO_INSTANT) from None
+
+
+def instants(texts: Iterable[str | None]) -> list[datetime | None]:
+    """`instant` of each, blanks as None. A column has one spelling as a rule, and is then read at twice the speed."""
+    texts, parsed = list(texts), datetime.fromisoformat
+    try:
+        found = [parsed(text) if text else None for text in texts]
+    except ValueError:
+        found = []
+    if found and all(at is None or at.tzinfo is UTC for at in found):
+        return found
+    return [instant(text) if text else None for text in texts]
 
 
 def _odd_instant(text: str) -> datetime:
@@ -122,7 +135,7 @@ def moment(value: Scalar) -> str:
     """The canonical text of a date (kept a date) or an instant. ValueError as `instant`."""
     if isinstance(value, str):
         if len(value) == _CANONICAL_LENGTH and value[-1] == "Z" and value[19] == "." and value[10] == "T":
-            instant(value)
+            datetime.fromisoformat(value)
             return value
         if len(value) == _REST_LENGTH and value[23:] == "+0000" and value[19] == "." and value[10] == "T":
             instant(value)  # as Salesforce spells it
@@ -234,7 +247,7 @@ def converter(field: FactField, kind: FieldKind | None = None) -> Converter:
         return _remembering(_mapped(field.values, last))
     if last is _plain:
         return _plain
-    return _unless_blank(last) if last in (moment, number) else _remembering(_unless_blank(last))
+    return _blank_refused(last) if last in (moment, number) else _remembering(_unless_blank(last))
 
 
 LONGEST_TEXT = 10_000
@@ -242,7 +255,10 @@ LONGEST_TEXT = 10_000
 
 
 def _plain(value: Scalar) -> Scalar | None:
-    return (_within(value.strip()) or None) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    return (text if len(text) <= LONGEST_TEXT else _within(text)) or None
 
 
 def _text(value: Scalar) -> str:
@@ -258,6 +274,20 @@ def _within(text: str) -> str:
 def _unless_blank(last: Converter) -> Converter:
     def convert(value: Scalar) -> Scalar | None:
         return None if isinstance(value, str) and not value.strip() else last(value)
+
+    return convert
+
+
+def _blank_refused(last: Converter) -> Converter:
+    """The same for one that refuses blanks: so few come that each is told by its refusal."""
+
+    def convert(value: Scalar) -> Scalar | None:
+        try:
+            return last(value)
+        except ValueError:
+            if isinstance(value, str) and not value.strip():
+                return None
+            raise
 
     return convert
 
@@ -285,21 +315,21 @@ def _mapped(values: Mapping[str, str], last: Converter) -> Converter:
     return convert
 
 
-def _remembering(convert: Converter) -> Converter:
-    """Countries, stages and domains come again and again. The memory is dropped when it is full."""
-    known: dict[Scalar, Scalar | None] = {}
+class _Remembered(dict[Scalar, Scalar | None]):
+    """What was made of each text. Countries, stages and domains come again and again; dropped when it is full."""
 
-    def remembered(value: Scalar) -> Scalar | None:
-        if not isinstance(value, str):
-            return convert(value)
-        try:
-            return known[value]
-        except KeyError:
-            pass
-        answer = convert(value)
-        if len(known) >= _REMEMBERED:
-            known.clear()
-        known[value] = answer
+    def __init__(self, convert: Converter) -> None:
+        super().__init__()
+        self._convert = convert
+
+    def __missing__(self, value: Scalar) -> Scalar | None:
+        answer = self._convert(value)
+        if isinstance(value, str):  # 1 and True have one place in a dictionary, and are two values
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[value] = answer
         return answer
 
-    return remembered
+
+def _remembering(convert: Converter) -> Converter:
+    return _Remembered(convert).__getitem__

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import repeat
 
 from connectors.columns import made
 from connectors.fields import EventRule
-from connectors.normalise import instant, number
+from connectors.normalise import instants, number
 from connectors.records import Counter, FieldSchema, RecordProblem, RecordRef
 
 __all__ = ["CounterPlan", "column", "plans"]
@@ -49,26 +50,13 @@ def column(
 ) -> list[Counter]:
     """One roll-up of every record of a page. ``told`` takes what cannot be read, by the place in the page."""
     name, dated = plan.property, plan.rule.date
-    found = [plan.blank] * len(held)
-    places, totals, moments = [], [], []
-    for at, row in enumerate(held):
-        raw = row.get(name)
-        if not raw or raw == "0":
-            continue
-        field = name
-        try:
-            total = int(number(raw))
-            field = dated or name
-            last = row.get(dated) if dated else None
-            last_at = instant(last) if last else None
-        except ValueError as error:
-            told[at].append(RecordProblem(ref=refs[at], field=field, reason=str(error)))
-            if field == name:
-                continue
-            last_at = None
-        places.append(at)
-        totals.append(total)
-        moments.append(last_at)
+    texts = [row.get(name) for row in held]
+    places = [at for at, text in enumerate(texts) if text and text != "0"]
+    try:
+        totals = [int(number(texts[at] or "")) for at in places]
+        moments = instants(held[at].get(dated) if dated else None for at in places)
+    except ValueError:
+        places, totals, moments = _one_by_one(plan, refs, held, told, places)
     risen = made(
         Counter,
         len(places),
@@ -79,6 +67,32 @@ def column(
         count_first=repeat(plan.rule.count_first),
         attributes=repeat(plan.rule.set),
     )
+    found = [plan.blank] * len(held)
     for at, counter in zip(places, risen, strict=True):
         found[at] = counter
     return found
+
+
+def _one_by_one(
+    plan: CounterPlan,
+    refs: Sequence[RecordRef],
+    held: Sequence[Mapping[str, str | None]],
+    told: Mapping[int, list[RecordProblem]],
+    places: Sequence[int],
+) -> tuple[list[int], list[int], list[datetime | None]]:
+    """Places, totals and moments where some cannot be read: a record without its total has no counter."""
+    kept, totals, moments = [], [], []
+    for at in places:
+        field, last_at = plan.property, None
+        try:
+            total = int(number(held[at][field] or ""))
+            field = plan.rule.date or field
+            [last_at] = instants([held[at].get(plan.rule.date) if plan.rule.date else None])
+        except ValueError as error:
+            told[at].append(RecordProblem(ref=refs[at], field=field, reason=str(error)))
+            if field == plan.property:
+                continue
+        kept.append(at)
+        totals.append(total)
+        moments.append(last_at)
+    return kept, totals, moments

@@ -15,7 +15,7 @@ from typing import Any
 from connectors.columns import made
 from connectors.hubspot import counters
 from connectors.hubspot.answers import Record, Undecodable
-from connectors.normalise import Converter, email, instant, salesforce_id
+from connectors.normalise import Converter, email, instant, instants, salesforce_id
 from connectors.records import CompanyRecord, Crm, Page, PersonRecord, RecordProblem, RecordRef, Scalar
 
 __all__ = ["ALWAYS", "CROSS", "MERGED", "Plan", "as_page", "merged_ids", "modified_at", "ref_of", "stamp_of"]
@@ -31,6 +31,9 @@ CROSS: Mapping[str, str] = {"salesforcecontactid": "contact", "salesforceleadid"
 _STAMPS: Mapping[str, str] = {"contact": "lastmodifieddate"}
 """The property that moves with every change, where it is not as elsewhere. Contacts have the other one too, and it does
 not."""
+
+Held = Sequence[Mapping[str, str | None]]
+"""The properties of each record of a page."""
 
 Told = defaultdict[int, list[RecordProblem]]
 """Place in the page -> what is wrong with that record."""
@@ -55,7 +58,7 @@ def as_page(plan: Plan, rows: Sequence[Record], broken: Sequence[Undecodable], r
         RecordProblem(ref=ref_of(plan.object, one.id), field="", reason=f"cannot be read: {one.reason}")
         for one in broken
     ]
-    stamps = [modified_at(plan.object, row) for row in rows]
+    stamps = _stamps(plan.object, rows)
     if None in stamps:
         problems += [
             RecordProblem(
@@ -92,6 +95,15 @@ def modified_at(object: str, row: Record) -> datetime | None:
     return None
 
 
+def _stamps(object: str, rows: Sequence[Record]) -> list[datetime | None]:
+    """`modified_at` of each."""
+    changed = stamp_of(object)
+    try:
+        return instants(row.properties.get(changed) or row.updatedAt for row in rows)
+    except ValueError:
+        return [modified_at(object, row) for row in rows]
+
+
 def merged_ids(row: Record) -> tuple[str, ...]:
     """Ids that were merged into this record: ``1;2``, and for contacts also ``1:epoch;2:epoch``."""
     get = row.properties.get
@@ -106,14 +118,13 @@ def merged_ids(row: Record) -> tuple[str, ...]:
 
 
 def _people(plan: Plan, rows: Sequence[Record], moments: Sequence[datetime]) -> Iterable[PersonRecord]:
-    refs = _refs("contact", rows)
+    refs = _refs("contact", [row.id for row in rows])
     held = [row.properties for row in rows]
     told: Told = defaultdict(list)
     facts = _facts(plan, refs, held, told)
     created = _created(refs, rows, told)
     cross = _cross_refs(plan, refs, held, told) if plan.cross else repeat(())
     rising = [counters.column(one, refs, held, told) for one in plan.counters]
-    employers = [row.get("associatedcompanyid") for row in held]
     merged = [merged_ids(row) for row in rows]
     return made(
         PersonRecord,
@@ -127,7 +138,7 @@ def _people(plan: Plan, rows: Sequence[Record], moments: Sequence[datetime]) -> 
         version=_versions("contact", rows),
         modified_at=moments,
         created_at=created,
-        company=[ref_of("company", id) if id else None for id in employers],
+        company=_employers(held),
         cross_refs=cross,
         counters=zip(*rising, strict=True) if rising else repeat(()),
         gone=[row.archived for row in rows],
@@ -137,7 +148,7 @@ def _people(plan: Plan, rows: Sequence[Record], moments: Sequence[datetime]) -> 
 
 
 def _companies(plan: Plan, rows: Sequence[Record], moments: Sequence[datetime]) -> Iterable[CompanyRecord]:
-    refs = _refs("company", rows)
+    refs = _refs("company", [row.id for row in rows])
     held = [row.properties for row in rows]
     told: Told = defaultdict(list)
     facts = _facts(plan, refs, held, told)
@@ -154,8 +165,16 @@ def _companies(plan: Plan, rows: Sequence[Record], moments: Sequence[datetime]) 
     )
 
 
-def _refs(object: str, rows: Sequence[Record]) -> list[RecordRef]:
-    return made(RecordRef, len(rows), crm=repeat(Crm.HUBSPOT), object=repeat(object), id=[row.id for row in rows])
+def _refs(object: str, ids: Sequence[str]) -> list[RecordRef]:
+    return made(RecordRef, len(ids), crm=repeat(Crm.HUBSPOT), object=repeat(object), id=ids)
+
+
+def _employers(held: Held) -> list[RecordRef | None]:
+    """The company of each. Colleagues share one name of it."""
+    named = [row.get("associatedcompanyid") for row in held]
+    ids = list(filter(None, dict.fromkeys(named)))
+    refs = dict(zip(ids, _refs("company", ids), strict=True))
+    return [refs.get(id) if id else None for id in named]
 
 
 def _versions(object: str, rows: Sequence[Record]) -> list[str]:
@@ -168,8 +187,6 @@ def _problems(told: Told, size: int) -> list[tuple[RecordProblem, ...]]:
 
 
 # -- one column ----------------------------------------------------------------------------------------------------
-
-Held = Sequence[Mapping[str, str | None]]
 
 
 def _facts(plan: Plan, refs: Sequence[RecordRef], held: Held, told: Told) -> list[dict[str, Scalar]]:
@@ -209,15 +226,19 @@ def _as_they_are(names: Sequence[str], held: Held) -> list[dict[str, str | None]
 
 
 def _created(refs: Sequence[RecordRef], rows: Sequence[Record], told: Told) -> list[datetime | None]:
-    found: list[datetime | None] = []
-    for at, row in enumerate(rows):
-        text = row.createdAt or row.properties.get("createdate")
-        try:
-            found.append(instant(text) if text else None)
-        except ValueError as error:
-            told[at].append(RecordProblem(ref=refs[at], field="createdAt", reason=str(error)))
-            found.append(None)
-    return found
+    texts = [row.createdAt or row.properties.get("createdate") for row in rows]
+    try:
+        return instants(texts)
+    except ValueError:
+        return [_created_one(text, refs[at], told, at) for at, text in enumerate(texts)]
+
+
+def _created_one(text: str | None, of: RecordRef, told: Told, at: int) -> datetime | None:
+    try:
+        return instant(text) if text else None
+    except ValueError as error:
+        told[at].append(RecordProblem(ref=of, field="createdAt", reason=str(error)))
+        return None
 
 
 def _emails(primary: str | None, more: str | None) -> tuple[str, ...]:

@@ -157,6 +157,29 @@ def test_what_is_no_moment_is_refused(value: Scalar) -> None:
         normalise.instant(value)
 
 
+SPELLINGS = st.sampled_from(
+    [
+        "2026-01-02T03:04:05.678Z",
+        "2026-01-02T03:04:05+02:00",
+        "2026-01-02T03:04:05",
+        "1767323045678",
+        "2026-01-02",
+        None,
+    ]
+)
+
+
+@given(st.lists(SPELLINGS | st.sampled_from(["", "soon", "20260102"])))
+def test_a_column_of_instants_is_each_of_them(texts: list[str | None]) -> None:
+    try:
+        expected = [normalise.instant(text) if text else None for text in texts]
+    except ValueError:
+        with pytest.raises(ValueError, match="date"):
+            normalise.instants(texts)
+    else:
+        assert normalise.instants(texts) == expected
+
+
 @given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_an_instant_survives_its_text(at: datetime) -> None:
     at = at.replace(microsecond=at.microsecond // 1000 * 1000)
@@ -252,6 +275,11 @@ def test_a_bad_value_is_refused_each_time_it_is_met() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="country"):
             convert("Atlantis")
+
+
+def test_what_is_equal_in_python_and_not_in_a_crm_is_told_apart() -> None:
+    convert = converter(fact(type="list"))
+    assert [convert(value) for value in (True, 1, "1", 1.0, True)] == ["true", "1", "1", "1", "true"]
 
 
 def test_what_is_remembered_stays_small_and_right() -> None:
