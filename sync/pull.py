@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from connectors.errors import SourceMissing
 from connectors.port import Connector
 from connectors.records import AccountInfo, Crm, Owner, Page, RecordProblem, Stream, StreamKind, Window
+from sync.collecting import collecting_rarely
 from sync.sales import Hearing
 from sync.store.accounts import Cursor, load_cursor, pin_account, save_owners, save_window
 from sync.store.db import Store
@@ -172,8 +173,9 @@ def pull_side_by_side(
     for thread in threads:
         thread.start()
     try:
-        for step in line.steps(len(readers), stop):
-            _store(step, store, told, reports[step.source.crm], reached)
+        with collecting_rarely():  # pages are let go of when they are stored
+            for step in line.steps(len(readers), stop):
+                _store(step, store, told, reports[step.source.crm], reached)
     except _Stop:
         for report in reports.values():
             report.interrupted = True

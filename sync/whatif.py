@@ -6,10 +6,8 @@ differs between them is the edit, and nothing but the edit: not the day's fading
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -25,6 +23,7 @@ from scoring.episodes import Status
 from scoring.ledger import Ledger
 from scoring.policy import Policy
 from scoring.tables import Bucket
+from sync.collecting import collecting_rarely
 from sync.run import Parts, Runner, RunReport
 from sync.settings import StageName
 from sync.store import schema
@@ -164,25 +163,10 @@ def what_if(parts: Parts, new: Policy, *, as_of: datetime) -> WhatIf:
     ------
     NotRehearsed: another process holds the lease on deciding
     """
-    with _collecting_rarely():
+    with collecting_rarely():
         before = _rehearse(parts, parts.policy, as_of=as_of)
         after = _rehearse(parts, new, as_of=as_of)
         return _compared(before, after)
-
-
-MADE_BETWEEN = 200_000
-"""Objects made between two looks of the garbage collector."""
-
-
-@contextmanager
-def _collecting_rarely() -> Iterator[None]:
-    """What a rehearsal makes lives to its end and is no garbage: looking for some in it is a quarter of the time."""
-    before = gc.get_threshold()
-    gc.set_threshold(MADE_BETWEEN, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 # -- one rehearsal -----------------------------------------------------------------------------------------------
