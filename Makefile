@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PEOPLE ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proofs spark lint bench lock clean
+.PHONY: help demo test proofs spark postgres lint bench lock clean
 
 help: ## what there is to type
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -36,14 +36,18 @@ demo: $(VENV)/.core ## both CRMs on this machine, 2,000 people, the whole job tw
 
 test: $(VENV)/.dev ## the test suite
 	$(BIN)/pytest -q -n 2 --dist worksteal
-	@echo "left out: the slow proofs, which take minutes (make proofs); scoring on Spark, which needs pyspark and Java (make spark)"
+	@echo "left out: the slow proofs, which take minutes (make proofs); scoring on Spark, which needs pyspark and Java (make spark); a store in Postgres, which needs a server to start (make postgres)"
 
 proofs: $(VENV)/.dev ## the slow proofs: kill -9 at every boundary, faults of every kind
-	$(BIN)/pytest -q -n 2 --dist worksteal -m slow
+	$(BIN)/pytest -q -n 2 --dist worksteal -m 'slow and not postgres'
 
 spark: $(VENV)/.spark ## scoring on Spark, held against DuckDB; needs a Java runtime
 	@test -x "$${JAVA_HOME:-/nowhere}/bin/java" || command -v java >/dev/null || { echo "Spark needs a Java 17 runtime; on Debian and Ubuntu: apt-get install openjdk-17-jre-headless"; exit 1; }
 	$(BIN)/pytest -q -m spark
+
+postgres: $(VENV)/.dev ## the store in Postgres; needs the programs of a server, which it starts and ends itself
+	@command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || { echo "there is no Postgres server to start; on Debian and Ubuntu: apt-get install postgresql"; exit 1; }
+	$(BIN)/pytest -q -n 2 --dist worksteal -m postgres
 
 lint: $(VENV)/.dev ## style, types, and who may import whom
 	$(BIN)/ruff check .
