@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, and_, or_, select
@@ -176,7 +177,7 @@ def two_owners(tx: Connection, directory: OwnerDirectory) -> list[TwoOwners]:
             owned=tuple(Owned(ref=ref, owner=owner_name(key, names)) for ref, key in owned.items()),
         )
         for person_id, (name, owned) in people.items()
-        if len(set(owned.values())) > 1
+        if not all(directory.is_same(key, other) for key, other in pairwise(owned.values()))
     ]
 
 

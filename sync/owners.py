@@ -162,6 +162,13 @@ class OwnerDirectory:
         owner = self._user(owner_key)
         return owner.email if owner is not None else None
 
+    def is_same(self, owner_key: str, other: str) -> bool:
+        """Whether two owners are one: who is no rep has a user in each CRM, and one address."""
+        if owner_key == other:
+            return True
+        address = self.email_of(owner_key)
+        return address is not None and address.casefold() == (self.email_of(other) or "").casefold()
+
     def name_of(self, owner_key: str) -> str:
         """What people call an owner."""
         kind, _, name = owner_key.partition(":")

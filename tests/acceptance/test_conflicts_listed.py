@@ -150,3 +150,15 @@ def test_two_owners_of_one_mql_are_listed_while_neither_crm_decides(scene: World
     assert "has two owners: " in mqlsync("conflicts", scene=scene).out
     scene.edit_settings(("owner_authority: both", "owner_authority: salesforce"))
     assert mqlsync("conflicts", "--json", scene=scene).json["two_owners"] == []
+
+
+def test_one_user_of_both_crms_is_no_two_owners_though_no_rep(scene: World) -> None:
+    scene.run()
+    person_id, contact = in_both(scene)
+    o, r = schema.owner.c, schema.record.c
+    with scene.opened() as opened, opened.parts.store.write() as tx:
+        has = tx.execute(select(r.owner).where(r.conn == "hubspot", r.id == contact)).scalar_one()
+        address = tx.execute(select(o.email).where(o.conn == "hubspot", o.id == has)).scalar_one()
+        tx.execute(schema.owner.update().where(o.email == address).values(email="no.rep@acme.example"))
+    listed_now = mqlsync("conflicts", "--json", scene=scene).json["two_owners"]
+    assert person_id not in {one["person_id"] for one in listed_now}
