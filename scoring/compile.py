@@ -52,7 +52,7 @@ from scoring.ignored_sql import Live, Sources
 from scoring.policy import Bands, Policy
 from scoring.tables import KNOWN_FROM, KNOWN_UNTIL, MICRO, events_schema, people_schema
 
-__all__ = ["Account", "Compiled", "CompiledFresh", "compile_fresh", "compile_policy", "newest"]
+__all__ = ["Account", "Compiled", "CompiledFresh", "compile_fresh", "compile_policy", "newest", "newest_of_two"]
 
 Expression = exp.Expression
 _Column = tuple[str, exp.Expression]
@@ -761,16 +761,24 @@ def newest(
     dedup: bool,
     only: frozenset[str] | None,
     known_on: date | None = None,
+    keys_of: str | None = None,
 ) -> exp.Select:
-    """The rows of ``table`` that count: of each ``key`` the one with the greatest seq (``dedup``), of certain people.
+    """The rows of ``table`` that count: of each person's ``key`` the one with the greatest seq (``dedup``).
 
     ``known_on``: of a versioned table, those that were known on that day.
 
-    ``only``: few ids are named in the query, so that most of a sorted file need not be read; many are looked up in the
-    table ``only_people``.
+    ``only``: of certain people. Few ids are named in the query, so that most of a sorted file need not be read; many
+    are looked up in the table ``only_people``.
+
+    ``keys_of``: those alone whose key is in this table too.
     """
     names = sorted(columns)
     rows = sql.select((name, sql.column(name)) for name in {*names, "seq"}).from_(sql.table(table), copy=False)
+    # Before a row is compared with others: whose rows they are is quickly told, which of them is newest is not.
+    if only is not None:
+        rows = rows.where(_is_one_of(only), copy=False)
+    if keys_of is not None:
+        rows = rows.where(_is_key_of(keys_of, key), copy=False)
     if known_on is not None:
         until = sql.column(KNOWN_UNTIL)
         still = exp.Is(this=until, expression=exp.null())
@@ -779,18 +787,38 @@ def newest(
             sql.either([still, later]), copy=False
         )
     if dedup:
-        nth = sql.over(exp.RowNumber(), [sql.column(key)], (("seq", True),))
-        rows = rows.select(sql.named(nth, "nth"), copy=False)
+        of = [sql.column(name) for name in dict.fromkeys(("person_id", key))]
+        rows = rows.select(sql.named(sql.over(exp.RowNumber(), of, (("seq", True),)), "nth"), copy=False)
     result = sql.select((name, sql.column(name, "n")) for name in names).from_(
         rows.subquery("n", copy=False), copy=False
     )
     if dedup:
         result = result.where(sql.equals(sql.column("nth", "n"), sql.num(1)), copy=False)
-    if only is not None:
-        person = sql.column("person_id", "n")
-        if len(only) <= _FEW:
-            chosen = among(person, sorted(only))
-        else:
-            chosen = exp.In(this=person, query=exp.select("person_id").from_("only_people").subquery())
-        result = result.where(chosen, copy=False)
     return result
+
+
+def newest_of_two(every: str, settled: str, others: str, key: str, columns: Iterable[str]) -> exp.Query:
+    """As `newest` of the table ``every``, which is ``settled`` (no key twice) and ``others`` together.
+
+    Rows of ``settled`` are compared only where the others have their key: mostly a few of very many.
+    """
+    names = sorted(columns)
+    apart = (
+        sql.select((name, sql.column(name)) for name in names)
+        .from_(sql.table(settled), copy=False)
+        .where(exp.Not(this=_is_key_of(others, key)), copy=False)
+    )
+    compared = newest(every, key, names, dedup=True, only=None, keys_of=others)
+    return exp.Union(this=apart, expression=compared, distinct=False)
+
+
+def _is_one_of(only: frozenset[str]) -> Expression:
+    person = sql.column("person_id")
+    if len(only) <= _FEW:
+        return among(person, sorted(only))
+    return exp.In(this=person, query=exp.select("person_id").from_("only_people").subquery())
+
+
+def _is_key_of(table: str, key: str) -> Expression:
+    keys = sql.select([(key, sql.column(key))]).from_(sql.table(table), copy=False)
+    return exp.In(this=sql.column(key), query=keys.subquery())

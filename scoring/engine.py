@@ -230,22 +230,37 @@ class _Tables:
                 self._create("VIEW", raw, exp.select("*").from_(f"no_{name}"))
             dedup = len(files) > 1 and not bucket.compacted
             known_on = ready.day if bucket.versioned and files else None
-            rows = compiler.newest(raw, key, columns, dedup=dedup, only=only, known_on=known_on)
+            settled = [file for file in files if file in bucket.settled]
+            if dedup and settled and only is None and known_on is None:
+                rows = self._chosen(raw, files, settled, key, columns)
+            else:
+                rows = compiler.newest(raw, key, columns, dedup=dedup, only=only, known_on=known_on)
             self._show(name, rows, stored=dedup or only is not None)
+
+    def _chosen(
+        self, raw: str, files: Sequence[Path], settled: Sequence[Path], key: str, columns: Iterable[str]
+    ) -> exp.Query:
+        """The rows that count of files of which some are settled."""
+        others = [file for file in files if file not in settled]
+        if not others:
+            return compiler.newest(raw, key, columns, dedup=False, only=None)
+        self._read(f"{raw}_settled", settled)
+        self._read(f"{raw}_others", others)
+        return compiler.newest_of_two(raw, f"{raw}_settled", f"{raw}_others", key, columns)
 
     def _read(self, name: str, files: Sequence[Path]) -> None:
         """A view of all rows of the files."""
         texts = exp.Array(expressions=[exp.Literal.string(str(file)) for file in files])
         self._create("VIEW", name, exp.select("*").from_(exp.Table(this=exp.ReadParquet(expressions=[texts]))))
 
-    def _show(self, name: str, rows: exp.Select, *, stored: bool) -> None:
+    def _show(self, name: str, rows: exp.Query, *, stored: bool) -> None:
         """A view: on the files where all of them is asked for, else on the rows that count, in memory."""
         if stored:
             self._create("TABLE", f"{name}_rows", rows)
             rows = exp.select("*").from_(f"{name}_rows")
         self._create("VIEW", name, rows)
 
-    def _create(self, kind: str, name: str, rows: exp.Select) -> None:
+    def _create(self, kind: str, name: str, rows: exp.Query) -> None:
         own = exp.Properties(expressions=[exp.TemporaryProperty()])
         create = exp.Create(this=exp.to_table(name), kind=kind, expression=rows, replace=True, properties=own)
         self.connection.execute(create.sql("duckdb"))

@@ -57,7 +57,11 @@ FactValue = str | bool | Decimal | date | datetime | tuple[str, ...]
 class Bucket:
     """The Parquet files of one part of the people, each sorted by person. Every person is in one bucket only.
 
+    Where several files hold a person, or a person's event, the row with the greatest ``seq`` counts.
+
     compacted  every person and every event is in one file only, so that several files need no choosing between rows
+    settled    those of the files that have every person or event once, among them all: only what is in the others too
+               needs choosing
     versioned  rows have two more columns, `KNOWN_FROM` and `KNOWN_UNTIL` (dates; NULL: still known), and a day sees
                those known on it: from <= day < until. What was known on one day has one row a person and event.
     """
@@ -65,6 +69,7 @@ class Bucket:
     people: tuple[Path, ...]
     events: tuple[Path, ...]
     compacted: bool = False
+    settled: frozenset[Path] = frozenset()
     versioned: bool = False
 
 

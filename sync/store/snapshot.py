@@ -134,6 +134,7 @@ class SnapshotReport:
             people=tuple(file for one in some for file in one.people),
             events=tuple(file for one in some for file in one.events),
             compacted=all(_is_whole(one) for one in some),
+            settled=frozenset().union(*(one.settled for one in some)),
         )
 
     def apart(self, table: pa.Table, buckets: Iterable[int]) -> Iterator[tuple[int, pa.Table]]:
@@ -386,19 +387,21 @@ class _Refresh:
         self._remove_orphans(set(fresh.files))
         return SnapshotReport(
             buckets=fresh.buckets,
-            files={
-                bucket: Bucket(
-                    people=tuple(self.folder / f.name for f in fresh.of("people", bucket)),
-                    events=tuple(self.folder / f.name for f in fresh.of("events", bucket)),
-                )
-                for bucket in range(fresh.buckets)
-            },
+            files={bucket: self._bucket(fresh, bucket) for bucket in range(fresh.buckets)},
             dirty_by=self.dirty,
             people_in={b: sum(f.rows for f in fresh.of("people", b)) for b in range(fresh.buckets)},
             gathered=self.gathered,
             rebuilt=rebuild,
             problems=tuple(self.problems),
             custom=self.rules.custom,
+        )
+
+    def _bucket(self, manifest: _Manifest, bucket: int) -> Bucket:
+        of = {kind: {self.folder / f.name: f.sorted for f in manifest.of(kind, bucket)} for kind in KINDS}
+        return Bucket(
+            people=tuple(of["people"]),
+            events=tuple(of["events"]),
+            settled=frozenset(path for files in of.values() for path, sorted in files.items() if sorted),
         )
 
     def _remove_orphans(self, named: set[str]) -> None:

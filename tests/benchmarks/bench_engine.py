@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scoring.document import Source
@@ -24,6 +25,7 @@ from scoring.engine import DuckDbEngine
 from scoring.load import load_policy
 from scoring.policy import Policy
 from scoring.tables import Bucket
+from sync.store.parquet import write_sorted
 from tests.benchmarks.crowd import TODAY, Crowd
 from tests.benchmarks.figures import Figure, Sizes, peak_memory, timed
 from tests.benchmarks.loops import AnyPolicy, ThirtyRules, differences, load
@@ -165,34 +167,80 @@ def _named_again(bucket: Bucket, turn: int) -> Bucket:
 
 
 def rescoring(sizes: Sizes) -> Iterator[Figure]:
-    """One in a hundred is dirty, all over the buckets: what one query for them costs of scoring everybody."""
+    """One in a hundred is dirty, all over the buckets: what one query for them costs of scoring everybody.
+
+    Once with all files at rest, and once with newer rows of who is dirty beside them, as every refresh leaves it.
+    """
     people = sizes.many_scored or sizes.scored
     policy = policy_of("thirty")
     with tempfile.TemporaryDirectory() as folder:
         buckets = Crowd(folder=Path(folder), people=people, size=BUCKET).buckets()
-        together = Bucket(
-            people=tuple(file for bucket in buckets for file in bucket.people),
-            events=tuple(file for bucket in buckets for file in bucket.events),
-            compacted=True,
-        )
-        ids = [id for file in together.people for id in pq.read_table(file, columns=["person_id"])[0].to_pylist()]
+        ids = [id for one in buckets for file in one.people for id in _ids(file)]
         dirty, one = frozenset(ids[::100]), frozenset(ids[:1])
+        grown = [_grown(bucket, dirty) for bucket in buckets]
         with DuckDbEngine() as engine:
-            engine.score(policy, together, TODAY, only=dirty)
-            part, part_wall, part_cpu = timed(lambda: engine.score(policy, together, TODAY, only=dirty).num_rows)
-            files = _outputs(buckets, folder)
-            whole, wall, cpu = timed(lambda: engine.score_files(policy, files, TODAY))
+
+            def again(some: Sequence[Bucket]) -> tuple[float, float]:
+                together = _together(some)
+                engine.score(policy, together, TODAY, only=dirty)
+                scored, wall, cpu = timed(lambda: engine.score(policy, together, TODAY, only=dirty).num_rows)
+                assert scored == len(dirty)
+                return wall, cpu
+
+            def everybody(some: Sequence[Bucket]) -> tuple[float, float]:
+                scored, wall, cpu = timed(lambda: engine.score_files(policy, _outputs(some, folder), TODAY))
+                assert scored == len(ids)
+                return wall, cpu
+
+            part, whole = again(buckets), everybody(buckets)
+            grown_part, grown_whole = again(grown), everybody(grown)
             engine.ledgers(policy, buckets[0], TODAY, one)
             _, one_wall, _ = timed(lambda: engine.ledgers(policy, buckets[0], TODAY, one))
-    assert (part, whole) == (len(dirty), len(ids))
     of = f"{len(dirty):,} of {len(ids):,} people"
     what = "scoring again who is dirty, of scoring everybody"
-    yield Figure(what=what, of=of, unit="% wall", value=part_wall / wall * 100, floor=10, target=7)
-    yield Figure(what=what, of=of, unit="% CPU", value=part_cpu / cpu * 100, floor=10, target=7)
+    yield from _shares(what, of, part, whole, (10, 7))
+    yield from _shares(f"{what}: with newer rows beside", of, grown_part, grown_whole, (25, 15))
+    yield from _shares("scoring everybody with newer rows beside, of all at rest", of, grown_whole, whole, (200, 140))
     yield Figure(
         what="scoring: one person with the ledger, warm", of=f"1 of {BUCKET:,}", unit="ms wall", value=one_wall * 1e3,
         floor=150, target=50,
     )  # fmt: skip
+
+
+def _shares(
+    what: str, of: str, part: tuple[float, float], whole: tuple[float, float], bounds: tuple[float, float]
+) -> Iterator[Figure]:
+    for unit, some, every in zip(("% wall", "% CPU"), part, whole, strict=True):
+        yield Figure(what=what, of=of, unit=unit, value=some / every * 100, floor=bounds[0], target=bounds[1])
+
+
+def _ids(file: Path) -> list[str]:
+    return pq.read_table(file, columns=["person_id"])["person_id"].to_pylist()
+
+
+def _together(buckets: Sequence[Bucket]) -> Bucket:
+    return Bucket(
+        people=tuple(file for bucket in buckets for file in bucket.people),
+        events=tuple(file for bucket in buckets for file in bucket.events),
+        compacted=all(len(bucket.people) == 1 for bucket in buckets),
+        settled=frozenset().union(*(bucket.settled for bucket in buckets)),
+    )
+
+
+def _grown(bucket: Bucket, dirty: frozenset[str]) -> Bucket:
+    """With files beside it of what is new of these people: their facts once more, and two events in ten again."""
+    added = []
+    for file in (*bucket.people, *bucket.events):
+        newer = pq.read_table(file, filters=pc.field("person_id").isin(list(dirty)))
+        if "event_id" in newer.column_names:
+            newer = newer.filter(pc.less(pc.bit_wise_and(newer["seq"], 15), 3))
+        place = newer.schema.get_field_index("seq")
+        newer = newer.set_column(place, newer.schema.field(place), pc.add(newer["seq"], 1))
+        added.append(file.with_name(f"newer-{file.name}"))
+        write_sorted(newer, newer.schema, added[-1])
+    people, events = added
+    settled = frozenset((*bucket.people, *bucket.events))
+    return replace(bucket, people=(*bucket.people, people), events=(*bucket.events, events), settled=settled)
 
 
 def alone(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -433,3 +433,13 @@ def test_a_form_of_an_address_that_only_the_other_crm_knows_counts_for_that_pers
     people_seen, [event] = seen(refresh(store))
     assert [row["person_id"] for row in people_seen] == [event["person_id"]]
     assert seen(rebuilt(store)) == (people_seen, [event])
+
+
+def test_sorted_files_hold_everything_once_and_delta_files_are_told_apart(store: Store) -> None:
+    """So scoring compares only what the delta files name too."""
+    save(store, person(contact(1), "a@x.com"))
+    happened(store, did(contact(1), "1"))
+    assert set(files(refresh(store), "people") + files(refresh(store), "events")) == refresh(store).files[0].settled
+    happened(store, did(contact(1), "2"))
+    grown = refresh(store).files[0]
+    assert set(grown.people + grown.events) - grown.settled == {grown.people[1], grown.events[1]}

@@ -170,13 +170,15 @@ def test_order_and_files_change_nothing_and_some_are_scored_as_all_are(
         only = {card.person_id: card for card in cards(engine.score(policy, plain, today, only=some))}
         split = split_bucket(Path(folder), people, shuffled, cut)
         parted = {card.person_id: card for card in cards(engine.score(policy, split, today))}
+        settled = replace(split, settled=frozenset({split.people[0], split.events[0]}))
+        compared = {card.person_id: card for card in cards(engine.score(policy, settled, today))}
+        asked = {card.person_id: card for card in cards(engine.score(policy, settled, today, only=some))}
         apart: dict[str, Scorecard] = {}
         for part in (some, people.keys() - some):
             bucket = write_bucket(Path(folder), {p: people[p] for p in part}, {p: events[p] for p in part}, CUSTOM)
             apart |= {card.person_id: card for card in cards(engine.score(policy, bucket, today))}
-    assert parted == whole
-    assert apart == whole
-    assert only == {person: card for person, card in whole.items() if person in some}
+    assert parted == compared == apart == whole
+    assert only == asked == {person: card for person, card in whole.items() if person in some}
 
 
 def split_bucket(folder: Path, people: People, rows: list[tuple[str, dict[str, Any]]], cut: int) -> Bucket:

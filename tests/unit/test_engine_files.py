@@ -55,6 +55,36 @@ def test_newer_rows_replace_older_ones_and_deleted_events_are_gone(engine: DuckD
     assert [(card.person_id, card.engagement) for card in cards(some)] == [("q", 1)]
 
 
+@pytest.mark.parametrize("settled", [False, True])
+def test_an_event_that_went_over_to_somebody_is_each_persons_own(
+    engine: DuckDbEngine, tmp_path: Path, settled: bool
+) -> None:
+    """Each person's newest row of it counts, in whatever bucket the other is: who lost it has a row that says so."""
+    one, two = viewed(0, 1)
+    people = write_rows(tmp_path / "p", [person_row(p, {}, {}) for p in ("a", "b", "c")], people_schema())
+    old = write_rows(tmp_path / "e1", [event_row("a", one, seq=2), event_row("c", two, seq=2)], events_schema())
+    new = write_rows(
+        tmp_path / "e2",
+        [event_row("a", one, seq=5, deleted=True), event_row("b", one, seq=6), event_row("b", two, seq=4)],
+        events_schema(),
+    )
+    bucket = Bucket(people=(people,), events=(old, new), settled=frozenset({old}) if settled else frozenset())
+    of = policy(engagement=VIEWS)
+    found = {card.person_id: card.engagement for card in cards(engine.score(of, bucket, TODAY))}
+    assert found == {"a": 0, "b": 2, "c": 1}
+    for person, points in found.items():
+        assert [c.engagement for c in cards(engine.score(of, bucket, TODAY, only=frozenset({person})))] == [points]
+
+
+def test_files_that_are_all_settled_are_read_side_by_side(engine: DuckDbEngine, tmp_path: Path) -> None:
+    (first,) = viewed(0)
+    people = [write_rows(tmp_path / f"p{p}", [person_row(p, {}, {})], people_schema()) for p in ("a", "b")]
+    events = [write_rows(tmp_path / f"e{p}", [event_row(p, first)], events_schema()) for p in ("a", "b")]
+    bucket = Bucket(people=tuple(people), events=tuple(events), settled=frozenset([*people, *events]))
+    found = cards(engine.score(policy(engagement=VIEWS), bucket, TODAY))
+    assert sorted((card.person_id, card.engagement) for card in found) == [("a", 1), ("b", 1)]
+
+
 def test_a_bucket_without_files_holds_nobody(engine: DuckDbEngine) -> None:
     table = engine.score(policy(fit=COUNTRY), Bucket(people=(), events=()), TODAY)
     assert table.num_rows == 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from scoring.tables import events_schema
 from sync.store import parquet
 from sync.store.parquet import RowGroups
 
@@ -43,6 +45,20 @@ def test_the_id_is_a_dictionary_with_the_least_and_the_greatest_beside_it(tmp_pa
     column = pq.read_metadata(path).row_group(0).column(0)
     assert column.has_dictionary_page
     assert (column.statistics.min, column.statistics.max) == ("p00003", "p00008")
+
+
+def test_what_differs_in_every_row_is_no_dictionary_and_ids_are_read_without_unpacking(tmp_path: Path) -> None:
+    """Whoever is asked for, the ids of all are looked at first; unpacking random letters would be half of the time."""
+    path = tmp_path / "x.parquet"
+    row = {"person_id": "p", "event_id": "hubspot:1", "kind": "chat", "count": 1, "seq": 2, "deleted": False}
+    day = {"day": date(2026, 1, 2), "at": datetime(2026, 1, 2, tzinfo=UTC), "timed": True}
+    parquet.write_sorted(pa.Table.from_pylist([row | day], events_schema()), events_schema(), path)
+    group = pq.read_metadata(path).row_group(0)
+    columns = {group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)}
+    assert {name for name, column in columns.items() if column.compression == "UNCOMPRESSED"} == {"person_id"}
+    apart = {name for name, column in columns.items() if not column.has_dictionary_page}
+    assert apart == {"event_id", "seq", "at", "deleted", "timed"}
+    assert pq.read_table(path).to_pylist()[0].items() >= (row | day).items()
 
 
 def test_a_file_that_broke_off_holds_no_half_row_group(tmp_path: Path) -> None:
