@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right, insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 
 from connectors.errors import RunCannotContinue
@@ -27,7 +28,7 @@ _REGAINED = 0.1
 class Budget:
     """At most ``limit`` calls in any ``seconds`` seconds, however they are spread.
 
-    slack    stretches the window by this part of it: what leaves here evenly spaced can arrive closer together
+    slack    stretches the window by this part of it: what leaves here evenly spaced can be counted closer together
     at_once  calls that may go without a pause; further ones are spread over the window, so that nobody who has just
              looked at a record waits out the rest of a window before writing it. None: all of them may
 
@@ -52,14 +53,36 @@ class Budget:
         self._monotonic = monotonic
         self._sleep = sleep
         self._slots: list[float] = []
+        self._under_way = 0
         self._due = float("-inf")
         self._not_before = float("-inf")
         self._part = 1.0
         self._moved_at = float("-inf")
         self._lock = threading.Lock()
 
+    @contextmanager
+    def one_call(self) -> Iterator[None]:
+        """A call: begins at the next free moment, which is waited for, and has its answer when the block is left.
+
+        The CRM counts it somewhere in between, and nobody can say where. So its place is free again a window after the
+        answer: what was held up on its way is not counted together with what leaves a window later.
+        """
+        self._take(counts_now=False)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                insort(self._slots, self._monotonic())
+
     def acquire(self) -> float:
-        """Take the next free moment and wait for it. The seconds waited."""
+        """Take the next free moment and wait for it. The seconds waited.
+
+        The call counts from then on: for a window so short that it could not wait for the answers, too.
+        """
+        return self._take(counts_now=True)
+
+    def _take(self, *, counts_now: bool) -> float:
         waited = 0.0
         while True:
             with self._lock:
@@ -72,7 +95,10 @@ class Budget:
                 self._give_back(slot)
                 if slot >= self._not_before:
                     # a thread that was held up leaves later than it was to, and that is when its call counts
-                    insort(self._slots, max(slot, self._monotonic()))
+                    if counts_now:
+                        insort(self._slots, max(slot, self._monotonic()))
+                    else:
+                        self._under_way += 1
                     return waited
                 # else a refusal came back meanwhile: this moment is no longer one
 
@@ -96,7 +122,7 @@ class Budget:
             self._forget(now)
             if limit is not None and 0 < limit < self._limit:
                 self._limit = limit
-            surplus = self._limit - len(self._slots) - max(remaining, 0)
+            surplus = self._limit - len(self._slots) - self._under_way - max(remaining, 0)
             for _ in range(surplus):
                 insort(self._slots, now)
 
@@ -112,7 +138,9 @@ class Budget:
         slot = max(now, self._not_before)
         if self._slots:
             slot = max(slot, self._slots[-1])
-        full = self._slots[-allowed] + self._seconds if len(self._slots) >= allowed else slot
+        # those under way are counted now or later: each takes the place of one that may still go
+        free = max(allowed - self._under_way, 1)
+        full = self._slots[-free] + self._seconds if len(self._slots) >= free else slot
         if self._at_once is not None:
             ahead = (self._at_once - 1) * self._seconds / allowed
             if full > slot:

@@ -164,9 +164,9 @@ class Client:
         self._monotonic = monotonic
         burst = max(int(settings.per_10_seconds * _BURST), 1)
         self._general = Budget(
-            settings.per_10_seconds, 10.0, monotonic=monotonic, sleep=sleep, slack=0.04, at_once=burst
+            settings.per_10_seconds, 10.0, monotonic=monotonic, sleep=sleep, slack=0.02, at_once=burst
         )
-        self._search = Budget(settings.search_per_second, 1.0, monotonic=monotonic, sleep=sleep, slack=0.045)
+        self._search = Budget(settings.search_per_second, 1.0, monotonic=monotonic, sleep=sleep, slack=0.04)
         self._day = DayBudget(Crm.HUBSPOT, settings.per_day, today=self._today, kept=settings.kept_for_writing)
         self.day_is_told = False
         self.sign_in = SignIn(settings.token, ask=self._token_answer, paths=self.paths.token, monotonic=monotonic)
@@ -309,14 +309,14 @@ class Client:
     ) -> Answer:
         search = kind == "search"
         self._day.acquire(kept_too=kind in _FOR_WRITING)
-        self._general.acquire()
-        if search:
-            self._search.acquire()
-        with self._lock:
-            self.calls[kind] += 1
-        status, content, headers = self._call(
-            kind, method, path, token=token, query=query, body=body, form=form, write=write
-        )
+        with self._general.one_call():
+            if search:
+                self._search.acquire()
+            with self._lock:
+                self.calls[kind] += 1
+            status, content, headers = self._call(
+                kind, method, path, token=token, query=query, body=body, form=form, write=write
+            )
         self._heed(headers, search=search)
         if 200 <= status < 300:
             return Answer(status=status, body=content)

@@ -574,7 +574,7 @@ def test_searches_keep_their_own_pace(bench: Bench) -> None:
     bench.wire.script = answers(*(rows(record(str(n))) for n in range(12)), EMPTY)
     read_all(bench.connector(search_per_second=5))
     assert len(bench.wire.asked) == 13
-    assert sum(bench.slept) == pytest.approx(2 * 1.045)
+    assert sum(bench.slept) == pytest.approx(2 * 1.04)
 
 
 @pytest.mark.parametrize("version", ["v3", "2026-03"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import date
 
 import pytest
@@ -60,6 +61,51 @@ def test_no_window_ever_holds_more_than_the_limit(limit: int, gaps: list[float])
         one.acquire()
         made.append(watch.now)
     assert all(made[n + limit] - made[n] >= 2.0 - 1e-9 for n in range(len(made) - limit))
+
+
+@given(
+    limit=st.integers(2, 6),
+    calls=st.lists(st.tuples(st.floats(0.0, 3.0), st.floats(0.0, 1.0)), min_size=1, max_size=40),
+)
+def test_wherever_the_crm_counts_a_call_no_window_holds_more_than_the_limit(
+    limit: int, calls: list[tuple[float, float]]
+) -> None:
+    """Some are under way together, each takes its time, and is counted anywhere between leaving and its answer."""
+    watch = Watch()
+    one = budget(watch, limit, 2.0)
+    under_way: list[tuple[ExitStack, float, float]] = []
+    counted: list[float] = []
+
+    def answered() -> None:
+        call, left, part = under_way.pop(0)
+        call.close()
+        counted.append(left + part * (watch.now - left))
+
+    for takes, part in calls:
+        call = ExitStack()
+        call.enter_context(one.one_call())
+        under_way.append((call, watch.now, part))
+        watch.now += takes
+        if len(under_way) == limit - 1:
+            answered()
+    while under_way:
+        answered()
+    counted.sort()
+    assert all(counted[n + limit] - counted[n] >= 2.0 - 1e-9 for n in range(len(counted) - limit))
+
+
+def test_a_call_that_fails_has_taken_its_place_all_the_same() -> None:
+    watch = Watch()
+    one = budget(watch, 1, 10.0)
+
+    def cut() -> None:
+        with one.one_call():
+            watch.now += 3.0
+            raise OSError("cut")
+
+    with pytest.raises(OSError, match="cut"):
+        cut()
+    assert one.acquire() == pytest.approx(10.0)
 
 
 def test_slack_stretches_the_window() -> None:
