@@ -200,9 +200,13 @@ class Activities:
                 problems.append(_problem(read.object, row.id, str(error)))
         take_back = window.lo is not None
         of_whom = [id for id, one in told.items() if take_back or one is not None]
-        people = associated(self._client, read.object, "contact", of_whom) if of_whom else {}
+        people = associated(self._client, read.object, "contact", of_whom)
+        problems += [
+            _problem(read.object, id, f"HubSpot cannot tell whose it is ({why})") for id, why in people.unread.items()
+        ]
         for id in of_whom:
-            events += _events(read.object, id, told[id], people.get(id, ()), take_back=take_back)
+            if id not in people.unread:
+                events += _events(read.object, id, told[id], people.of.get(id, ()), take_back=take_back)
         return Page(rows=tuple(events), resume=after, problems=tuple(problems))
 
 

@@ -208,7 +208,7 @@ class Client:
                 ) from None
 
         try:
-            return patiently(once, patience=self._patience, sleep=self._sleep, monotonic=self._monotonic)
+            return self.patiently(once)
         except Garbled as error:
             raise UnexpectedAnswer(
                 Crm.HUBSPOT,
@@ -220,6 +220,10 @@ class Client:
             raise SignInRefused(
                 Crm.HUBSPOT, error.problem, advice="This is how a token of the wrong form is answered."
             ) from error
+
+    def patiently(self, call: Callable[[], T], patience: Patience | None = None) -> T:
+        """What ``call`` gives, tried again while it raises RetryLater and patience lasts."""
+        return patiently(call, patience=patience or self._patience, sleep=self._sleep, monotonic=self._monotonic)
 
     def write(
         self,
@@ -245,7 +249,7 @@ class Client:
                     raise
                 raise RetryLater(Crm.HUBSPOT, unknown.problem) from unknown
 
-        return patiently(once, patience=patience or self._patience, sleep=self._sleep, monotonic=self._monotonic)
+        return self.patiently(once, patience)
 
     def together(self, work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
         """What ``work`` makes of each part, in their order, with up to `HubSpotSettings.at_once` of them under way.

@@ -22,7 +22,8 @@ from connectors.hubspot.answers import (
 )
 from connectors.hubspot.client import Client
 from connectors.hubspot.paging import going_round
-from connectors.hubspot.refusals import Refused, raise_if_passing
+from connectors.hubspot.partial import Part, every_one
+from connectors.hubspot.refusals import Refused
 from connectors.hubspot.rows import ALWAYS, CROSS, MERGED, Plan, as_page, merged_ids, modified_at, ref_of, stamp_of
 from connectors.hubspot.schema import Schema
 from connectors.normalise import converter
@@ -91,12 +92,8 @@ class Reader:
     def fetch(self, object: str, ids: Sequence[str]) -> Page[Any]:
         """These records, whole."""
         plan = self._plan(object)
-        answers = [
-            self._batch(object, ids[start : start + BATCH], plan.asked, whole=True)
-            for start in range(0, len(ids), BATCH)
-        ]
-        rows = [row for answer in answers for row in answer.results]
-        return as_page(plan, rows, [one for answer in answers for one in answer.broken], None)
+        rows, broken = self._every(object, ids, plan.asked)
+        return as_page(plan, rows, broken, None)
 
     def rows(self, object: str, properties: Sequence[str], window: Window, resume: str | None) -> Iterator[Rows]:
         """What changed of any object, as it comes: records, what is none, where to go on. ``resume`` as in `people`."""
@@ -183,8 +180,8 @@ class Reader:
             rows: Sequence[Record] = page.rows
             broken = page.broken
             if by_batch and rows:
-                answer = self._batch(plan.object, [row.id for row in rows], plan.asked, whole=True)
-                rows, broken = answer.results, (*broken, *answer.broken)
+                rows, unread = self._every(plan.object, [row.id for row in rows], plan.asked)
+                broken = (*broken, *unread)
             after, again = page.after, False
             been.add(after)
             yield rows, broken, after
@@ -288,12 +285,8 @@ class Reader:
         *,
         by: str | None = None,
         archived: bool = False,
-        whole: bool = False,
     ) -> BatchAnswer:
-        """The records there are; absent ones are left out. ``by`` names a unique property that the ids are of.
-
-        whole  ask again where HubSpot itself failed at some of them: nobody looks up what the answer leaves out
-        """
+        """The records there are; absent ones are left out. ``by`` names a unique property that the ids are of."""
         body: dict[str, Any] = {
             "inputs": [{"id": id} for id in ids],
             "properties": list(properties),
@@ -304,31 +297,52 @@ class Reader:
         path = self._client.objects(object, "batch", "read")
         query = [("archived", "true" if archived else "false")]
         try:
-            read = _whole if whole else batch_answer
-            answer = self._client.read("batch_read", "POST", path, read=read, body=body, query=query)
+            return self._client.read("batch_read", "POST", path, read=batch_answer, body=body, query=query)
         except Refused as refused:
             if refused.absent:  # none of them, said in another way
                 return BatchAnswer(results=[])
             raise
-        return answer
 
-    def by_property(self, object: str, property: str, values: Sequence[str]) -> list[Record]:
-        """Live records whose unique ``property`` is one of these."""
-        return [
-            row
-            for start in range(0, len(values), BATCH)
-            for row in self._batch(object, values[start : start + BATCH], (property,), by=property, whole=True).results
-        ]
+    def _every(
+        self,
+        object: str,
+        ids: Sequence[str],
+        properties: Sequence[str],
+        *,
+        by: str | None = None,
+        archived: bool = False,
+    ) -> tuple[list[Record], list[Undecodable]]:
+        """The same for any number, where nobody looks up what an answer leaves out: what HubSpot fails at is told."""
+        rows: dict[str, Record] = {}  # both names of what was merged can be answered with one record, twice
+        broken: list[Undecodable] = []
 
-    def by_ids(self, object: str, ids: Sequence[str], properties: Sequence[str], *, archived: bool) -> list[Record]:
-        """Records by id; absent ones are left out."""
-        return [
-            row
-            for start in range(0, len(ids), BATCH)
-            for row in self._batch(
-                object, ids[start : start + BATCH], properties, archived=archived, whole=True
-            ).results
-        ]
+        def ask(part: Sequence[str]) -> Part[Record]:
+            answer = self._batch(object, part, properties, by=by, archived=archived)
+            broken.extend(answer.broken)
+            there = {row.id if by is None else row.properties.get(by) or "" for row in answer.results}
+            return Part(
+                rows=answer.results,
+                answered=frozenset(there.union(one.id for one in answer.broken)),
+                errors=[bytes(entry) for entry in answer.errors],
+            )
+
+        for start in range(0, len(ids), BATCH):
+            found, failed = every_one(self._client, ids[start : start + BATCH], ask)
+            rows |= {row.id: row for row in found}
+            broken += [Undecodable(id=id, reason=f"HubSpot fails at it ({why})") for id, why in failed.items()]
+        return list(rows.values()), broken
+
+    def by_property(self, object: str, property: str, values: Sequence[str]) -> tuple[list[Record], frozenset[str]]:
+        """(live records whose unique ``property`` is one of these, values of which nobody can tell)."""
+        rows, broken = self._every(object, values, (property,), by=property)
+        return rows, frozenset(one.id for one in broken)
+
+    def by_ids(
+        self, object: str, ids: Sequence[str], properties: Sequence[str], *, archived: bool
+    ) -> tuple[list[Record], frozenset[str]]:
+        """(records by id, ids of those that cannot be read). Absent ones are left out."""
+        rows, broken = self._every(object, ids, properties, archived=archived)
+        return rows, frozenset(one.id for one in broken)
 
     def deleted(self, object: str, properties: Sequence[str], *, pages: int) -> Iterator[Record]:
         """What lies in the bin (90 days), at most so many pages of it: there is no filter, and no search."""
@@ -348,12 +362,6 @@ class Reader:
 
 def _kind(known: Mapping[str, FieldSchema], name: str) -> FieldKind:
     return known[name].kind
-
-
-def _whole(body: bytes) -> BatchAnswer:
-    answer = batch_answer(body)
-    raise_if_passing(answer.errors)
-    return answer
 
 
 def _millis(at: datetime) -> str:

@@ -8,7 +8,7 @@ optional, and a proxy or the edge may answer with HTML instead, so the status de
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -36,7 +36,6 @@ __all__ = [
     "meaning_of",
     "problem_from",
     "problem_of",
-    "raise_if_passing",
     "refusal",
     "seconds",
 ]
@@ -219,14 +218,6 @@ def _only_texts(raw: Mapping[str, object], keys: tuple[str, ...]) -> dict[str, A
 
 PASSING = frozenset({"INTERNAL_ERROR", "RATE_LIMITS", "SERVICE_UNAVAILABLE", "TIMEOUT", "LOCKED"})
 """Categories that say nothing against an input. Whether a write was carried out stays open."""
-
-
-def raise_if_passing(errors: Iterable[bytes]) -> None:
-    """RetryLater where a 207 to a read leaves something out for such a reason: what is left out is not absent."""
-    for entry in errors:
-        category = problem_of(bytes(entry)).category
-        if category in PASSING:
-            raise RetryLater(Crm.HUBSPOT, f"HubSpot could answer a part only ({category}).", status=207)
 
 
 class SignInAgain(Exception):

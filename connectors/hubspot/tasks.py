@@ -91,11 +91,12 @@ class Tasks:
 
     def _create_some(self, drafts: Sequence[TaskDraft], *, unique: bool) -> dict[str, WriteOutcome]:
         attempted = [draft for draft in drafts if draft.attempted]
-        there = self._there(attempted, unique=unique) if attempted else {}
+        there, unclear = self._there(attempted, unique=unique) if attempted else ({}, frozenset[str]())
         outcomes: dict[str, WriteOutcome] = {
             draft.key: Unchanged(ref=_ref(draft), id=there[draft.key]) for draft in drafts if draft.key in there
         }
-        new = [draft for draft in drafts if draft.key not in there]
+        outcomes |= {draft.key: _perhaps_there(draft) for draft in drafts if draft.key in unclear}
+        new = [draft for draft in drafts if draft.key not in outcomes]
         if not new:
             return outcomes
         path = self._client.objects("task", "batch", "create")
@@ -114,27 +115,37 @@ class Tasks:
         if not drafts:
             return {}
         try:
-            return self._there(drafts, unique=unique)
+            found, _ = self._there(drafts, unique=unique)
         except ConnectorError:
             # The creates were answered already: their own outcomes stand, less precise than they could be.
             return {}
+        return found
 
-    def _there(self, drafts: Sequence[TaskDraft], *, unique: bool) -> dict[str, str]:
-        """Key -> task id of those that exist, also where a rep has deleted the task since."""
-        found = self._by_key(drafts) if unique else self._by_marker(drafts)
-        return found | self._in_bin([d for d in drafts if d.attempted and d.key not in found], unique=unique)
+    def _there(self, drafts: Sequence[TaskDraft], *, unique: bool) -> tuple[dict[str, str], frozenset[str]]:
+        """(key -> task id of those that exist, also where a rep has deleted the task since; keys nobody can tell of)"""
+        found, unclear = self._by_key(drafts) if unique else self._by_marker(drafts)
+        unclear -= found.keys()
+        sought = [d for d in drafts if d.attempted and d.key not in found and d.key not in unclear]
+        return found | self._in_bin(sought, unique=unique), unclear
 
-    def _by_key(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
-        rows = self._reader.by_property("task", TASK_KEY.name, [draft.key for draft in drafts])
-        return {key: row.id for row in rows if (key := row.properties.get(TASK_KEY.name))}
+    def _by_key(self, drafts: Sequence[TaskDraft]) -> tuple[dict[str, str], frozenset[str]]:
+        rows, unread = self._reader.by_property("task", TASK_KEY.name, [draft.key for draft in drafts])
+        return {key: row.id for row in rows if (key := row.properties.get(TASK_KEY.name))}, unread
 
-    def _by_marker(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
+    def _by_marker(self, drafts: Sequence[TaskDraft]) -> tuple[dict[str, str], frozenset[str]]:
         linked = associated(self._client, "contact", "task", sorted({draft.person.id for draft in drafts}))
-        tasks = sorted({id for ids in linked.values() for id in ids})
-        live = self._reader.by_ids("task", tasks, (_BODY,), archived=False)
-        rest = sorted(set(tasks) - {row.id for row in live})
-        rows = live + self._reader.by_ids("task", rest, (_BODY,), archived=True)
-        return {draft.key: row.id for row in rows for draft in drafts if _is(row, draft, unique=False)}
+        tasks = sorted({id for ids in linked.of.values() for id in ids})
+        rows, unread = self._reader.by_ids("task", tasks, (_BODY,), archived=False)
+        rest = sorted({*tasks} - {row.id for row in rows} - unread)
+        deleted, unread_there = self._reader.by_ids("task", rest, (_BODY,), archived=True)
+        unread |= unread_there
+        found = {draft.key: row.id for row in rows + deleted for draft in drafts if _is(row, draft, unique=False)}
+        unclear = (
+            draft.key
+            for draft in drafts
+            if draft.person.id in linked.unread or not unread.isdisjoint(linked.of.get(draft.person.id, ()))
+        )
+        return found, frozenset(unclear)
 
     def _in_bin(self, drafts: Sequence[TaskDraft], *, unique: bool) -> dict[str, str]:
         """A deleted task keeps neither its unique value nor, as a rule, its associations: only the bin has it."""
@@ -158,6 +169,11 @@ class Tasks:
 
 def _ref(draft: TaskDraft) -> RecordRef:
     return RecordRef(crm=Crm.HUBSPOT, object="task", id=draft.key)
+
+
+def _perhaps_there(draft: TaskDraft) -> Rejected:
+    reason = "no task was made: HubSpot fails at telling whether an earlier attempt has made it"
+    return Rejected(ref=_ref(draft), code="NOT_SENT", reason=reason, retry=True)
 
 
 def _input(draft: TaskDraft, *, unique: bool) -> Input:

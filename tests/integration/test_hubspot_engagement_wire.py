@@ -501,9 +501,34 @@ def test_a_page_that_does_not_speak_of_more_is_the_last(portal: Portal, end: dic
     assert len(portal.events("email event:CLICK", CLICK)) == 1
 
 
-def test_associations_at_which_hubspot_failed_take_nothing_back(portal: Portal) -> None:
+@pytest.mark.parametrize("context", [{}, {"ids": ["12"]}, {"fromObjectId": ["12"]}])
+def test_a_meeting_at_whose_people_hubspot_always_fails_costs_itself_alone(
+    portal: Portal, context: dict[str, Any]
+) -> None:
+    """Nothing of it is taken back either: nobody said that it is no one's."""
+    left = [[meeting("11"), meeting("12"), meeting("13")], []]
+
+    def script(asked: Asked) -> Say:
+        if "associations" not in asked.path:
+            return Say(body={"results": left.pop(0)})
+        ids = [one["id"] for one in asked.body["inputs"]]
+        told = associated({id: [1] for id in ids if id != "12"})
+        failed = {"errors": [{"category": "INTERNAL_ERROR", "context": context}]} if "12" in ids else {}
+        return Say(status=207, body=told | failed)
+
+    portal.wire.script = script
+    pages = portal.pages("meeting", HELD)
+    events = [row for page in pages for row in page.rows]
+    assert [one.source_id for one in events if not one.deleted] == ["meeting:11:0", "meeting:13:0"]
+    assert not any("meeting:12" in one.source_id for one in events)
+    (problem,) = [one for page in pages for one in page.problems]
+    assert problem.ref.id == "12"
+    assert "INTERNAL_ERROR" in problem.reason
+
+
+def test_associations_that_fail_for_all_take_nothing_back(portal: Portal) -> None:
     failed = Say(status=207, body={"results": [], "errors": [{"category": "INTERNAL_ERROR"}]})
-    portal.wire.script = activities(meeting("11"), links=failed)
+    portal.wire.script = activities(meeting("11"), meeting("12"), links=failed)
     with pytest.raises(RetryLater):
         portal.events("meeting", HELD)
 

@@ -294,7 +294,34 @@ def test_records_at_which_hubspot_itself_failed_are_asked_for_again(bench: Bench
     connector = bench.connector()
     page = connector.fetch(PEOPLE, [ref("1"), ref("2")])
     assert [one.ref.id for one in page.rows] == ["1", "2"]
-    assert len(bench.wire.asked) == 2
+    assert [[one["id"] for one in asked.body["inputs"]] for asked in bench.wire.asked] == [["1", "2"], ["2"]]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_record_at_which_hubspot_always_fails_costs_itself_alone(bench: Bench, named: bool) -> None:
+    def script(asked: Asked) -> Say:
+        ids = [one["id"] for one in asked.body["inputs"]]
+        if "7" not in ids:
+            return rows(*map(record, ids))
+        failed = {"category": "INTERNAL_ERROR", "context": {"ids": ["7"]} if named else {}}
+        there = [record(id) for id in ids if named and id != "7"]
+        return Say(status=207, body={"status": "COMPLETE", "results": there, "errors": [failed]})
+
+    bench.wire.script = script
+    page = bench.connector().fetch(PEOPLE, [ref(str(n)) for n in range(10)])
+    assert {one.ref.id for one in page.rows} == set("012345689")
+    (problem,) = page.problems
+    assert problem.ref == ref("7")
+    assert "INTERNAL_ERROR" in problem.reason
+    assert bench.slept == [0.5, 1.0]
+    assert len(bench.wire.asked) <= 12
+
+
+def test_a_hubspot_that_fails_at_every_record_is_out_of_order_itself(bench: Bench) -> None:
+    failed = {"category": "INTERNAL_ERROR", "context": {}}
+    bench.wire.script = answers(Say(status=207, body={"results": [], "errors": [failed]}))
+    with pytest.raises(RetryLater, match="INTERNAL_ERROR"):
+        bench.connector().fetch(PEOPLE, [ref("1"), ref("2")])
 
 
 def test_an_address_that_is_not_there_is_no_record_that_is_gone(bench: Bench) -> None:
@@ -1174,6 +1201,21 @@ def test_without_a_unique_property_the_marker_is_looked_for_before_a_second_send
     assert len(created) == 1
     assert "[mqlsync:person2:1:task:1]" in created[0].body["inputs"][0]["properties"]["hs_task_body"]
     assert "mqlsync_task_key" not in created[0].body["inputs"][0]["properties"]
+
+
+def test_a_person_whose_tasks_cannot_be_read_gets_no_second_one_and_others_get_theirs(bench: Bench) -> None:
+    def script(asked: Asked) -> Say:
+        if "associations" in asked.path:
+            errors = [{"category": "INTERNAL_ERROR", "context": {"fromObjectId": ["1"]}}]
+            failed = any(one["id"] == "1" for one in asked.body["inputs"])
+            return Say(status=207, body={"results": [], "errors": errors if failed else [{"category": "NONE"}]})
+        return made(asked) if asked.method == "POST" else rows()
+
+    bench.wire.script = script
+    first, second = bench.connector().create_tasks([draft(1, attempted=True), draft(2, attempted=True)])
+    assert isinstance(first, Rejected)
+    assert (first.code, first.retry) == ("NOT_SENT", True)
+    assert isinstance(second, Written)
 
 
 # -- forms ---------------------------------------------------------------------------------------------------------
