@@ -138,7 +138,7 @@ def moment(value: Scalar) -> str:
             datetime.fromisoformat(value)
             return value
         if len(value) == _REST_LENGTH and value[23:] == "+0000" and value[19] == "." and value[10] == "T":
-            instant(value)  # as Salesforce spells it
+            datetime.fromisoformat(value)  # as Salesforce spells it
             return value[:23] + "Z"
         if _DATE.fullmatch(bare := value.strip()):
             date.fromisoformat(bare)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import repeat
 from typing import Any, Generic, TypeVar
 
 from connectors.columns import made
-from connectors.normalise import Converter, as_text
+from connectors.normalise import Converter, as_text, instants
 from connectors.records import CompanyRecord, Crm, Page, PersonRecord, RecordProblem, RecordRef, Scalar
 from connectors.salesforce import soql
 from connectors.salesforce.tables import Table
@@ -137,8 +138,8 @@ class People(Shape[PersonRecord]):
             heard=_texts(table, self._heard),
             owner=converted(table["OwnerId"], _id),
             version=stamps,
-            modified_at=[soql.instant(stamp) for stamp in stamps],
-            created_at=converted(table["CreatedDate"], soql.instant),
+            modified_at=_moments(stamps),
+            created_at=instants(table["CreatedDate"]),
             company=_accounts(table["AccountId"]),
             gone=gone,
             moved_to=moved,
@@ -158,7 +159,7 @@ class Companies(Shape[CompanyRecord]):
             facts=self._read_facts(table, refs, problems),
             owner=converted(table["OwnerId"], _id),
             version=stamps,
-            modified_at=[soql.instant(stamp) for stamp in stamps],
+            modified_at=_moments(stamps),
             gone=gone,
             moved_to=moved,
         )
@@ -227,6 +228,13 @@ def moved_to(object: str, deleted: Any, master: Any, converted: Any, contact: An
     if deleted and master:
         return ref_of(object, master)
     return None
+
+
+def _moments(stamps: Sequence[str]) -> Sequence[datetime | None]:
+    """None of them blank. ValueError where one is."""
+    if not all(stamps):
+        raise ValueError("it has no change stamp")
+    return instants(stamps)
 
 
 def _id(value: Any) -> str | None:
