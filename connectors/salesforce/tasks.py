@@ -7,12 +7,13 @@ request that commits after it was read back can make a second task. Source: Obje
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from connectors.errors import ConnectorError
 from connectors.records import (
+    Moved,
     ReadBack,
     RecordRef,
     Rejected,
@@ -38,6 +39,11 @@ KEYS_PER_QUERY = 200
 def marker(key: str) -> str:
     """The last line of a description where the org has no key field."""
     return f"[mqlsync {key}]"
+
+
+def _by_object(people: Sequence[RecordRef]) -> list[list[RecordRef]]:
+    """Records are read one object at a time."""
+    return [[one for one in people if one.object == object] for object in dict.fromkeys(one.object for one in people)]
 
 
 def is_ours(row: Mapping[str, Any]) -> bool:
@@ -121,21 +127,36 @@ class TaskMaker:
         return found
 
     def _by_marker(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
-        """By person and creation date, reading the last line of the description."""
-        people = list(dict.fromkeys(soql.id18(draft.person.id) for draft in drafts))
+        """By the last line of the description, among the tasks made since that can be the drafts'."""
         since = min(draft.since for draft in drafts)
         keys = {marker(draft.key): draft.key for draft in drafts}
         found: dict[str, str] = {}
-        for some in soql.chunks(people, KEYS_PER_QUERY):
-            listed = ",".join(soql.literal(id) for id in some)
-            where = f"WhoId IN ({listed}) AND CreatedDate >= {soql.moment(since)}"
-            for row in self._client.rows(
-                soql.select(["Id", "Description"], "Task", where), kind="find task", deleted=True
-            ):
+        for whose in self._whose(drafts):
+            where = f"{whose} AND CreatedDate >= {soql.moment(since)}"
+            query = soql.select(["Id", "Description"], "Task", where)
+            for row in self._client.rows(query, kind="find task", deleted=True):
                 last = (row.get("Description") or "").rstrip().rpartition("\n")[2].strip()
                 if last in keys:
                     found[keys[last]] = soql.id18(row["Id"])
         return found
+
+    def _whose(self, drafts: Sequence[TaskDraft]) -> Iterator[str]:
+        """Conditions for tasks that can be the drafts': those of their people, and, where one was sent, our own.
+
+        By the time it is looked for, it can be somebody else's: its person was merged or converted, or is another
+        record of the same person now, or a rep has moved it.
+        """
+        people = [draft.person for draft in drafts]
+        sent = [draft.person for draft in drafts if draft.attempted]
+        us = self._client.sign_in().user_id
+        if sent and us is not None:
+            yield f"CreatedById = {soql.literal(us)}"
+        elif sent:
+            there = [self._look(some, ()) for some in _by_object(sent)]
+            people += [one.to for found in there for one in found.values() if isinstance(one, Moved)]
+        ids = list(dict.fromkeys(soql.id18(person.id) for person in people))
+        for some in soql.chunks(ids, KEYS_PER_QUERY):
+            yield f"WhoId IN ({','.join(soql.literal(id) for id in some)})"
 
     # -- one task --------------------------------------------------------------------------------------------------
 

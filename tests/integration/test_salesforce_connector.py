@@ -501,6 +501,40 @@ def test_a_task_whose_answer_was_lost_is_found_not_doubled(scene: Scene) -> None
     assert len(scene.org.tasks()) == 1
 
 
+def lost_answer(scene: Scene, lead: RecordRef, rep: str) -> str:
+    """A task without a key that is made, and nobody is told. Its id."""
+    scene.box.faults.add(Fault(kind=FaultKind.CUT_AFTER, match="POST */composite/sobjects", crm="salesforce"))
+    [outcome] = scene.sf.create_tasks([draft(lead, rep)])
+    assert isinstance(outcome, Unknown)
+    [task] = scene.org.tasks()
+    return str(task["Id"])
+
+
+def test_a_task_that_went_out_is_found_although_its_person_is_another_record_now(scene: Scene) -> None:
+    """Nothing but its last line names it where the org has no key for it, and its person is not who it was made for."""
+    lead, rep = scene.lead(), scene.org.add_user("rep@corp.example", "Rep One")
+    made = lost_answer(scene, lead, rep)
+    contact = ref("contact", scene.org.add("Contact", {"LastName": "Lee"}))
+    [outcome] = scene.sf.create_tasks([draft(contact, rep, attempted=True)])
+    assert outcome == Unchanged(ref=contact, id=made)
+    assert len(scene.org.tasks()) == 1
+
+
+@pytest.mark.parametrize("how", ["merged", "converted"])
+def test_a_task_that_went_out_is_found_with_whom_its_person_has_become(scene: Scene, how: str) -> None:
+    """Also where nobody says which user it is that makes them."""
+    lead, rep = scene.lead(), scene.org.add_user("rep@corp.example", "Rep One")
+    made = lost_answer(scene, lead, rep)
+    if how == "merged":
+        scene.org.merge("Lead", scene.lead().id, lead.id)
+    else:
+        scene.org.convert(lead.id)
+    nobody = scene.connector(auth=Session(session_id=scene.org.session_id()))
+    [outcome] = nobody.create_tasks([draft(lead, rep, attempted=True)])
+    assert outcome == Unchanged(ref=lead, id=made)
+    assert nobody.calls["find task"] == 1
+
+
 def test_two_drafts_of_one_key_make_one_task(scene: Scene) -> None:
     lead, rep = scene.lead(), scene.org.add_user("rep@corp.example", "Rep One")
     first, second = scene.sf.create_tasks([draft(lead, rep), draft(lead, rep)])
