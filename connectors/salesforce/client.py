@@ -132,12 +132,13 @@ class Client:
         ``deleted`` asks ``queryAll``: rows in the recycle bin, merged rows and archived activities as well.
         """
         path = f"{'queryAll' if deleted else 'query'}/?q={soql.address(text)}"
-        return self._page(self._read(kind, lambda wire: wire.restful(path)), ids=soql.asks_for_ids(text))
+        return self._page(self._read(kind, lambda wire: _said(wire.restful(path))), ids=soql.asks_for_ids(text))
 
-    def more(self, next_url: str, *, kind: str = "query", ids: bool = False) -> Mapping[str, Any]:
-        """The page behind a ``nextRecordsUrl``. ``ids``: its query asked for them."""
+    def more(self, next_url: str, *, kind: str = "query", ids: bool = False, loose: bool = False) -> Mapping[str, Any]:
+        """The page behind a ``nextRecordsUrl``. ``ids``: its query asked for them. ``loose`` as in `query`."""
         path = self._path(next_url)
-        return self._page(self._read(kind, lambda wire: wire.query_more(path, identifier_is_url=True)), ids=ids)
+        answer = self._read(kind, lambda wire: wire.query_more(path, identifier_is_url=True))
+        return self._page(answer, ids=ids, loose=loose)
 
     @staticmethod
     def _path(next_url: str) -> str:
@@ -151,19 +152,23 @@ class Client:
         """Let time pass between two calls."""
         self._sleep(seconds)
 
-    def rows(self, text: str, *, kind: str = "query", deleted: bool = False) -> list[Mapping[str, Any]]:
+    def rows(
+        self, text: str, *, kind: str = "query", deleted: bool = False, loose: bool = False
+    ) -> list[Mapping[str, Any]]:
         """All rows of a small query, from its start again where the server loses its place in them."""
-        return self.rest(lambda: self.query(text, kind=kind, deleted=deleted), kind=kind)
+        return self.rest(lambda: self.query(text, kind=kind, deleted=deleted, loose=loose), kind=kind, loose=loose)
 
-    def rest(self, first: Callable[[], Mapping[str, Any]], *, kind: str) -> list[Mapping[str, Any]]:
+    def rest(
+        self, first: Callable[[], Mapping[str, Any]], *, kind: str, loose: bool = False
+    ) -> list[Mapping[str, Any]]:
         """The rows of a query whose first page ``first`` asks for, and of all pages behind it."""
         for again in range(_LOST_PLACES, -1, -1):
             page = first()
             found, asked, counted = list(page["records"]), set[str](), page.get("totalSize")
-            ids = bool(found) and "Id" in found[0]
+            ids = not loose and bool(found) and "Id" in found[0]
             try:
                 while not page["done"]:
-                    page = self.more(unread(page["nextRecordsUrl"], asked), kind=kind, ids=ids)
+                    page = self.more(unread(page["nextRecordsUrl"], asked), kind=kind, ids=ids, loose=loose)
                     found += page["records"]
                 if isinstance(counted, int) and len(found) < counted:
                     raise LostPlace(f"a query ended after {len(found)} of {counted} rows.")
@@ -180,7 +185,7 @@ class Client:
     def several(self, texts: Sequence[str], *, kind: str) -> list[list[Mapping[str, Any]] | None]:
         """All rows of each of at most five small queries, for one call. None: not to be had so, ask for it by itself.
 
-        Source: REST API "Composite". Asking is all that is done, so it is tried again like a read.
+        The caller looks at each row, as after a ``loose`` `query`. Source: REST API "Composite". Asking is all that is done, so it is tried again like a read.
         """
         base = f"/services/data/v{self.settings.api_version}/query/?q="
         asked = [
@@ -202,14 +207,14 @@ class Client:
         if part is None or part.get("httpStatusCode") != 200:
             return None
         try:
-            begun = iter([self._page(part.get("body"), ids=soql.asks_for_ids(text))])
+            begun = iter([self._page(part.get("body"), ids=False, loose=True)])
         except UnexpectedAnswer:
             return None
-        return self.rest(lambda: next(begun, None) or self.query(text, kind=kind), kind=kind)
+        return self.rest(lambda: next(begun, None) or self.query(text, kind=kind, loose=True), kind=kind, loose=True)
 
     def get(self, path: str, *, kind: str) -> Any:
-        """A resource under ``/services/data/vXX.0/``. None for an empty one."""
-        return self._read(kind, lambda wire: wire.restful(path))
+        """A resource under ``/services/data/vXX.0/``, which is never an empty one."""
+        return self._read(kind, lambda wire: _said(wire.restful(path)))
 
     def fetched(
         self, path: str, read: Callable[[requests.Response], T], *, kind: str, accept: str = "application/json"
@@ -299,14 +304,14 @@ class Client:
             raise UnexpectedAnswer(Crm.SALESFORCE, error.problem, status=error.status, advice=error.advice) from None
 
     @staticmethod
-    def _page(answer: Any, *, ids: bool) -> Mapping[str, Any]:
+    def _page(answer: Any, *, ids: bool, loose: bool = False) -> Mapping[str, Any]:
         """A query's answer with ``done`` certain. Some servers leave ``nextRecordsUrl`` or ``done`` out at the end.
 
         ``ids``: every row has to have one, or nobody could say whose it is.
         """
         if not isinstance(answer, dict) or not isinstance(answer.get("records"), list):
             raise UnexpectedAnswer(Crm.SALESFORCE, "a query was answered without records.", status=200)
-        for row in answer["records"]:
+        for row in () if loose else answer["records"]:
             if not isinstance(row, dict) or (ids and not _is_named(row.get("Id"))):
                 raise UnexpectedAnswer(Crm.SALESFORCE, "a query was answered with a row that is none.", status=200)
         following, done = answer.get("nextRecordsUrl"), answer.get("done")
@@ -636,6 +641,13 @@ class Client:
             org_id=_org_of(token) or self.identity.org_id,
             user_id=soql.id18(user[1].decode()) if user else self.identity.user_id,
         )
+
+
+def _said(answer: Any) -> Any:
+    """What a read was answered. The package makes None of a 204, of ``{}`` and of ``[]``: something else answered."""
+    if answer is None:
+        raise ValueError("nothing was said")
+    return answer
 
 
 def _org_of(token: str) -> str | None:

@@ -105,6 +105,18 @@ def test_a_body_that_breaks_off_or_cannot_be_unpacked_is_asked_for_again(wire: W
     assert sf.calls == {"pull lead": 2}
 
 
+@pytest.mark.parametrize(
+    "nothing", [Say(status=204), Say(body=b""), Say(body=b"{}"), Say(body=b"[]"), Say(body=b"null")]
+)
+def test_a_read_that_is_answered_with_nothing_is_asked_again(wire: Wire, nothing: Say) -> None:
+    described = {"fields": [{"name": "Title", "type": "string", "length": 80}]}
+    wire.script = answers(nothing, Say(body=described))
+    sf = connector(wire.url)
+    assert set(sf.describe("contact")) == {"Title"}
+    sf.close()
+    assert len(wire.asked) == 2
+
+
 def test_what_is_read_is_waited_for_longer_than_what_is_sent() -> None:
     """An org says after two minutes that a query takes too long. Who hangs up before asks the same thing for ever."""
     with responses.RequestsMock() as mock:
