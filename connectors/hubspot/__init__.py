@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -14,7 +16,7 @@ import msgspec
 from connectors.errors import ConnectorError, RunCannotContinue, SignInRefused, SourceMissing, UnexpectedAnswer
 from connectors.fields import CrmMap
 from connectors.hubspot.activities import ACTIVITIES, Activities
-from connectors.hubspot.answers import decode
+from connectors.hubspot.answers import Undecodable, decode
 from connectors.hubspot.client import Client
 from connectors.hubspot.email_events import EmailEvents
 from connectors.hubspot.forms import Forms
@@ -39,6 +41,7 @@ from connectors.records import (
     Patch,
     PersonRecord,
     ReadBack,
+    RecordProblem,
     RecordRef,
     SchemaChange,
     Sighting,
@@ -52,6 +55,9 @@ from connectors.records import (
 from connectors.retry import Patience
 
 __all__ = ["ApiVersion", "HubSpotConnector", "HubSpotSettings", "OAuth", "Token"]
+
+
+R = TypeVar("R")
 
 
 class _Of(StrEnum):
@@ -112,6 +118,8 @@ class HubSpotConnector:
         self._writer = Writer(self._client, self._reader, self._schema)
         self._tasks = Tasks(self._client, self._schema, self._reader)
         self._no_forms: tuple[str, ...] = ()
+        self._unread_owners: tuple[Undecodable, ...] = ()
+        self._told: frozenset[RecordProblem] = frozenset()
         self._asked_usage = False
 
     @property
@@ -131,7 +139,8 @@ class HubSpotConnector:
         """One call, and one for each object whose properties are not known yet.
 
         One more, once, where the answers of the portal do not tell what is left of the day. ``problems`` lists mapped
-        properties the portal does not have, and forms that could not be listed.
+        properties the portal does not have, forms that could not be listed, and what of a listing (owners, forms,
+        marketing events, properties) could not be read.
         """
         self._client.sign_in.try_again()
         account = self._account()
@@ -152,7 +161,12 @@ class HubSpotConnector:
             id=str(account.portalId),
             name=account.uiDomain or f"portal {account.portalId}",
             timezone=account.timeZone or "UTC",
-            problems=(*missing, *self._no_forms, *filter(None, (self._client.sign_in.problem,))),
+            problems=(
+                *missing,
+                *self._no_forms,
+                *(f"the {one.ref.object} {one.ref.id or 'without a name'} {one.reason}" for one in self._unread()),
+                *filter(None, (self._client.sign_in.problem,)),
+            ),
             lacking=lacking,
         )
 
@@ -243,14 +257,39 @@ class HubSpotConnector:
         return tuple(streams)
 
     def owners(self) -> tuple[Owner, ...]:
-        return owners(self._client)
+        """One that cannot be read is left out, and is a problem of the next page that is read, whatever it is of."""
+        found, self._unread_owners = owners(self._client)
+        return found
 
     def people(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
         """Contacts. ``resume`` is the list's cursor in a first load, the last id of the page in a later window."""
-        return self._reader.people(window, resume)
+        return map(self._telling, self._reader.people(window, resume))
 
     def companies(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
-        return self._reader.companies(window, resume)
+        return map(self._telling, self._reader.companies(window, resume))
+
+    def _telling(self, page: Page[R]) -> Page[R]:
+        """The page, and what could not be read of listings, which have no pages of their own to say so."""
+        untold = [one for one in self._unread() if one not in self._told]
+        self._told |= frozenset(untold)
+        return replace(page, problems=(*page.problems, *untold)) if untold else page
+
+    def _unread(self) -> tuple[RecordProblem, ...]:
+        listings = {
+            "owner": self._unread_owners,
+            "form": self._forms.unread,
+            "marketing event": self._marketing_events.unread,
+            **{f"{object} property": rows for object, rows in self._schema.unread.items()},
+        }
+        return tuple(
+            RecordProblem(
+                ref=RecordRef(crm=Crm.HUBSPOT, object=what, id=row.id),
+                field="",
+                reason=f"is left out, it cannot be read: {row.reason}",
+            )
+            for what, rows in listings.items()
+            for row in rows
+        )
 
     def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         """One form, type of e-mail event, marketing event, type of event, or object of activities.

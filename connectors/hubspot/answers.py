@@ -5,7 +5,7 @@ Only what is read is declared; everything else in an answer is skipped unparsed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -22,6 +22,7 @@ __all__ = [
     "batch_answer",
     "decode",
     "record_page",
+    "rows_of",
 ]
 
 T = TypeVar("T")
@@ -109,21 +110,30 @@ class _LooseRecord(msgspec.Struct, frozen=True):
     objectWriteTraceId: str | None = None  # noqa: N815
 
 
-class _OnlyId(msgspec.Struct, frozen=True):
-    id: str | int
-
-
 _PAGE = msgspec.json.Decoder(RecordPage)
 _RAW = msgspec.json.Decoder(_RawPage)
 _BATCH = msgspec.json.Decoder(_Batch)
 _RAW_BATCH = msgspec.json.Decoder(_RawBatch)
 _LOOSE = msgspec.json.Decoder(_LooseRecord)
-_ID = msgspec.json.Decoder(_OnlyId)
 
 
 def decode(body: bytes, type: type[T]) -> T:
     """msgspec.DecodeError (or its ValidationError) when the body is not such an answer."""
     return msgspec.json.decode(body, type=type)
+
+
+def rows_of(raws: Iterable[msgspec.Raw], type: type[T]) -> tuple[list[T], list[Undecodable]]:
+    """The rows of a listing, and those that are none. ValidationError where not one is: then it is no such listing."""
+    rows: list[T] = []
+    broken: list[Undecodable] = []
+    for raw in raws:
+        try:
+            rows.append(msgspec.json.decode(raw, type=type))
+        except msgspec.DecodeError as error:
+            broken.append(Undecodable(id=_name_of(raw, ("id", "objectId", "name")), reason=str(error)))
+    if broken and not rows:
+        raise msgspec.ValidationError(broken[0].reason)
+    return rows, broken
 
 
 def record_page(body: bytes) -> PageRead:
@@ -170,7 +180,7 @@ def _rows(results: list[msgspec.Raw]) -> Iterator[Record | Undecodable]:
         try:
             loose = _LOOSE.decode(raw)
         except msgspec.DecodeError as error:
-            yield Undecodable(id=_id_of(raw), reason=str(error))
+            yield Undecodable(id=_name_of(raw, ("id",)), reason=str(error))
             continue
         yield Record(
             id=str(loose.id),
@@ -184,8 +194,11 @@ def _rows(results: list[msgspec.Raw]) -> Iterator[Record | Undecodable]:
         )
 
 
-def _id_of(raw: msgspec.Raw) -> str:
+def _name_of(raw: msgspec.Raw, keys: Sequence[str]) -> str:
+    """The first of these that a row has and that can name it; "" where there is none."""
     try:
-        return str(_ID.decode(raw).id)
+        row = msgspec.json.decode(raw)
     except msgspec.DecodeError:
         return ""
+    named = (row.get(key) for key in keys) if isinstance(row, dict) else ()
+    return next((str(one) for one in named if isinstance(one, str | int)), "")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from connectors.fields import CrmMap, EventRule, EventSource
-from connectors.hubspot.answers import Paging, decode, following
+from connectors.hubspot.answers import Paging, Undecodable, decode, following, rows_of
 from connectors.hubspot.client import Client
 from connectors.hubspot.event_rules import Rules, path_of, stable_id
 from connectors.hubspot.paging import pages
@@ -35,6 +35,12 @@ class _Form(msgspec.Struct, frozen=True):
 
 class _FormPage(msgspec.Struct, frozen=True):
     results: list[_Form]
+    broken: list[Undecodable]
+    paging: Paging | None
+
+
+class _RawForms(msgspec.Struct, frozen=True):
+    results: list[msgspec.Raw]
     paging: Paging | None = None
 
 
@@ -62,12 +68,16 @@ class Form:
 
 
 class Forms:
-    """The forms of one portal, as far as the map makes events of their submissions."""
+    """The forms of one portal, as far as the map makes events of their submissions.
+
+    ``unread``: rows of the newest listing that are no form.
+    """
 
     def __init__(self, client: Client, fields: CrmMap) -> None:
         self._client = client
         self._rules = Rules(fields.events_of(EventSource.FORM))
         self._forms: dict[str, Form] = {}
+        self.unread: tuple[Undecodable, ...] = ()
 
     def listed(self) -> tuple[Form, ...]:
         """The forms whose submissions are events by the map. One call per hundred forms."""
@@ -92,13 +102,9 @@ class Forms:
         return self._forms_at(self._client.paths.forms[-1])
 
     def _forms_at(self, path: str) -> list[_Form]:
-        return [
-            row
-            for page in pages(
-                self._client, "forms", path, lambda body: decode(body, _FormPage), [("limit", str(_FORMS_PAGE))]
-            )
-            for row in page.results
-        ]
+        listed = list(pages(self._client, "forms", path, _form_page, [("limit", str(_FORMS_PAGE))]))
+        self.unread = tuple(one for page in listed for one in page.broken)
+        return [row for page in listed for row in page.results]
 
     def submissions(self, guid: str, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         """Newest first, until the window's lower end: there is no filter by date."""
@@ -145,6 +151,12 @@ class Forms:
             yield Page(rows=tuple(rows), resume=after, problems=tuple(problems))
             if after is None:
                 return
+
+
+def _form_page(body: bytes) -> _FormPage:
+    raw = decode(body, _RawForms)
+    rows, broken = rows_of(raw.results, _Form)
+    return _FormPage(results=rows, broken=broken, paging=raw.paging)
 
 
 def _submission(

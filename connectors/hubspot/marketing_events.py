@@ -15,7 +15,7 @@ import msgspec
 
 from connectors.errors import SourceMissing
 from connectors.fields import CrmMap, EventSource
-from connectors.hubspot.answers import Paging, decode, following
+from connectors.hubspot.answers import Paging, Undecodable, decode, following, rows_of
 from connectors.hubspot.client import Client
 from connectors.hubspot.event_rules import Rules, stable_id
 from connectors.hubspot.paging import pages
@@ -41,6 +41,12 @@ class _EventRow(msgspec.Struct, frozen=True):
 
 class _EventPage(msgspec.Struct, frozen=True):
     results: list[_EventRow]
+    broken: list[Undecodable]
+    paging: Paging | None
+
+
+class _RawEvents(msgspec.Struct, frozen=True):
+    results: list[msgspec.Raw]
     paging: Paging | None = None
 
 
@@ -81,13 +87,14 @@ class _MarketingEvent:
 
 
 class MarketingEvents:
-    """One stream for each marketing event of a type that is mapped."""
+    """One stream for each marketing event of a type that is mapped. ``unread``: rows of the listing that are none."""
 
     def __init__(self, client: Client, fields: CrmMap) -> None:
         self._client = client
         self._rules = Rules(fields.events_of(EventSource.MARKETING_EVENT))
         self._events: dict[str, _MarketingEvent] | None = None
         self._missing: SourceMissing | None = None
+        self.unread: tuple[Undecodable, ...] = ()
 
     def listed(self) -> tuple[str, ...]:
         """Ids of the marketing events. One call per hundred, and none where no line asks for them.
@@ -117,7 +124,9 @@ class MarketingEvents:
     def _all(self) -> Iterator[_MarketingEvent]:
         path = f"{self._client.paths.marketing_events}/"
         query = [("limit", str(_PAGE))]
-        for page in pages(self._client, "marketing_events", path, lambda body: decode(body, _EventPage), query):
+        self.unread = ()
+        for page in pages(self._client, "marketing_events", path, _event_page, query):
+            self.unread += tuple(page.broken)
             for row in page.results:
                 id = row.objectId if row.objectId is not None else row.id
                 if id is not None:
@@ -184,6 +193,12 @@ class MarketingEvents:
             who=who,
             attributes={name: value for name, value in attributes.items() if value != ""},
         )
+
+
+def _event_page(body: bytes) -> _EventPage:
+    raw = decode(body, _RawEvents)
+    rows, broken = rows_of(raw.results, _EventRow)
+    return _EventPage(results=rows, broken=broken, paging=raw.paging)
 
 
 def _who(contact: _Contact) -> RecordRef | str | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 import msgspec
 
 from connectors.errors import ConnectorError, RunCannotContinue, UnexpectedAnswer
-from connectors.hubspot.answers import decode
+from connectors.hubspot.answers import Undecodable, decode, rows_of
 from connectors.hubspot.client import PLURAL, Client
 from connectors.hubspot.refusals import Problem, Refused
 from connectors.records import Crm, FieldKind, FieldSchema, SchemaChange, WantedField
@@ -55,8 +55,8 @@ class _Property(msgspec.Struct, frozen=True):
     modificationMetadata: _Access | None = None  # noqa: N815
 
 
-class _Properties(msgspec.Struct, frozen=True):
-    results: list[_Property]
+class _RawProperties(msgspec.Struct, frozen=True):
+    results: list[msgspec.Raw]
 
 
 _TYPES: Mapping[FieldKind, tuple[str, str]] = {
@@ -125,11 +125,15 @@ def _kind(property: _Property) -> FieldKind:
 
 
 class Schema:
-    """The properties of the portal's objects, read once per object and kept in ``known``."""
+    """The properties of the portal's objects, read once per object and kept in ``known``.
+
+    ``unread``: object -> rows of its newest listing that are no property.
+    """
 
     def __init__(self, client: Client, known: MutableMapping[str, Mapping[str, FieldSchema]]) -> None:
         self._client = client
         self._known = known
+        self.unread: dict[str, tuple[Undecodable, ...]] = {}
 
     def of(self, object: str) -> Mapping[str, FieldSchema]:
         """Every property of an object by name. One call, if it is not known yet."""
@@ -173,10 +177,14 @@ class Schema:
         return changes
 
     def _read(self, object: str) -> dict[str, _Property]:
-        found = self._client.read(
-            "properties", "GET", self._client.properties(object), read=lambda body: decode(body, _Properties)
+        found, broken = self._client.read(
+            "properties",
+            "GET",
+            self._client.properties(object),
+            read=lambda body: rows_of(decode(body, _RawProperties).results, _Property),
         )
-        return {property.name: property for property in found.results if not property.archived}
+        self.unread[object] = tuple(broken)
+        return {property.name: property for property in found if not property.archived}
 
     def _remember(self, object: str, there: Mapping[str, _Property]) -> None:
         self._known[object] = {name: field_schema(name, property) for name, property in there.items()}

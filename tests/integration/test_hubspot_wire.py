@@ -1505,3 +1505,52 @@ def test_an_option_keeps_what_an_admin_wrote_of_it(bench: Bench) -> None:
     bench.connector().ensure_schema([wanted])
     (asked,) = [one for one in bench.wire.asked if one.method == "PATCH"]
     assert [one.get("description") for one in asked.body["options"]] == ["why", None]
+
+
+def test_an_owner_that_cannot_be_read_costs_itself_alone_and_is_told_once(bench: Bench) -> None:
+    good, bad = {"id": "1", "email": "ann@acme.com"}, {"id": "2", "email": ["bob@acme.com"]}
+
+    def script(asked: Asked) -> Say:
+        if "owners" in asked.path:
+            return Say(body={"results": [good, bad] if asked.query["archived"] == ["false"] else []})
+        return Say(body={"portalId": 7}) if "account" in asked.path else EMPTY
+
+    bench.wire.script = script
+    connector = bench.connector()
+    assert [owner.id for owner in connector.owners()] == ["1"]
+    assert any("owner 2" in problem for problem in connector.check().problems)
+    told = [problem for _ in range(2) for page in read_all(connector) for problem in page.problems]
+    assert [(one.ref.object, one.ref.id) for one in told] == [("owner", "2")]
+
+
+@pytest.mark.parametrize("name", ["odd", None])
+def test_a_form_that_cannot_be_read_costs_itself_alone(bench: Bench, name: str | None) -> None:
+    bad = {"id": "guid-9" if name else None, "name": [name], "archived": False}
+    bench.wire.script = answers(Say(body={"results": [*FORMS["results"], bad]}), EMPTY)
+    connector = bench.connector()
+    assert [one.name for one in connector.streams() if one.name.startswith("form:")] == ["form:guid-1", "form:guid-2"]
+    [page] = read_all(connector)
+    assert [(one.ref.object, one.ref.id) for one in page.problems] == [("form", "guid-9" if name else "")]
+
+
+def test_a_property_that_cannot_be_read_costs_itself_alone(bench: Bench) -> None:
+    good = {"name": "jobtitle", "type": "string"}
+    bad = {"name": "country", "type": "enumeration", "options": [{"value": 7}]}
+
+    def script(asked: Asked) -> Say:
+        return Say(body={"results": [good, bad]} if "properties" in asked.path else {"portalId": 7})
+
+    bench.wire.script = script
+    connector = HubSpotConnector(
+        HubSpotSettings(base_url=bench.wire.url, token="secret"), FIELDS, sleep=bench.sleep, monotonic=lambda: bench.now
+    )
+    bench.opened.append(connector)
+    assert set(connector.describe("contact")) == {"jobtitle"}
+    assert any("contact property country" in problem and "7" not in problem for problem in connector.check().problems)
+
+
+def test_a_listing_of_which_nothing_can_be_read_is_none(bench: Bench) -> None:
+    """Nobody may take it for a portal without owners: everybody would be given another one."""
+    bench.wire.script = answers(Say(body={"results": [{"id": ["1"]}, {"id": ["2"]}]}))
+    with pytest.raises(UnexpectedAnswer, match="owners"):
+        bench.connector().owners()
