@@ -129,8 +129,8 @@ class HubSpotConnector:
     @property
     def calls(self) -> Mapping[str, int]:
         """HTTP requests by kind: list, search, batch_read, read, batch_update, task_create, associations, owners,
-        forms, submissions, email_events, marketing_events, participations, occurrences, properties, properties_create,
-        properties_update, property_groups, account, token."""
+        forms, submissions, email_events, marketing_events, participations, occurrences, dispositions, properties,
+        properties_create, properties_update, property_groups, account, usage, token."""
         return MappingProxyType(self._client.calls)
 
     # -- the account -----------------------------------------------------------------------------------------------

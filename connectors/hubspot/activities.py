@@ -16,6 +16,7 @@ from connectors.fields import CrmMap, EventRule, EventSource
 from connectors.hubspot.answers import Record, Undecodable
 from connectors.hubspot.associations import associated
 from connectors.hubspot.client import Client
+from connectors.hubspot.dispositions import Dispositions
 from connectors.hubspot.event_rules import Rules
 from connectors.hubspot.reader import BATCH, Reader
 from connectors.hubspot.refusals import Refused
@@ -34,16 +35,6 @@ _WIDE = timedelta(days=5)
 
 _BIN, _BIN_PAGES, _IN_BIN = "bin", 100, 10
 """Where to go on within the bin; at most so many pages of it; so many people of a deleted activity are taken back."""
-
-_DISPOSITIONS: Mapping[str, str] = {
-    "f240bbac-87c9-4f6e-bf70-924b57d47db7": "connected",
-    "9d9162e7-6cf3-4944-bf63-4dff82258764": "busy",
-    "73a0d17f-1163-4015-bdd5-ec830791da20": "no answer",
-    "b2cf5968-551e-4856-9783-52b3da59a7d0": "left voicemail",
-    "a4c4c377-d246-4b32-a13b-75a56a4cd0ff": "left live message",
-    "17b47fee-58de-441e-a44c-c6300d46f273": "wrong number",
-}
-"""The call outcomes every portal starts with. An account's own ones have ids of their own, which pass as they are."""
 
 _NOT_CALLED_YET = frozenset({"queued", "ringing", "connecting", "calling_crm_user", "in_progress"})
 _NOT_SENT = frozenset({"bounced", "failed", "scheduled", "sending"})
@@ -67,7 +58,7 @@ class _Kind:
     asked: tuple[str, ...]
     keys: Callable[[Properties], tuple[str, ...]]
     at: Callable[[Record, str], str | None]
-    attributes: Callable[[Properties], Attributes] = field(default=lambda properties: {})
+    attributes: Callable[[Properties, Dispositions], Attributes] = field(default=lambda properties, dispositions: {})
     counts: Callable[[Properties], bool] = field(default=lambda properties: True)
 
 
@@ -79,12 +70,11 @@ def _meeting_at(row: Record, kind: str) -> str | None:
     return get("hs_meeting_start_time") or get("hs_timestamp")
 
 
-def _call(properties: Properties) -> Attributes:
+def _call(properties: Properties, dispositions: Dispositions) -> Attributes:
     get = properties.get
-    outcome = get("hs_call_disposition") or ""
     read: Attributes = {
         "direction": fold(get("hs_call_direction") or ""),
-        "outcome": _DISPOSITIONS.get(outcome.strip().lower(), outcome) or fold(get("hs_call_status") or ""),
+        "outcome": dispositions.name(get("hs_call_disposition") or "") or fold(get("hs_call_status") or ""),
     }
     if (length := get("hs_call_duration")) is not None and length.strip():
         read["minutes"] = number(round(number(length) / 60_000, 2))
@@ -102,7 +92,7 @@ ACTIVITIES: Mapping[str, _Kind] = {
         asked=("hs_meeting_outcome", "hs_meeting_start_time", "hs_timestamp", "hs_createdate", "hs_activity_type"),
         keys=lambda properties: (properties.get("hs_meeting_outcome") or "",),
         at=_meeting_at,
-        attributes=lambda properties: {"type": properties.get("hs_activity_type") or ""},
+        attributes=lambda properties, dispositions: {"type": properties.get("hs_activity_type") or ""},
     ),
     "call": _Kind(
         source=EventSource.CALL,
@@ -138,6 +128,7 @@ class Activities:
         self._schema = schema
         self._reader = reader
         self._fields = fields
+        self._dispositions = Dispositions(client)
 
     def streams(self) -> tuple[str, ...]:
         return tuple(object for object, kind in ACTIVITIES.items() if self._fields.events_of(kind.source))
@@ -155,7 +146,7 @@ class Activities:
         asked = [*kind.asked, *(source for source in named if source in known or not known)]
         if object == "task" and TASK_KEY.name not in known:
             asked.append("hs_task_body")  # a body can be long: read only where our own tasks are known by nothing else
-        read = _Read(object, kind, Rules(rules), known)
+        read = _Read(object, kind, Rules(rules), known, self._dispositions)
         if window.lo is not None and window.hi - window.lo >= _WIDE and resume in (None, _BIN):
             yield from self._deleted(object)
         resume = None if resume == _BIN else resume
@@ -221,12 +212,13 @@ class _Told:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """One object, the lines that make events of it, and its properties as far as they are known."""
+    """One object, the lines that make events of it, and what is known of the portal: properties, names of outcomes."""
 
     object: str
     kind: _Kind
     rules: Rules
     known: frozenset[str]
+    dispositions: Dispositions
 
     def told(self, row: Record) -> _Told | None:
         """None: no event. ValueError says what cannot be read."""
@@ -247,7 +239,7 @@ class _Read:
 
         A text that names a property (HubSpot's own begin with ``hs_``) stands for its value, any other for itself.
         """
-        filled = self.kind.attributes(properties)
+        filled = self.kind.attributes(properties, self.dispositions)
         for name, source in rule.set.items():
             if source in self.kind.asked and name in filled:
                 continue  # the object's own attribute of that name is made of it

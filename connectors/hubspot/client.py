@@ -86,6 +86,7 @@ class Paths:
     email_events: str
     marketing_events: str
     occurrences: str
+    dispositions: str
     token: tuple[str, ...]
 
     @classmethod
@@ -95,6 +96,7 @@ class Paths:
 
 _SUBMISSIONS = "/form-integrations/v1/submissions/forms"  # has no successor yet, nor a stable one the list of forms
 _EMAIL_EVENTS = "/email/public/v1/events"  # no successor either
+_DISPOSITIONS = "/calling/v1/dispositions"  # nor here
 _V3_FORMS, _NEW_FORMS = "/marketing/v3/forms", "/marketing/forms/2026-09-beta"
 _V1_TOKEN, _NEW_TOKEN = "/oauth/v1/token", "/oauth/2026-03/token"  # paths. v1 ends on 2027-02-16
 
@@ -112,6 +114,7 @@ _PATHS: Mapping[ApiVersion, Paths] = MappingProxyType(
             email_events=_EMAIL_EVENTS,
             marketing_events="/marketing/v3/marketing-events",
             occurrences="/events/v3/events",
+            dispositions=_DISPOSITIONS,
             token=(_NEW_TOKEN, _V1_TOKEN),
         ),
         "2026-03": Paths(
@@ -126,6 +129,7 @@ _PATHS: Mapping[ApiVersion, Paths] = MappingProxyType(
             email_events=_EMAIL_EVENTS,
             marketing_events="/marketing/marketing-events/2026-03",
             occurrences="/events/event-occurrences/2026-03",
+            dispositions=_DISPOSITIONS,
             token=(_NEW_TOKEN,),
         ),
     }

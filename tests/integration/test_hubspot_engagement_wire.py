@@ -533,6 +533,62 @@ def test_associations_that_fail_for_all_take_nothing_back(portal: Portal) -> Non
         portal.events("meeting", HELD)
 
 
+CALLED = rule(EventSource.CALL, "OUTBOUND", "call")
+OWN = "1b2c0d6e-0000-4000-8000-00000000abcd"
+LABELS = [{"id": OWN.upper(), "label": "Call  back Later", "deleted": False}, {"id": 7}]
+
+
+def outcomes(portal: Portal, *ids: str, said: Say) -> list[object]:
+    """What calls with these dispositions are said to have come to."""
+    known = {"hs_call_direction": "OUTBOUND", "hs_timestamp": stamp(AT), "hs_lastmodifieddate": stamp(AT)}
+    calls = [
+        {
+            "id": str(n),
+            "properties": known | {"hs_call_disposition": id},
+            "createdAt": stamp(LO),
+            "updatedAt": stamp(AT),
+        }
+        for n, id in enumerate(ids)
+    ]
+    usual = activities(*calls, links=Say(body=associated({str(n): [1] for n in range(len(ids))})))
+    portal.wire.script = lambda asked: said if "dispositions" in asked.path else usual(asked)
+    return [one.attributes["outcome"] for one in portal.events("call", CALLED) if not one.deleted]
+
+
+CONNECTED, BUSY = "f240bbac-87c9-4f6e-bf70-924b57d47db7", "9D9162E7-6CF3-4944-BF63-4DFF82258764"
+
+
+@pytest.mark.parametrize("listed", [LABELS, {"results": LABELS}])
+def test_an_accounts_own_outcome_of_a_call_has_the_name_it_has_there(portal: Portal, listed: object) -> None:
+    assert outcomes(portal, CONNECTED, OWN, OWN, "unheard of", said=Say(body=listed)) == [
+        "connected",
+        "call back later",
+        "call back later",
+        "unheard of",
+    ]
+    assert [asked.path for asked in portal.wire.asked].count("/calling/v1/dispositions") == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Say(status=403, body={"category": "MISSING_SCOPES"}),
+        Say(status=404),
+        Say(status=500),
+        Say(body={"results": [{"id": 7}]}),
+        Say(body=b"<html></html>"),
+    ],
+)
+def test_where_outcomes_are_not_told_those_of_every_portal_have_their_names_all_the_same(
+    portal: Portal, said: Say
+) -> None:
+    assert outcomes(portal, CONNECTED, BUSY, OWN, said=said) == ["connected", "busy", OWN]
+
+
+def test_a_portal_without_outcomes_of_its_own_is_not_asked_for_them(portal: Portal) -> None:
+    assert outcomes(portal, CONNECTED, BUSY, said=Say(status=500)) == ["connected", "busy"]
+
+
 def first_page_of_associations() -> dict[str, Any]:
     page = associated({"11": [1]})
     page["results"][0]["paging"] = {"next": {"after": "x"}}
