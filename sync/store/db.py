@@ -1,7 +1,7 @@
 """Opening the database, bringing it up to date, and its transactions.
 
 SQLite (write-ahead log) by default, Postgres where several workers share one store; the queries are the same. One
-writer at a time in a process, and no network call inside a transaction.
+writer at a time, and no network call inside a transaction.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from sqlalchemy import (
     func,
     make_url,
     select,
-    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
@@ -62,8 +61,8 @@ PRAGMAS = (
 )
 """How every connection to SQLite is set up."""
 
-MIGRATION_LOCK = 0x6D716C73
-"""The advisory lock under which Postgres is migrated: two workers that start together must not both do it."""
+WRITE_LOCK = 0x6D716C73
+"""The advisory lock of whoever writes in Postgres: what they have read stays so until they commit, as in SQLite."""
 
 
 class StoreError(Exception):
@@ -151,7 +150,7 @@ class Store:
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Connection]:
-        """The process's one write transaction; commits at the end, rolls back when anything is raised.
+        """The store's one write transaction; commits at the end, rolls back when anything is raised.
 
         ``durable`` False may lose whole transactions, newest first, when the machine (not the process) dies: for pages
         that are simply read again.
@@ -186,8 +185,6 @@ class Store:
                 "run `mqlsync db migrate`. Nothing was changed"
             )
         with self.write() as tx:
-            if tx.dialect.name == "postgresql":
-                tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             # Another process may have done it while this one waited for the lock.
             current = MigrationContext.configure(tx).get_current_revision()
             self._refuse_newer(current, known)
@@ -258,9 +255,21 @@ def _sqlite(url: URL) -> Engine:
 
 def _postgres(url: URL, shown: str) -> Engine:
     try:
-        return create_engine(url, pool_pre_ping=True, **ENGINE)
+        engine = create_engine(url, pool_pre_ping=True, **ENGINE)
     except ModuleNotFoundError as error:
         raise StoreError(f"store: {shown} needs the package {error.name}; pip install 'mqlsync[postgres]'") from error
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if not options.get("mqlsync_writes"):
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return
+        if not options["mqlsync_durable"]:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+
+    return engine
 
 
 # -- the hot path ------------------------------------------------------------------------------------------------
