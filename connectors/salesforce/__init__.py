@@ -9,6 +9,7 @@
     deals         the opportunities in which contacts have a role
     activities    campaign members, tasks, events, mails as engagement
     writer        patches, one outcome each: collections, or a job           (bulk_ingest, replies)
+    unread        rows of a listing that cannot be read
     bulk          what jobs of both kinds have in common
     tasks         follow-up tasks, each once
     schema        describes, and the fields mqlsync needs
@@ -20,7 +21,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from connectors.errors import UnexpectedAnswer
 from connectors.fields import CrmMap, EventSource
@@ -37,6 +40,7 @@ from connectors.records import (
     Patch,
     PersonRecord,
     ReadBack,
+    RecordProblem,
     RecordRef,
     SchemaChange,
     Sighting,
@@ -78,6 +82,8 @@ __all__ = [
     "SalesforceSettings",
     "Session",
 ]
+
+R = TypeVar("R")
 
 _ENGAGEMENT = (
     (EventSource.CAMPAIGN, "campaign member"),
@@ -124,6 +130,7 @@ class SalesforceConnector:
         self._tasks = TaskMaker(self._client, self._describes, self._reader.read, sleep)
         self._schema = SchemaMaker(self._client, self._describes)
         self._asked_who = False
+        self._told: frozenset[RecordProblem] = frozenset()
 
     # -- the account -----------------------------------------------------------------------------------------------
 
@@ -158,7 +165,11 @@ class SalesforceConnector:
             id=soql.id18(org_id),
             name=org.get("Name") or self._settings.host,
             timezone=org.get("TimeZoneSidKey") or "UTC",
-            problems=(*self._reader.problems(), *filter(None, (self._client.problem,))),
+            problems=(
+                *self._reader.problems(),
+                *(f"the {one.ref.object} {one.ref.id or 'without a name'} {one.reason}" for one in self._unread()),
+                *filter(None, (self._client.problem,)),
+            ),
             lacking=self._reader.lacking(),
         )
 
@@ -215,22 +226,35 @@ class SalesforceConnector:
         return tuple(named)
 
     def owners(self) -> tuple[Owner, ...]:
+        """One that cannot be read is left out, and is a problem of the next page that is read, whatever it is of."""
         user_id, username = self._who_we_are()
         return self._reader.owners(user_id, username)
 
     def people(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
-        if stream.name in (ROLES, DEALS):
-            return self._deals.changed(stream.name, window, resume)
-        pages = self._reader.people(stream.name, window, resume)
-        return map(self._deals.with_deals, pages) if self._fields.deals and stream.name == "contact" else pages
+        return map(self._telling, self._people(stream.name, window, resume))
+
+    def _people(self, stream: str, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
+        if stream in (ROLES, DEALS):
+            return self._deals.changed(stream, window, resume)
+        pages = self._reader.people(stream, window, resume)
+        return map(self._deals.with_deals, pages) if self._fields.deals and stream == "contact" else pages
 
     def companies(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
-        if stream.name == "opportunity":
-            return self._reader.opportunities(window, resume)
-        return self._reader.companies(window, resume)
+        read = self._reader.opportunities if stream.name == "opportunity" else self._reader.companies
+        return map(self._telling, read(window, resume))
 
     def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
-        return self._activities.read(stream.name, window, resume)
+        return map(self._telling, self._activities.read(stream.name, window, resume))
+
+    def _telling(self, page: Page[R]) -> Page[R]:
+        """The page, and what could not be read of listings, which have no pages of their own to say so."""
+        untold = tuple(one for one in self._unread() if one not in self._told)
+        self._told |= frozenset(untold)
+        return replace(page, problems=(*page.problems, *untold)) if untold else page
+
+    def _unread(self) -> tuple[RecordProblem, ...]:
+        """Users, queues and fields that were listed and could not be read."""
+        return (*self._reader.unread, *self._describes.unread)
 
     def ids(self, stream: Stream, resume: str | None) -> Iterator[Page[Sighting]]:
         return self._reader.ids(stream.name, resume)

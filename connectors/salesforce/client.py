@@ -126,18 +126,20 @@ class Client:
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
-    def query(self, text: str, *, kind: str = "query", deleted: bool = False) -> Mapping[str, Any]:
+    def query(self, text: str, *, kind: str = "query", deleted: bool = False, loose: bool = False) -> Mapping[str, Any]:
         """The first page of a SOQL query: ``{"records", "done", "nextRecordsUrl"?, "totalSize"}``.
 
-        ``deleted`` asks ``queryAll``: rows in the recycle bin, merged rows and archived activities as well.
+        ``deleted`` asks ``queryAll``: rows in the recycle bin, merged rows and archived activities as well. ``loose``:
+        rows may be anything, the caller looks at each; else one that is none, or nobody's, is an UnexpectedAnswer.
         """
         path = f"{'queryAll' if deleted else 'query'}/?q={soql.address(text)}"
-        return self._page(self._read(kind, lambda wire: _said(wire.restful(path))), ids=soql.asks_for_ids(text))
+        answer = self._read(kind, lambda wire: _said(wire.restful(path)))
+        return self._page(answer, ids=soql.asks_for_ids(text), loose=loose)
 
     def more(self, next_url: str, *, kind: str = "query", ids: bool = False, loose: bool = False) -> Mapping[str, Any]:
         """The page behind a ``nextRecordsUrl``. ``ids``: its query asked for them. ``loose`` as in `query`."""
         path = self._path(next_url)
-        answer = self._read(kind, lambda wire: wire.query_more(path, identifier_is_url=True))
+        answer = self._read(kind, lambda wire: _said(wire.query_more(path, identifier_is_url=True)))
         return self._page(answer, ids=ids, loose=loose)
 
     @staticmethod
@@ -185,7 +187,8 @@ class Client:
     def several(self, texts: Sequence[str], *, kind: str) -> list[list[Mapping[str, Any]] | None]:
         """All rows of each of at most five small queries, for one call. None: not to be had so, ask for it by itself.
 
-        The caller looks at each row, as after a ``loose`` `query`. Source: REST API "Composite". Asking is all that is done, so it is tried again like a read.
+        The caller looks at each row, as after a ``loose`` `query`. Source: REST API "Composite". Asking is all that is
+        done, so it is tried again like a read.
         """
         base = f"/services/data/v{self.settings.api_version}/query/?q="
         asked = [

@@ -25,6 +25,7 @@ from connectors.records import (
     Page,
     PersonRecord,
     ReadBack,
+    RecordProblem,
     RecordRef,
     Scalar,
     Sighting,
@@ -35,6 +36,7 @@ from connectors.salesforce.client import Client
 from connectors.salesforce.schema import Describes, api_name
 from connectors.salesforce.shapes import Companies, Fact, People, R, Shape, moved_to, ref_of, text_of
 from connectors.salesforce.tables import Row, Table, value_at
+from connectors.salesforce.unread import readable, text_in
 from connectors.salesforce.windows import Columns, changed_rows
 
 __all__ = ["READ", "Reader", "ref_of", "text_of", "value_at"]
@@ -71,6 +73,7 @@ class Reader:
         self._fields = fields
         self._columns: dict[str, Columns] = {}
         self._facts: dict[str, tuple[Fact, ...]] = {}
+        self.unread: tuple[RecordProblem, ...] = ()
 
     # -- windows ---------------------------------------------------------------------------------------------------
 
@@ -240,7 +243,10 @@ class Reader:
     # -- owners ----------------------------------------------------------------------------------------------------
 
     def owners(self, user_id: str | None, username: str | None) -> tuple[Owner, ...]:
-        """Internal users, active and not, and every queue with the objects it may own. One call as a rule."""
+        """Internal users, active and not, and every queue with the objects it may own. One call as a rule.
+
+        What cannot be read is left out, and noted in ``unread``.
+        """
         users = soql.select(
             ["Id", "Username", "Email", "Name", "IsActive"], "User", f"UserType = {soql.literal('Standard')}"
         )
@@ -251,44 +257,17 @@ class Reader:
 
         def rows(query: str) -> Sequence[Row]:
             known = told[query]
-            return self._client.rows(query, kind=_OWNERS) if known is None else known
+            return self._client.rows(query, kind=_OWNERS, loose=True) if known is None else known
 
-        found = [self._user(row, user_id, username) for row in rows(users)]
-        objects: dict[str, list[str]] = {}
+        found, no_users = readable("user", rows(users), lambda row: _user(row, user_id, username))
         queue_rows = rows(queues)
-        for row in rows(owned) if queue_rows else ():
-            objects.setdefault(soql.id18(row["QueueId"]), []).append(str(row["SobjectType"]).lower())
-        for row in queue_rows:
-            id = soql.id18(row["Id"])
-            found.append(
-                Owner(
-                    crm=Crm.SALESFORCE,
-                    id=id,
-                    kind=OwnerKind.QUEUE,
-                    email=None,
-                    name=row.get("DeveloperName") or row.get("Name") or id,
-                    label=row.get("Name") or "",
-                    active=True,
-                    objects=tuple(sorted(objects.get(id, ()))),
-                )
-            )
-        return tuple(found)
-
-    @staticmethod
-    def _user(row: Row, user_id: str | None, username: str | None) -> Owner:
-        id = soql.id18(row["Id"])
-        name = row.get("Username") or ""
-        ours = id == user_id if user_id else bool(username) and name.casefold() == str(username).casefold()
-        return Owner(
-            crm=Crm.SALESFORCE,
-            id=id,
-            kind=OwnerKind.USER,
-            email=row.get("Email") or None,
-            name=row.get("Name") or name,
-            label=name,
-            active=bool(row.get("IsActive")),
-            integration=ours,
-        )
+        pairs, no_pairs = readable("queue object", rows(owned) if queue_rows else (), _owned, named="QueueId")
+        objects: dict[str, set[str]] = {}
+        for queue, object in pairs:
+            objects.setdefault(queue, set()).add(object)
+        listed, no_queues = readable("queue", queue_rows, lambda row: _queue(row, objects))
+        self.unread = (*no_users, *no_queues, *no_pairs)
+        return (*found, *listed)
 
     # -- by id -----------------------------------------------------------------------------------------------------
 
@@ -336,6 +315,47 @@ def _read_back(ref: RecordRef, row: Row | None, fields: Sequence[str]) -> ReadBa
         return Gone(ref=ref, reason="converted to a contact that this user may not see")
     values = {name: text_of(value_at(row, name)) for name in fields}
     return Found(ref=ref, values=values, version=row.get("SystemModstamp") or "")
+
+
+def _id_in(row: Row, name: str = "Id") -> str:
+    id = text_in(row, name)
+    if not soql.is_id(id):
+        raise ValueError(f"{name} is no id")
+    return soql.id18(id)
+
+
+def _user(row: Row, user_id: str | None, username: str | None) -> Owner:
+    id, name = _id_in(row), text_in(row, "Username")
+    ours = id == user_id if user_id else bool(username) and name.casefold() == str(username).casefold()
+    return Owner(
+        crm=Crm.SALESFORCE,
+        id=id,
+        kind=OwnerKind.USER,
+        email=text_in(row, "Email") or None,
+        name=text_in(row, "Name") or name,
+        label=name,
+        active=bool(row.get("IsActive")),
+        integration=ours,
+    )
+
+
+def _owned(row: Row) -> tuple[str, str]:
+    """Id of a queue, and an object that it may own."""
+    return _id_in(row, "QueueId"), text_in(row, "SobjectType").lower()
+
+
+def _queue(row: Row, objects: Mapping[str, Iterable[str]]) -> Owner:
+    id, label = _id_in(row), text_in(row, "Name")
+    return Owner(
+        crm=Crm.SALESFORCE,
+        id=id,
+        kind=OwnerKind.QUEUE,
+        email=None,
+        name=text_in(row, "DeveloperName") or label or id,
+        label=label,
+        active=True,
+        objects=tuple(sorted(objects.get(id, ()))),
+    )
 
 
 def _uncounted(object: str, mapped: ObjectMap) -> list[str]:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.errors import OutcomeUnknown, RetryLater, RunCannotContinue, SourceMissing, UnexpectedAnswer
-from connectors.records import Crm, FieldKind, FieldSchema, SchemaChange, WantedField
+from connectors.records import Crm, FieldKind, FieldSchema, RecordProblem, SchemaChange, WantedField
 from connectors.salesforce import soql
 from connectors.salesforce.client import Client
 from connectors.salesforce.refusals import NotPossible, Problem, Refused
+from connectors.salesforce.unread import readable, text_in
 
 __all__ = [
     "API_NAMES",
@@ -128,19 +129,28 @@ class Describes:
         self._client = client
         self._fields = known
         self._raw: dict[str, Mapping[str, Any]] = {}
+        self._unread: dict[str, tuple[RecordProblem, ...]] = {}
 
     def fields(self, object: str) -> Mapping[str, FieldSchema]:
         """Every field of the object that this user can see, by API name."""
         if object not in self._fields:
-            self._fields[object] = {name: field_schema(raw) for name, raw in self._described(object).items()}
+            described = self._described(object).values()
+            found, problems = readable(f"{object} field", described, field_schema, named="name")
+            self._fields[object] = {field.name: field for field in found}
+            self._unread[object] = (*self._unread.get(object, ()), *problems)
         return self._fields[object]
+
+    @property
+    def unread(self) -> tuple[RecordProblem, ...]:
+        """Fields that were described and could not be read: they are not there for us."""
+        return tuple(problem for problems in self._unread.values() for problem in problems)
 
     def picklist(self, object: str, field: str) -> Picklist | None:
         """A picklist with its default and strictness, which `FieldSchema` does not hold; None for other fields."""
         raw = self._described(object).get(field)
         if raw is None or raw.get("type") not in ("picklist", "multipicklist"):
             return None
-        active = [v for v in raw.get("picklistValues") or () if v.get("active", True)]
+        active = _active(raw)
         return Picklist(
             options=tuple(v["value"] for v in active),
             restricted=bool(raw.get("restrictedPicklist")),
@@ -178,8 +188,9 @@ class Describes:
             answer = self._ask(object)
             if not isinstance(answer, dict) or not isinstance(answer.get("fields"), list):
                 raise UnexpectedAnswer(Crm.SALESFORCE, f"the describe of {api_name(object)} has no fields.", status=200)
-            named = (f for f in answer["fields"] if isinstance(f, dict) and isinstance(f.get("name"), str))
-            self._raw[object] = {f["name"]: f for f in named}
+            named, problems = readable(f"{object} field", answer["fields"], _named)
+            self._raw[object] = dict(named)
+            self._unread[object] = problems
         return self._raw[object]
 
     def _ask(self, object: str) -> Any:
@@ -204,18 +215,31 @@ def _reference(path: str) -> str | None:
     return first.removesuffix("__r") + "__c" if first.endswith("__r") else first + "Id"
 
 
+def _named(raw: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    name = text_in(raw, "name")
+    if not name:
+        raise ValueError("it has no name")
+    return name, raw
+
+
+def _active(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The values of a picklist that can be chosen, in the org's order. One without an API value cannot."""
+    listed = raw.get("picklistValues")
+    values = [v for v in listed if isinstance(v, dict)] if isinstance(listed, list) else []
+    return [v for v in values if isinstance(v.get("value"), str) and v.get("active", True)]
+
+
 def field_schema(raw: Mapping[str, Any]) -> FieldSchema:
     """One field of a describe."""
     kind = _KINDS.get(raw.get("type", ""), FieldKind.OTHER)
     if raw.get("type") == "reference" and "User" in (raw.get("referenceTo") or ()) and raw["name"] == "OwnerId":
         kind = FieldKind.OWNER
-    values = raw.get("picklistValues") or ()
     return FieldSchema(
         name=raw["name"],
         kind=kind,
         writable=bool(raw.get("updateable", True)),
         length=raw.get("length") or None,
-        options=tuple(v["value"] for v in values if v.get("active", True)) if kind is FieldKind.PICKLIST else None,
+        options=tuple(v["value"] for v in _active(raw)) if kind is FieldKind.PICKLIST else None,
         unique=bool(raw.get("unique")),
         custom=bool(raw.get("custom")),
         native=raw.get("type", ""),

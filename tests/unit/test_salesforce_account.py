@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import responses
 
 from connectors.errors import RunCannotContinue, UnexpectedAnswer
 from connectors.fields import CrmMap, FactField, ObjectMap
-from connectors.records import Crm, Stream, StreamKind
+from connectors.records import Crm, Stream, StreamKind, Window
 from connectors.retry import Patience
 from connectors.salesforce import SalesforceConnector, SalesforceSettings, Session
 
@@ -158,6 +159,68 @@ def test_a_record_without_a_readable_stamp_is_listed(wire: responses.RequestsMoc
     assert [(one.ref.id, one.modified_at) for one in seen] == [("00Q5g0000000001EAA", None)]
 
 
-def test_a_described_field_without_a_name_is_no_field(wire: responses.RequestsMock) -> None:
-    wire.get(f"{DATA}/sobjects/Lead/describe", json={"fields": [None, {"type": "string"}, *DESCRIBE["fields"]]})
-    assert list(connector().describe("lead")) == ["Title"]
+# -- listings ------------------------------------------------------------------------------------------------------
+
+PAGE_OF_NOBODY = {"totalSize": 0, "done": True, "records": []}
+FINE = {"Id": "0055g0000000001AAA", "Username": "rep@corp.example", "Email": "rep@corp.example", "IsActive": True}
+QUEUE = {"Id": "00G5g0000000001AAA", "Name": "Inbound", "DeveloperName": "Inbound"}
+
+
+def owner_listing(wire: responses.RequestsMock, *answers: list[Any]) -> SalesforceConnector:
+    """Users, queues and what queues may own, as the org lists them; then an empty page of leads."""
+    parts = [
+        {"referenceId": f"query{number}", "httpStatusCode": 200, "body": page(*rows)}
+        for number, rows in enumerate(answers)
+    ]
+    wire.post(f"{DATA}/composite", json={"compositeResponse": parts})
+    wire.get(f"{DATA}/sobjects/Lead/describe", json=DESCRIBE)
+    wire.get(f"{DATA}/queryAll/", json=PAGE_OF_NOBODY)
+    wire.get(f"{HOME}/services/oauth2/userinfo", status=403)
+    return connector()
+
+
+def told(sf: SalesforceConnector) -> list[tuple[str, str]]:
+    """What the problems of the next two pages are of."""
+    window = Window(lo=None, hi=datetime(2026, 11, 25, tzinfo=UTC))
+    stream = Stream(crm=Crm.SALESFORCE, kind=StreamKind.PEOPLE, name="lead")
+    pages = [page for _ in range(2) for page in sf.people(stream, window, None)]
+    assert not pages[1].problems
+    return [(one.ref.object, one.ref.id) for one in pages[0].problems]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, "x", {}, {"Id": 7}, {"Id": "x"}, FINE | {"Id": ["005"]}, FINE | {"Username": 1}, FINE | {"Email": {}}],
+)
+def test_a_user_that_cannot_be_read_hides_no_other_and_is_told_once(wire: responses.RequestsMock, wrong: Any) -> None:
+    sf = owner_listing(wire, [wrong, FINE], [], [])
+    assert [owner.id for owner in sf.owners()] == [FINE["Id"]]
+    assert [object for object, _ in told(sf)] == ["user"]
+
+
+@pytest.mark.parametrize("wrong", [None, {}, {"Id": "x"}, QUEUE | {"Name": 1}])
+def test_a_queue_that_cannot_be_read_hides_no_other(wire: responses.RequestsMock, wrong: Any) -> None:
+    pair = {"QueueId": QUEUE["Id"], "SobjectType": "Lead"}
+    sf = owner_listing(wire, [], [QUEUE, wrong], [None, {"QueueId": 1}, pair, {**pair, "SobjectType": 2}])
+    [queue] = sf.owners()
+    assert (queue.id, queue.objects) == (QUEUE["Id"], ("lead",))
+    assert sorted({object for object, _ in told(sf)}) == ["queue", "queue object"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, "x", {"type": "string"}, {"name": 7}, {"name": "Odd__c", "type": ["string"]}],
+)
+def test_a_described_field_that_cannot_be_read_hides_no_other(wire: responses.RequestsMock, wrong: Any) -> None:
+    wire.get(f"{DATA}/sobjects/Lead/describe", json={"fields": [wrong, *DESCRIBE["fields"]]})
+    wire.get(f"{DATA}/query/", json=page({"Id": ORG, "Name": "Acme"}))
+    sf = connector()
+    assert "Title" in sf.describe("lead")
+    assert [said for said in sf.check().problems if "cannot be read" in said]
+
+
+def test_a_picklist_value_without_a_name_is_no_option(wire: responses.RequestsMock) -> None:
+    values: list[Any] = [None, {"label": "x"}, {"value": 1}, {"value": "Web"}, {"value": "Old", "active": False}]
+    field = {"name": "LeadSource", "type": "picklist", "picklistValues": values}
+    wire.get(f"{DATA}/sobjects/Lead/describe", json={"fields": [field]})
+    assert connector().describe("lead")["LeadSource"].options == ("Web",)
