@@ -24,6 +24,7 @@ __all__ = [
     "as_text",
     "boolean",
     "converter",
+    "dated",
     "domain",
     "email",
     "fold",
@@ -42,6 +43,7 @@ _REMEMBERED = 4096
 _CANONICAL_LENGTH = len("2026-01-02T03:04:05.678Z")
 _REST_LENGTH = len("2026-01-02T03:04:05.678+0000")
 _EPOCH_MS = re.compile(r"-?\d{11,14}")
+_MIDNIGHT = "T00:00:00.000Z"
 _NO_INSTANT = "not a date or time in a known form"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HOST = re.compile(r"(?=.{4,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
@@ -248,6 +250,16 @@ def converter(field: FactField, kind: FieldKind | None = None) -> Converter:
     if last is _plain:
         return _plain
     return _blank_refused(last) if last in (moment, number) else _remembering(_unless_blank(last))
+
+
+def dated(convert: Converter) -> Converter:
+    """``convert`` for a field of days: a CRM may tell a day as the midnight it begins with, in UTC wherever one is."""
+
+    def day(value: Scalar) -> Scalar | None:
+        made = convert(value)
+        return made.removesuffix(_MIDNIGHT) if isinstance(made, str) else made
+
+    return day
 
 
 LONGEST_TEXT = 10_000

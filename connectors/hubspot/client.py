@@ -55,6 +55,9 @@ _FOR_WRITING = frozenset(
 _CONFIDENTIAL = ("client_secret", "refresh_token")
 """Of the form that asks for a token."""
 
+_WINDOW = 10
+"""Seconds of the limit that holds for all calls but searches."""
+
 _BURST = 0.5
 """Part of the calls of ten seconds that may go at once; the others are spread."""
 
@@ -168,7 +171,7 @@ class Client:
         self._monotonic = monotonic
         burst = max(int(settings.per_10_seconds * _BURST), 1)
         self._general = Budget(
-            settings.per_10_seconds, 10.0, monotonic=monotonic, sleep=sleep, slack=0.02, at_once=burst
+            settings.per_10_seconds, float(_WINDOW), monotonic=monotonic, sleep=sleep, slack=0.02, at_once=burst
         )
         self._search = Budget(settings.search_per_second, 1.0, monotonic=monotonic, sleep=sleep, slack=0.04)
         self._day = DayBudget(Crm.HUBSPOT, settings.per_day, today=self._today, kept=settings.kept_for_writing)
@@ -433,7 +436,8 @@ class Client:
         if search:
             return
         limit, left = _whole(headers, "X-HubSpot-RateLimit-Max"), _whole(headers, "X-HubSpot-RateLimit-Remaining")
-        if left is not None:
+        window = _whole(headers, "X-HubSpot-RateLimit-Interval-Milliseconds")
+        if left is not None and window in (None, _WINDOW * 1000):  # some answers tell of another limit, of a second
             self._general.saw(remaining=left, limit=limit)
         today = _whole(headers, "X-HubSpot-RateLimit-Daily-Remaining")
         if today is not None:

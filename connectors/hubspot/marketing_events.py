@@ -122,10 +122,8 @@ class MarketingEvents:
         return any(self._rules.first(event.type, status=status) for status in statuses)
 
     def _all(self) -> Iterator[_MarketingEvent]:
-        path = f"{self._client.paths.marketing_events}/"
-        query = [("limit", str(_PAGE))]
         self.unread = ()
-        for page in pages(self._client, "marketing_events", path, _event_page, query):
+        for page in self._listing():
             self.unread += tuple(page.broken)
             for row in page.results:
                 id = row.objectId if row.objectId is not None else row.id
@@ -136,6 +134,16 @@ class MarketingEvents:
                         type=row.eventType or "",
                         over=_latest(row.endDateTime, row.startDateTime),
                     )
+
+    def _listing(self) -> Iterator[_EventPage]:
+        """HubSpot writes the address with a slash at its end; should one version know it without only, that will do."""
+        bare, query = self._client.paths.marketing_events, [("limit", str(_PAGE))]
+        try:
+            yield from pages(self._client, "marketing_events", f"{bare}/", _event_page, query)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            yield from pages(self._client, "marketing_events", bare, _event_page, query)
 
     def read(self, id: str, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         """Everybody's latest state; no call for an event that was over long before the window.

@@ -5,12 +5,12 @@ Search API: https://developers.hubspot.com/docs/api-reference/2026-03/crm/search
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.fields import CrmMap, EventSource, ObjectMap
+from connectors.fields import CrmMap, EventSource, FactField, ObjectMap
 from connectors.hubspot import counters
 from connectors.hubspot.answers import (
     BatchAnswer,
@@ -26,10 +26,9 @@ from connectors.hubspot.partial import Part, every_one
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.rows import ALWAYS, CROSS, MERGED, Plan, as_page, merged_ids, modified_at, ref_of, stamp_of
 from connectors.hubspot.schema import Schema
-from connectors.normalise import converter
+from connectors.normalise import Converter, converter, dated
 from connectors.records import (
     CompanyRecord,
-    FieldKind,
     FieldSchema,
     Found,
     Gone,
@@ -126,7 +125,7 @@ class Reader:
             object=object,
             asked=tuple(dict.fromkeys((*named, stamp_of(object), *ALWAYS[object], *cross))),
             facts=tuple(
-                (fact.fact, fact.property, converter(fact, _kind(known, fact.property)))
+                (fact.fact, fact.property, _converter(fact, known[fact.property]))
                 for fact in mapped.facts
                 if fact.property is not None and fact.property in known
             ),
@@ -360,8 +359,9 @@ class Reader:
 # -- one row -------------------------------------------------------------------------------------------------------
 
 
-def _kind(known: Mapping[str, FieldSchema], name: str) -> FieldKind:
-    return known[name].kind
+def _converter(fact: FactField, of: FieldSchema) -> Converter:
+    convert = converter(fact, of.kind)
+    return dated(convert) if of.native == "date" else convert
 
 
 def _millis(at: datetime) -> str:

@@ -124,13 +124,14 @@ class Problem(msgspec.Struct, frozen=True):
     correlationId: str = ""  # noqa: N815
     code: str = ""
     error: str = ""
+    id: str = ""
     context: dict[str, object] = msgspec.field(default_factory=dict)
     errors: tuple[Detail, ...] = ()
     foreign: bool = False
 
     def named(self, *keys: str) -> tuple[str, ...]:
-        """The texts under any of these keys of ``context``, here and in the details."""
-        found: list[str] = []
+        """The texts under any of these keys of ``context``, here and in the details; for ``id`` its own one, too."""
+        found: list[str] = [self.id] if self.id and "id" in keys else []
         for context in (self.context, *(detail.context for detail in self.errors)):
             for key in keys:
                 value = context.get(key)
@@ -197,7 +198,8 @@ def problem_from(raw: object) -> Problem:
     details = raw.get("errors")
     return Problem(
         **_only_texts(
-            raw, ("message", "category", "subCategory", "errorType", "policyName", "correlationId", "code", "error")
+            raw,
+            ("message", "category", "subCategory", "errorType", "policyName", "correlationId", "code", "error", "id"),
         ),
         context=raw["context"] if isinstance(raw.get("context"), dict) else {},
         errors=tuple(

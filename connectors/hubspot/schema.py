@@ -98,6 +98,7 @@ def field_schema(name: str, property: _Property) -> FieldSchema:
         options=options,
         unique=bool(property.hasUniqueValue),
         custom=property.hubspotDefined is not True,
+        native=property.type,
     )
 
 

@@ -400,6 +400,12 @@ def test_a_marketing_event_is_listed_and_its_participations_read(
     )
 
 
+def test_marketing_events_may_be_listed_at_an_address_without_a_slash(portal: Portal) -> None:
+    usual = marketing(participation(1))
+    portal.wire.script = lambda asked: Say(status=404) if asked.path.endswith("/") else usual(asked)
+    assert len(portal.events("marketing event:5", CAME)) == 1
+
+
 @pytest.mark.parametrize(
     ("contact", "who"),
     [

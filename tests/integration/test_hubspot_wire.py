@@ -1554,3 +1554,45 @@ def test_a_listing_of_which_nothing_can_be_read_is_none(bench: Bench) -> None:
     bench.wire.script = answers(Say(body={"results": [{"id": ["1"]}, {"id": ["2"]}]}))
     with pytest.raises(UnexpectedAnswer, match="owners"):
         bench.connector().owners()
+
+
+@pytest.mark.parametrize("told", ["2026-01-02", "1767312000000", "2026-01-02T00:00:00Z", "2026-01-02T00:00:00.000Z"])
+def test_a_day_is_a_day_however_it_is_told(bench: Bench, told: str) -> None:
+    """As an instant it would be the day before, wherever the account is west of Greenwich."""
+    day = FactField(fact="person.born", property="born")
+    fields = CrmMap(crm=Crm.HUBSPOT, objects={"contact": ObjectMap(object="contact", facts=(day,))})
+
+    def script(asked: Asked) -> Say:
+        if "properties" in asked.path:
+            return Say(body={"results": [{"name": "born", "type": "date"}]})
+        return rows(record("1", born=told))
+
+    bench.wire.script = script
+    settings = HubSpotSettings(base_url=bench.wire.url, token="secret")
+    connector = HubSpotConnector(settings, fields, sleep=bench.sleep, monotonic=lambda: bench.now)
+    bench.opened.append(connector)
+    [person] = connector.fetch(PEOPLE, [ref("1")]).rows
+    assert person.facts == {"person.born": "2026-01-02"}
+
+
+@pytest.mark.parametrize(("window", "waits"), [("1000", False), ("10000", True), (None, True)])
+def test_headers_of_another_limit_are_not_taken_for_this_one(bench: Bench, window: str | None, waits: bool) -> None:
+    headers = {"X-HubSpot-RateLimit-Max": "19", "X-HubSpot-RateLimit-Remaining": "0"}
+    headers |= {"X-HubSpot-RateLimit-Daily-Remaining": "5000"}
+    headers |= {"X-HubSpot-RateLimit-Interval-Milliseconds": window} if window else {}
+    bench.wire.script = answers(Say(body={"portalId": 7}, headers=headers))
+    connector = bench.connector()
+    for _ in range(2):
+        connector.check()
+    assert bool(bench.slept) is waits
+
+
+def test_a_record_may_be_named_by_the_error_itself(bench: Bench) -> None:
+    refused = [{"category": "VALIDATION_ERROR", "message": f"no {id}", "id": id} for id in ("2", "1")]
+    bench.wire.script = answers(Say(status=207, body={"results": [record("0")], "errors": refused}))
+    first, second, third = bench.connector().apply(patches(3))
+    assert isinstance(first, Written)
+    assert isinstance(second, Rejected)
+    assert isinstance(third, Rejected)
+    assert (second.reason, third.reason) == ("no 1", "no 2")
+    assert len(bench.wire.asked) == 1
