@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from connectors.errors import SourceMissing
 from connectors.port import Connector
-from connectors.records import AccountInfo, Crm, Owner, Page, RecordProblem, Stream, StreamKind, Window
+from connectors.records import AccountInfo, Crm, Owner, Page, RecordProblem, RecordRef, Stream, StreamKind, Window
 from sync.collecting import collecting_rarely
 from sync.sales import Hearing
 from sync.store.accounts import Cursor, load_cursor, pin_account, save_owners, save_window
@@ -29,9 +29,10 @@ from sync.store.db import Store
 from sync.store.engagement import save_engagement
 from sync.store.problems import known_problems, note_problems, untold_doubts
 from sync.store.records import save_companies, save_people
-from sync.store.refs import SaveCounts
+from sync.store.refs import SaveCounts, by_object
+from sync.store.sweeps import known_of
 
-__all__ = ["PullReport", "Source", "pull", "pull_side_by_side"]
+__all__ = ["PullReport", "Source", "pull", "pull_side_by_side", "read_whole"]
 
 LOOKS_UP_EVERY = 0.1
 """Seconds after which a thread that waits for another one looks whether it is to stop."""
@@ -86,6 +87,25 @@ class Source:
                 return save_engagement(tx, rows, seen_at=now)
             case StreamKind.OWNERS:
                 return save_owners(tx, stream.crm, rows, seen_at=now)
+
+
+def read_whole(source: Source, store: Store, refs: Sequence[RecordRef]) -> list[RecordProblem]:
+    """Read those of these people's records that the store does not have, outside of any window; what is unreadable.
+
+    The windows stay where they stand and bring them once more.
+    """
+    problems: list[RecordProblem] = []
+    for (_, object), ids in by_object(refs).items():
+        with store.read() as tx:
+            known = known_of(tx, source.crm, object, ids)
+        unknown = [RecordRef(crm=source.crm, object=object, id=id) for id in ids if id not in known]
+        if not unknown:
+            continue
+        stream = Stream(crm=source.crm, kind=StreamKind.PEOPLE, name=object)
+        rows = source.connector.fetch(stream, unknown).rows
+        with store.write() as tx:
+            problems += source.save(tx, stream, rows, source.connector.now()).problems
+    return problems
 
 
 @dataclass(slots=True)

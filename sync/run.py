@@ -38,7 +38,7 @@ from sync.mapping import SalesState
 from sync.notify import Teller
 from sync.owners import OwnerDirectory, takers
 from sync.plan import Conflict
-from sync.pull import PullReport, Source, pull_side_by_side
+from sync.pull import PullReport, Source, pull_side_by_side, read_whole
 from sync.quiet import QuietPeople
 from sync.resolve import PEOPLE_OBJECTS
 from sync.sales import Hearing, not_offered
@@ -238,6 +238,7 @@ class Runner:
     _fences: dict[str, int] = field(default_factory=dict)
     _accounts: dict[Crm, AccountInfo] = field(default_factory=dict)
     _lost: threading.Event = field(default_factory=threading.Event)
+    _elsewhere: set[RecordRef] = field(default_factory=set)
 
     def run(self) -> RunReport:
         """All stages. Never raises for what a CRM or a record did: the report says it, with the exit code."""
@@ -410,6 +411,14 @@ class Runner:
             again = self._write(report)
             if not again or self.only is not None or turn == MOST_ROUNDS - 1:
                 return
+            self._read_elsewhere(report)
+
+    def _read_elsewhere(self, report: RunReport) -> None:
+        """What a record has become while it was written: without it the person would be decided by the rest alone."""
+        for crm, connector in self.parts.connectors.items():
+            refs = sorted((ref for ref in self._elsewhere if ref.crm is crm), key=str)
+            report.problems += read_whole(self._source(connector), self.parts.store, refs) if refs else []
+        self._elsewhere.clear()
 
     def _pull(self, report: RunReport) -> None:
         self._note("pull")
@@ -778,6 +787,8 @@ class Runner:
 
     def _moved(self, tx: Connection, ref: RecordRef, to: RecordRef | None, reason: str) -> None:
         records.mark_moved(tx, ref, to, reason=reason, at=self.parts.now())
+        if to is not None:
+            self._elsewhere.add(to)
 
     # -- notify ----------------------------------------------------------------------------------------------
 
