@@ -68,8 +68,8 @@ MEANINGS: Mapping[Status, str] = MappingProxyType(
         Status.ACCEPTED: "sales has accepted",
         Status.WORKING: "sales is working on it",
         Status.SQL: "sales qualified",
-        Status.RECYCLED: "sales said not now: back to marketing",
-        Status.NEVER: "sales said never",
+        Status.RECYCLED: "sales or a marketer said not now: back to marketing",
+        Status.NEVER: "sales or a marketer said never",
         Status.WITH_SALES: "known to sales before or without mqlsync",
     }
 )

@@ -1,13 +1,14 @@
-"""The times a person was an MQL, from qualifying to the outcome, as text and as JSON."""
+"""The times a person was an MQL, from qualifying to the outcome, and what marketing said, as text and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from scoring.episodes import Verdict
 from sync.store.decisions import EpisodeRow
 
-__all__ = ["episode_json", "episode_line"]
+__all__ = ["episode_json", "episode_line", "verdict_json", "verdict_line"]
 
 _SHOWN = (
     *("n", "line", "adopted", "opened_at", "approved_at", "approved_by", "assigned_at", "touched_at", "accepted_at"),
@@ -39,3 +40,14 @@ def _steps(episode: EpisodeRow) -> Iterator[str]:
     )
     for what, at in sorted((one for one in times if one[1] is not None), key=lambda one: str(one[1])):
         yield f"{what} {at:%Y-%m-%d %H:%M}"
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    return {name: getattr(verdict, name) for name in ("approve", "by", "at", "why")}
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """``rejected by mia at 2026-11-25 12:00 UTC: a partner of ours``."""
+    said = "approved" if verdict.approve else "rejected"
+    why = f": {verdict.why}" if verdict.why else ""
+    return f"{said} by {verdict.by} at {verdict.at:%Y-%m-%d %H:%M} UTC{why}"

@@ -15,7 +15,7 @@ from connectors.normalise import salesforce_id
 from connectors.records import RecordRef
 from scoring.episodes import MEANINGS, Status
 from scoring.ledger import Ledger
-from sync.episode_shown import episode_json, episode_line
+from sync.episode_shown import episode_json, episode_line, verdict_json, verdict_line
 from sync.gather import GatherRules, PersonFacts, gather
 from sync.rebuild import FOREVER, Account, account_of, in_use, kept_card, past_of, rebuild, under
 from sync.run import Parts
@@ -72,6 +72,7 @@ class Explanation:
             "account": self.account.as_json() if self.account is not None else None,
             "episode": None if episode is None else episode_json(episode),
             "episodes": [episode_json(one) for one in self.episodes],
+            "review": None if person.verdict is None else verdict_json(person.verdict),
             "owner": None
             if assignment is None
             else {
@@ -110,6 +111,8 @@ class Explanation:
     def _owner_lines(self) -> Iterator[str]:
         episode, assignment = self.person.open_episode, self.person.assignment
         yield from map(episode_line, self.episodes)
+        if self.person.verdict is not None:
+            yield f"Marketing: {verdict_line(self.person.verdict)}"
         if episode is None:
             yield "No open episode: nobody is assigned."
             return

@@ -323,7 +323,7 @@ class Pools:
             "rep": member.email,
             "state": FREE if skip is None else skip.why,
             "assigned": counter.assigned,
-            "weight": str((Decimal(weight) / 100).normalize()),
+            "weight": f"{(Decimal(weight) / 100).normalize():f}",
             "ratio": _fraction(50 * (2 * count + 1), weight),
             "last": counter.last_at.astimezone(UTC).isoformat() if counter.last_at else None,
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -123,6 +124,8 @@ def _answer(
 
 
 def _shown(value: object) -> object:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return ", ".join(sorted(map(str, value))) if isinstance(value, (tuple, frozenset)) else value
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from scoring.episodes import Status, Verdict
+from sync.episode_shown import verdict_json, verdict_line
 from sync.explain import find_person
 from sync.store import decisions, schema
 from sync.store.decisions import PersonState
@@ -38,7 +39,7 @@ class Waiting:
     verdict: Verdict | None
 
     def as_json(self) -> dict[str, Any]:
-        person, episode, verdict = self.person, self.person.open_episode, self.verdict
+        person, episode = self.person, self.person.open_episode
         return {
             "person_id": person.person_id,
             "email": person.email,
@@ -50,9 +51,7 @@ class Waiting:
             "total": person.total,
             "approves_at": self.approves_at,
             "approves_by": list(self.ended_by()),
-            "verdict": None
-            if verdict is None
-            else {"approve": verdict.approve, "by": verdict.by, "at": verdict.at, "why": verdict.why},
+            "verdict": None if self.verdict is None else verdict_json(self.verdict),
         }
 
     def ended_by(self) -> tuple[str, ...]:
@@ -73,8 +72,7 @@ class Waiting:
             case facts:
                 yield f"  looked at again by itself once {' and '.join(facts)} is known"
         if self.verdict is not None:
-            said = "approved" if self.verdict.approve else "rejected"
-            yield f"  {said} by {self.verdict.by} at {self.verdict.at:%Y-%m-%d %H:%M} UTC; the next run decides by it"
+            yield f"  {verdict_line(self.verdict)}; the next run decides by it"
 
 
 def waiting(tx: Connection, person_ids: Sequence[str] | None = None) -> list[Waiting]:

@@ -433,6 +433,10 @@ def test_several_people_are_approved_or_rejected_at_once_and_the_next_run_does_i
     long_ago.box.clock.set(max(v.at for v in rows(long_ago, schema.verdict)) + HOUR)
     assert long_ago.run(as_of=long_ago.box.clock.now()).exit_code == 0
     assert [status(long_ago, one) for one in (*yes, *no)] == ["assigned", "assigned", "recycled"]
+    kept = mqlsync("explain", no[0], scene=long_ago).out
+    assert "Marketing: rejected by " in kept
+    assert "UTC: a student\n" in kept
+    assert mqlsync("explain", yes[0], "--json", scene=long_ago).json["review"]["why"] == "seen"
 
 
 def test_who_is_not_in_review_or_not_known_is_refused_and_so_are_the_others(reviewed):
@@ -454,6 +458,7 @@ def test_one_person_is_shown_with_facts_reasons_and_episode(reviewed):
     assert told.code == 0
     for part in ("waits since", "everybody", "person.email: ", "Status review", "Episode 1"):
         assert part in told.out
+    assert "E+" not in told.out, "numbers are shown as people write them"
     body = mqlsync("review", "show", who, "--json", scene=reviewed).json
     assert body["waiting"]["person_id"] == who
     assert body["facts"]["person.email"]

@@ -286,6 +286,11 @@ def shares(routed: Routed) -> dict[str, int]:
     return found
 
 
+@pytest.mark.parametrize("weight", ["0.5", "1", "10", "1200"])
+def test_a_weight_is_told_as_team_yaml_says_it(weight: str) -> None:
+    assert only(route(ALL, team=two(f"{{weight: {weight}}}"))).trace["pool"]["reps"][0]["weight"] == weight
+
+
 def test_a_cap_of_a_day_counts_what_the_run_itself_gives() -> None:
     routed = route(ALL, *crowd(9), team=two("{per_day: 2}", "{per_day: 3}"))
     assert shares(routed) == {"rep:ana@acme.com": 2, "rep:bo@acme.com": 3, "queue:inbound": 4}
