@@ -212,12 +212,13 @@ class Activities:
             found: list[Engagement] = []
             problems: list[RecordProblem] = []
             for row in page.rows:
-                ref = ref_of(object, row["Id"])
                 try:
+                    ref = ref_of(object, row["Id"])
                     found += _engagement(ref, row, match(row), attributes, rules, take_back=take_back)
-                except (ValueError, TypeError, KeyError) as error:
+                except (ValueError, TypeError, KeyError, AttributeError) as error:
                     reason = f"the activity cannot be read: {type(error).__name__}: {error}"
-                    problems.append(RecordProblem(ref=ref, field="at", reason=reason))
+                    odd = RecordRef(crm=Crm.SALESFORCE, object=object, id=str(row["Id"]))
+                    problems.append(RecordProblem(ref=odd, field="at", reason=reason))
             yield Page(rows=tuple(found), resume=page.resume, problems=tuple(problems))
 
     def _attributes(self, sources: Mapping[str, str], object: str, row: Row) -> dict[str, str | int | float]:

@@ -26,7 +26,7 @@ __all__ = ["JobFailed", "JobLost", "QueryJobs"]
 PAGE = 10_000
 """Rows of one page of results: few calls, and no more than one transaction should store."""
 
-_TOO_SLOW = ("QUERY_TIMEOUT", "running for too long", "retries", "took too long", "timed out")
+_TOO_SLOW = ("QUERY_TIMEOUT", "OPERATION_TOO_LARGE", "running for too long", "retries", "took too long", "timed out")
 
 
 class JobFailed(RetryLater):

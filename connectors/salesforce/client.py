@@ -177,8 +177,8 @@ class Client:
             except LostPlace:
                 if not again:
                     raise
-            except Refused as refused:
-                if refused.refusal.code != "INVALID_QUERY_LOCATOR" or not again:
+            except Refused:  # the cursor is gone, by whatever name: INVALID_QUERY_LOCATOR, or not found
+                if not again:
                     raise
             else:
                 return found

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from connectors.errors import RunCannotContinue
-from connectors.records import Deal, DealState, Page, PersonRecord, Window
+from connectors.records import Deal, DealState, Page, PersonRecord, RecordProblem, Window
 from connectors.salesforce import soql
 from connectors.salesforce.client import Client
 from connectors.salesforce.reader import READ, Reader, ref_of, value_at
 from connectors.salesforce.schema import Describes, as_source, not_visible
+from connectors.salesforce.unread import readable, text_in
 from connectors.salesforce.windows import Columns, Row, changed_rows
 
 __all__ = ["DEALS", "ROLES", "Deals"]
@@ -36,13 +37,13 @@ class Deals:
         """The page's contacts with their opportunities; without, where this user may not see any: `changed` says so."""
         alive = [person.ref.id for person in page.rows if not person.gone]
         try:
-            found = self._of(alive) if alive else {}
+            found, problems = self._of(alive) if alive else ({}, ())
         except RunCannotContinue as refused:
             if not not_visible(refused):
                 raise
             return page
         rows = tuple(replace(one, deals=found[one.ref.id]) if one.ref.id in found else one for one in page.rows)
-        return replace(page, rows=rows)
+        return replace(page, rows=rows, problems=(*page.problems, *problems))
 
     def changed(self, stream: str, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
         """Contacts, whole, whose roles or opportunities changed in the window.
@@ -73,15 +74,15 @@ class Deals:
         rows = self._roles(("ContactId",), "OpportunityId", opportunities)
         return [str(row["ContactId"]) for row in rows if row.get("ContactId")]
 
-    def _of(self, contacts: Iterable[str]) -> Mapping[str, tuple[Deal, ...]]:
-        """Contact id -> its opportunities, in order of their ids."""
+    def _of(self, contacts: Iterable[str]) -> tuple[Mapping[str, tuple[Deal, ...]], tuple[RecordProblem, ...]]:
+        """Contact id -> its opportunities, in order of their ids; and what of them cannot be read."""
         wanted = ("ContactId", "OpportunityId", *(f"Opportunity.{name}" for name in _OF_DEAL))
         found: dict[str, dict[str, Deal]] = {}
-        for row in self._roles(wanted, "ContactId", contacts):
-            deal = _deal(row)
+        read, problems = readable(ROLES, self._roles(wanted, "ContactId", contacts), _role)
+        for contact, deal in read:
             if deal is not None:
-                found.setdefault(soql.id18(row["ContactId"]), {})[deal.id] = deal
-        return {id: tuple(deals[key] for key in sorted(deals)) for id, deals in found.items()}
+                found.setdefault(contact, {})[deal.id] = deal
+        return {id: tuple(deals[key] for key in sorted(deals)) for id, deals in found.items()}, problems
 
     def _roles(self, wanted: Iterable[str], column: str, ids: Iterable[str]) -> Iterator[Row]:
         """Live roles by contact or opportunity."""
@@ -94,16 +95,18 @@ class Deals:
             yield from self._client.rows(query, kind=f"pull {ROLES}")
 
 
-def _deal(row: Row) -> Deal | None:
-    stamp = value_at(row, "Opportunity.SystemModstamp")
-    if not stamp or not row.get("ContactId"):
-        return None  # an opportunity this user may not see
+def _role(row: Row) -> tuple[str, Deal | None]:
+    """A contact, and the opportunity it has a role in; None where this user may not see that."""
+    stamp, contact = value_at(row, "Opportunity.SystemModstamp"), text_in(row, "ContactId")
+    if not stamp or not contact:
+        return contact, None
     state = DealState.OPEN
     if value_at(row, "Opportunity.IsClosed"):
         state = DealState.WON if value_at(row, "Opportunity.IsWon") else DealState.LOST
-    return Deal(
+    deal = Deal(
         id=soql.id18(row["OpportunityId"]),
         stage=value_at(row, "Opportunity.StageName") or "",
         state=state,
         at=soql.instant(stamp),
     )
+    return soql.id18(contact), deal

@@ -109,10 +109,8 @@ class Reader:
         counts = self.counts()
         columns = Columns(self._describes, "opportunity", ("AccountId",))
         for page in changed_rows(self._client, columns, window, resume):
-            newest: dict[str, str] = {}
-            for row in page.rows:
-                if row.get("AccountId"):
-                    newest[soql.id18(row["AccountId"])] = row["SystemModstamp"]
+            read, problems = readable("opportunity", page.rows, _of_account)
+            newest = {account: (stamp, at) for account, stamp, at in read if account}
             counted = self._count(list(newest), counts) if newest else {}
             rows = tuple(
                 CompanyRecord(
@@ -120,12 +118,12 @@ class Reader:
                     facts=counted[id],
                     owner=None,
                     version=stamp,
-                    modified_at=soql.instant(stamp),
+                    modified_at=at,
                     partial=True,
                 )
-                for id, stamp in newest.items()
+                for id, (stamp, at) in newest.items()
             )
-            yield Page(rows=rows, resume=page.resume)
+            yield Page(rows=rows, resume=page.resume, problems=problems)
 
     def counts(self) -> tuple[tuple[str, CountRule], ...]:
         """The facts of accounts that count opportunities."""
@@ -146,7 +144,8 @@ class Reader:
             listed = ",".join(soql.literal(id) for id in some)
             query = soql.select(columns.shown, "Opportunity", f"AccountId IN ({listed})")
             for row in self._client.rows(query, kind="count opportunity"):
-                here = counted.get(soql.id18(row["AccountId"] or ""))
+                account = row.get("AccountId")
+                here = counted.get(soql.id18(account)) if isinstance(account, str) and soql.is_id(account) else None
                 if here is None:
                     continue
                 for fact, wanted in matches:
@@ -322,6 +321,12 @@ def _id_in(row: Row, name: str = "Id") -> str:
     if not soql.is_id(id):
         raise ValueError(f"{name} is no id")
     return soql.id18(id)
+
+
+def _of_account(row: Row) -> tuple[str, str, datetime]:
+    """The account of an opportunity, "" where it has none, and when it changed."""
+    stamp = text_in(row, "SystemModstamp")
+    return soql.id18(text_in(row, "AccountId")), stamp, soql.instant(stamp)
 
 
 def _user(row: Row, user_id: str | None, username: str | None) -> Owner:

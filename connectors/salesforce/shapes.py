@@ -69,7 +69,7 @@ class Shape(ABC, Generic[R]):
                 records += self._records(one)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 reason = f"the record cannot be read: {type(error).__name__}: {error}"
-                ref = ref_of(self._object, str(one["Id"][0]))
+                ref = RecordRef(crm=Crm.SALESFORCE, object=self._object, id=str(one["Id"][0]))
                 problems.append(RecordProblem(ref=ref, field="SystemModstamp", reason=reason))
         return Page(rows=tuple(records), resume=resume, problems=tuple(problems))
 
@@ -78,6 +78,8 @@ class Shape(ABC, Generic[R]):
 
     def _refs(self, table: Table) -> list[RecordRef]:
         ids = [soql.id18(id) for id in table["Id"]]
+        if not all(ids):
+            raise ValueError("it has no id")
         return made(RecordRef, table.size, crm=repeat(Crm.SALESFORCE), object=repeat(self._object), id=ids)
 
     def _read_facts(self, table: Table, refs: Sequence[RecordRef], problems: Problems) -> list[dict[str, Scalar]]:

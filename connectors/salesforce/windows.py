@@ -53,6 +53,12 @@ _AFTER_ALL_IDS = "z" * 18
 _BEFORE_ALL = soql.Key(stamp="1970-01-01T00:00:00.000Z", id=_BEFORE_ALL_IDS)
 """Where a window begins that has no begin."""
 
+_TOO_MUCH = ("QUERY_TIMEOUT", "OPERATION_TOO_LARGE")
+"""Codes for a span with too much in it; the latter is of activities, for users who do not see everybody's."""
+
+_TOO_LONG = (414, 431)
+"""Statuses for a query that does not fit into an address. A job takes it in its body."""
+
 _STORED = 2_000
 """Rows of a page, also of one that a job gives: as many as a query's."""
 
@@ -260,7 +266,10 @@ class _Reading:
         try:
             answer = self._columns.asked(self._first, self._condition(span), "SystemModstamp, Id")
         except Refused as refused:
-            if refused.refusal.code != "QUERY_TIMEOUT":
+            if refused.status in _TOO_LONG and self._jobs is not None:
+                yield from self._by_job(span)
+                return
+            if refused.refusal.code not in _TOO_MUCH:
                 raise
             yield from self._slower(span)
             return

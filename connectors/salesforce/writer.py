@@ -254,10 +254,14 @@ def _fits_a_job(patch: Patch) -> bool:
 
 
 def _better_in_collections(reply: Reply) -> bool:
-    """Refused for a lock, not come to, or there is no job to be had: nothing of the record was written."""
+    """Nothing of the record was written, and in a collection it may be.
+
+    Refused for a lock, not come to, there is no job to be had; or a duplicate rule that only alerts: a job has no
+    header that says to save all the same.
+    """
     match reply:
         case Failed(problem=problem):
-            return item_meaning(problem) is Item.ALONE
+            return item_meaning(problem) is Item.ALONE or problem.code == "DUPLICATES_DETECTED"
         case NotSent(error=error):
             return isinstance(error, Refused | NotPossible)
         case _:

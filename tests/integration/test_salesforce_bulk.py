@@ -31,7 +31,10 @@ from connectors.records import (
 )
 from connectors.retry import Patience
 from connectors.salesforce import Bulk, ClientCredentials, SalesforceConnector, SalesforceSettings
+from connectors.salesforce.bulk_ingest import IngestJobs
+from connectors.salesforce.client import Client
 from connectors.salesforce.refusals import Problem, Refused
+from connectors.salesforce.replies import Failed
 from connectors.sandbox import Fault, FaultKind, Sandbox
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -315,6 +318,63 @@ def test_the_owner_of_a_lead_is_written_where_no_rule_can_take_it(scene: Scene) 
     assert scene.box.calls[Crm.SALESFORCE]["PATCH /services/data/v59.0/composite/sobjects"] == 1
     assert scene.jobs("ingest")["POST /services/data/v59.0/jobs/ingest"] == 1
     assert scene.held(refs[1], "OwnerId") == owner
+
+
+def test_what_a_duplicate_rule_refuses_in_a_job_goes_where_it_may_be_saved_all_the_same(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job takes no header, and a rule that only alerts refuses it."""
+    refs = scene.leads(3)
+    alerted = Failed(problem=Problem(code="DUPLICATES_DETECTED", message="Use one of these records?"))
+    monkeypatch.setattr(IngestJobs, "update", lambda self, object, records: [alerted] * len(records))
+    outcomes = scene.connector().apply([patch(ref, MQL_Score__c="7") for ref in refs])
+    assert kinds(outcomes) == [Written] * 3
+    assert [scene.held(ref, "MQL_Score__c") for ref in refs] == [7, 7, 7]
+
+
+class Lossy:
+    """What `Client.fetched` does, but the pages of queries behind the first are not to be had, or no query is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, refused: Refused, *, first: bool) -> None:
+        self.queries = 0
+        real = Client.fetched
+
+        def fetched(client: Client, path: str, read: Any, **how: Any) -> Any:
+            if path.startswith("queryAll"):
+                self.queries += 1
+                if first:
+                    raise refused
+                return replace(real(client, path, read, **how), done=False, next_url="/services/data/v59.0/query/01g")
+            if path.startswith("/services"):
+                raise refused
+            return real(client, path, read, **how)
+
+        monkeypatch.setattr(Client, "fetched", fetched)
+
+
+def test_a_query_too_long_for_an_address_is_asked_by_a_job(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs = scene.leads(3)
+    too_long = Refused(Problem(message="the answer is not JSON"), status=414)
+    lossy = Lossy(monkeypatch, too_long, first=True)
+    assert {one.ref for one in scene.people(Bulk())} == set(refs)
+    with pytest.raises(Refused):
+        scene.people(Bulk(reads_above=None))
+    assert lossy.queries == 2
+
+
+def test_a_place_that_is_lost_where_nothing_is_certain_to_be_read_is_left_to_a_job(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of the very second in which the window ends may have been changed since, and name no place."""
+    refs = scene.leads(3)
+    lossy = Lossy(monkeypatch, Refused(Problem(code="INVALID_QUERY_LOCATOR"), status=400), first=False)
+    window = Window(lo=None, hi=scene.box.clock.now())
+    pages = list(scene.pages(Bulk(), window=window))
+    assert {one.ref for page in pages for one in page.rows} == set(refs)
+    assert pages[-1].resume is None
+    assert lossy.queries == 2
+    with pytest.raises(Refused):
+        list(scene.pages(Bulk(reads_above=None), window=window))
 
 
 def test_few_patches_are_not_worth_a_job(scene: Scene) -> None:

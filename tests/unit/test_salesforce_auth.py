@@ -287,11 +287,14 @@ def test_a_sign_in_page_that_answers_html_is_tried_again(wire: responses.Request
     assert one.calls == {"sign in": 2, "query": 1}
 
 
-def test_a_small_query_whose_cursor_is_lost_is_asked_again(wire: responses.RequestsMock) -> None:
+@pytest.mark.parametrize(("status", "code"), [(400, "INVALID_QUERY_LOCATOR"), (404, "NOT_FOUND")])
+def test_a_small_query_whose_cursor_is_lost_is_asked_again(
+    wire: responses.RequestsMock, status: int, code: str
+) -> None:
     page = {"records": [{"Id": "1"}], "done": False, "nextRecordsUrl": "/services/data/v59.0/query/01g-1"}
     wire.post(TOKEN_PAGE, json=token())
     wire.get(QUERY, json=page)
-    wire.get(f"{HOME}/services/data/v59.0/query/01g-1", status=400, json=[{"errorCode": "INVALID_QUERY_LOCATOR"}])
+    wire.get(f"{HOME}/services/data/v59.0/query/01g-1", status=status, json=[{"errorCode": code}])
     wire.get(f"{HOME}/services/data/v59.0/query/01g-1", json={"records": [{"Id": "2"}], "done": True})
     one = client(attempts=3)
     assert [row["Id"] for row in one.rows("SELECT Id FROM Lead")] == ["1", "2"]

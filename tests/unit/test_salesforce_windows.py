@@ -209,6 +209,20 @@ def test_a_query_that_takes_too_long_is_cut_in_two_by_time() -> None:
     assert all(p.resume is not None for p in pages[:-1])
 
 
+@pytest.mark.parametrize("code", ["QUERY_TIMEOUT", "OPERATION_TOO_LARGE"])
+def test_a_span_with_too_much_in_it_is_cut_in_two_whatever_it_is_called(code: str) -> None:
+    class Strict(Org):
+        def query(self, text: str) -> Mapping[str, Any]:
+            try:
+                return super().query(text)
+            except Refused as refused:
+                raise Refused(Problem(code=code), status=refused.status) from None
+
+    rows = [row(second, second) for second in range(0, 64, 4)]
+    pages = read(Strict(rows, 100, slow=20), Window(lo=AT, hi=AT + timedelta(seconds=64)))
+    assert {r["Id"] for p in pages for r in p.rows} == {r["Id"] for r in rows}
+
+
 def test_a_half_without_rows_is_not_asked_for_again_with_the_next() -> None:
     """Else each question would begin at the last row read, and be as long as the one that was too long."""
     rows = [row(0, 1), *(row(second, second) for second in range(56, 64, 2))]
