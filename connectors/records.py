@@ -45,6 +45,7 @@ __all__ = [
     "TaskDraft",
     "Unchanged",
     "Unknown",
+    "Unread",
     "WantedField",
     "Window",
     "WriteOutcome",
@@ -481,4 +482,12 @@ class Gone:
     reason: str
 
 
-ReadBack = Found | Moved | Gone
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """The CRM itself fails at this record, and not at others: what it holds, and whether it is there, is not known."""
+
+    ref: RecordRef
+    reason: str
+
+
+ReadBack = Found | Moved | Gone | Unread

@@ -27,6 +27,7 @@ from connectors.records import (
     Sighting,
     Stream,
     StreamKind,
+    Unread,
     Window,
 )
 from sync.pull import Source
@@ -230,7 +231,7 @@ class _Sweep:
     def _bury(self, tx: Connection, stream: Stream, answers: Sequence[ReadBack], found: Drift) -> None:
         for answer in answers:
             match answer:
-                case Found():
+                case Found() | Unread():
                     continue
                 case Moved(ref=ref, to=to, reason=reason):
                     records.mark_moved(tx, ref, to, reason=reason, at=self._now())

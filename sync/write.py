@@ -31,6 +31,7 @@ from connectors.records import (
     TaskDraft,
     Unchanged,
     Unknown,
+    Unread,
     WriteOutcome,
     Written,
 )
@@ -326,6 +327,8 @@ class Writer:
                     case Gone(reason=reason):
                         finished.append(row)
                         self._redirect(tx, row, None, reason, report)
+                    case Unread(reason=reason):
+                        self._park(tx, row, Rejected(ref=row.ref, code=outbox.UNREADABLE, reason=reason), report)
                     case other:
                         assert_never(other)
             note_confirmed(tx, seen)

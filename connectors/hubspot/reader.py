@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.errors import RetryLater
 from connectors.fields import CrmMap, EventSource, FactField, ObjectMap
 from connectors.hubspot import counters
 from connectors.hubspot.answers import (
@@ -38,6 +39,7 @@ from connectors.records import (
     ReadBack,
     RecordRef,
     Sighting,
+    Unread,
     Window,
 )
 
@@ -243,10 +245,11 @@ class Reader:
     def _read_some(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> dict[RecordRef, ReadBack]:
         object = refs[0].object
         merged = MERGED if object == "contact" else MERGED[:1]
-        rows = self._batch(object, [ref.id for ref in refs], tuple(dict.fromkeys((*fields, *merged)))).results
+        rows, broken = self._every(object, [ref.id for ref in refs], tuple(dict.fromkeys((*fields, *merged))))
         by_id = {row.id: row for row in rows}
+        unread = {one.id: one.reason for one in broken}
         survivors = {old: row.id for row in rows for old in merged_ids(row)}
-        absent = [ref.id for ref in refs if ref.id not in by_id and ref.id not in survivors]
+        absent = [ref.id for ref in refs if ref.id not in by_id.keys() | survivors.keys() | unread.keys()]
         deleted: frozenset[str] = frozenset()
         if len(absent) > _ALONE:
             deleted = frozenset(row.id for row in self._batch(object, absent, (), archived=True).results)
@@ -257,6 +260,8 @@ class Reader:
                 found[ref] = _found(ref, row, fields)
             elif ref.id in survivors:
                 found[ref] = _moved(ref, survivors[ref.id])
+            elif ref.id in unread:
+                found[ref] = Unread(ref=ref, reason=unread[ref.id])
             elif ref.id in deleted:
                 found[ref] = Gone(ref=ref, reason="deleted")
             else:
@@ -274,6 +279,10 @@ class Reader:
             if refused.absent:
                 return Gone(ref=ref, reason="deleted, or never there")
             raise
+        except RetryLater as failed:
+            if failed.status != 500:
+                raise
+            return Unread(ref=ref, reason=failed.problem)
         return _found(ref, row, fields) if row.id == ref.id else _moved(ref, row.id)
 
     def _batch(

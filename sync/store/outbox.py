@@ -29,6 +29,7 @@ RETRY_DEAD_AFTER = timedelta(days=1)
 """A parked row is tried again once a day even when nothing about it changed."""
 
 NO_ANSWER = "NO_ANSWER"
+UNREADABLE = "UNREADABLE"
 """The code of rows that were parked because nothing was ever answered."""
 
 MOST_IN_DOUBT = 20
@@ -379,7 +380,7 @@ def release_dead(tx: Connection, *, release: str, now: datetime, seqs: Sequence[
     else:
         c = schema.outbox.c
         rested = c.dead_at <= now - RETRY_DEAD_AFTER
-        which = (c.release_key != release) | rested | (c.error_code == NO_ANSWER)
+        which = (c.release_key != release) | rested | c.error_code.in_([NO_ANSWER, UNREADABLE])
     moved = tx.execute(
         update(schema.outbox).where(dead, which).values(state=RowState.PENDING, not_before=None, attempts=0)
     )

@@ -24,6 +24,7 @@ from connectors.records import (
     Crm,
     FieldKind,
     FieldSchema,
+    Found,
     Gone,
     Moved,
     Patch,
@@ -35,6 +36,7 @@ from connectors.records import (
     TaskDraft,
     Unchanged,
     Unknown,
+    Unread,
     WantedField,
     Window,
     Written,
@@ -1596,3 +1598,32 @@ def test_a_record_may_be_named_by_the_error_itself(bench: Bench) -> None:
     assert isinstance(third, Rejected)
     assert (second.reason, third.reason) == ("no 1", "no 2")
     assert len(bench.wire.asked) == 1
+
+
+@pytest.mark.parametrize("alone", [Say(status=500, body={"category": "INTERNAL_ERROR"}), None])
+def test_a_record_at_which_hubspot_fails_when_it_is_compared_keeps_no_other_from_being_read(
+    bench: Bench, alone: Say | None
+) -> None:
+    """In the answer of its batch, or where it is asked for alone because the batch does not name it."""
+
+    def script(asked: Asked) -> Say:
+        if asked.method == "GET":
+            return alone or Say(status=404, body={"category": "OBJECT_NOT_FOUND"})
+        ids = [one["id"] for one in asked.body["inputs"]]
+        told: dict[str, Any] = {"results": [record(id, mql_score="5") for id in ids if id != "7"]}
+        if alone is None and "7" in ids:
+            told["errors"] = [{"category": "INTERNAL_ERROR", "context": {"ids": ["7"]}}]
+        return Say(status=207, body=told | ({} if told["results"] or "errors" in told else {"errors": [{}]}))
+
+    bench.wire.script = script
+    refs = [ref("6"), ref("7"), ref("8")]
+    read = bench.connector().read(refs, ["mql_score"])
+    assert [isinstance(read[one], Found) for one in refs] == [True, False, True]
+    assert isinstance(unread := read[refs[1]], Unread)
+    assert "INTERNAL_ERROR" in unread.reason
+
+
+def test_a_hubspot_that_is_out_of_order_is_no_record_that_cannot_be_read(bench: Bench) -> None:
+    bench.wire.script = lambda asked: Say(status=503) if asked.method == "GET" else Say(body={"results": [record("1")]})
+    with pytest.raises(RetryLater):
+        bench.connector().read([ref("1"), ref("2")], ["mql_score"])

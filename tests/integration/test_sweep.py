@@ -136,6 +136,13 @@ def test_a_live_record_that_the_list_leaves_out_is_not_buried(crm: FakeCrm, stor
     assert not any(is_gone for _, is_gone in rows(store, schema.record.c.gone))
 
 
+def test_a_record_that_cannot_be_read_is_not_buried(crm: FakeCrm, store: Store) -> None:
+    del crm.people_held[contact(4)], crm.people_held[contact(5)]
+    crm.unread = frozenset({contact(5)})
+    assert drift(swept(crm, store)) == {"gone": 1}
+    assert [id for id, is_gone in rows(store, schema.record.c.gone) if is_gone] == ["4"]
+
+
 def test_companies_are_compared_like_people(crm: FakeCrm, store: Store) -> None:
     forget(store, company(1))
     del crm.companies_held[company(2)]

@@ -294,6 +294,21 @@ def test_a_record_that_lives_on_elsewhere_is_handed_back(scene: Scene, noticed: 
     assert scene.rows() == []
 
 
+def test_a_record_that_cannot_be_read_is_parked_until_the_next_run_and_the_others_go_on(scene: Scene) -> None:
+    """Nothing is sent to it: whether a person has edited it is not known."""
+    refs = [scene.crm.add(str(n), status=None) for n in range(3)]
+    for ref in refs:
+        scene.put(ref, status="mql")
+    scene.crm.unread = {refs[1]}
+    report = scene.write()
+    assert (report.written, report.rejected_new) == (2, 1)
+    assert scene.crm.sends_to(refs[1]) == []
+    assert [(letter.ref, letter.code) for letter in scene.letters()] == [(refs[1], outbox.UNREADABLE)]
+    scene.crm.unread = set()
+    assert scene.write().written == 1
+    assert scene.rows() == []
+
+
 def test_a_deleted_record_is_handed_back_as_gone(scene: Scene) -> None:
     gone, deleted = ref_of("1"), scene.crm.add("2", score="1")
     scene.put(gone, {}, status="mql")

@@ -29,6 +29,7 @@ from connectors.records import (
     Stream,
     StreamKind,
     TaskDraft,
+    Unread,
     WantedField,
     Window,
     WriteOutcome,
@@ -42,6 +43,7 @@ class FakeCrm:
 
     before_page  called before each page is served; it may change what the CRM holds, move the clock, or raise
     unlisted     live records that the list of ids leaves out
+    unread       records at which it fails when they are read by id
     closes       whether the last page says that it is the last, or only the end of the iterator does
     """
 
@@ -59,6 +61,7 @@ class FakeCrm:
     made: dict[str, int] = field(default_factory=dict)
     before_page: Any = None
     unlisted: frozenset[RecordRef] = frozenset()
+    unread: frozenset[RecordRef] = frozenset()
 
     def hold(self, *records: PersonRecord | CompanyRecord) -> None:
         """These are what the CRM says from now on."""
@@ -163,11 +166,12 @@ class FakeCrm:
     def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
         assert not fields, "a sweep asks where records are, not what they say"
         self._call("read")
-        held = {**self.people_held, **self.companies_held}
+        held: dict[RecordRef, PersonRecord | CompanyRecord] = {**self.people_held, **self.companies_held}
         return {ref: self._where(ref, held.get(ref)) for ref in refs}
 
-    @staticmethod
-    def _where(ref: RecordRef, record: PersonRecord | CompanyRecord | None) -> ReadBack:
+    def _where(self, ref: RecordRef, record: PersonRecord | CompanyRecord | None) -> ReadBack:
+        if ref in self.unread:
+            return Unread(ref=ref, reason="fails at it")
         if record is not None and record.moved_to is not None:
             return Moved(ref=ref, to=record.moved_to, reason="merged")
         if record is None or record.gone:

@@ -33,6 +33,7 @@ from connectors.records import (
     TaskDraft,
     Unchanged,
     Unknown,
+    Unread,
     WantedField,
     WriteOutcome,
     Written,
@@ -82,6 +83,7 @@ class ScriptedCrm:
     values: dict[RecordRef, dict[str, str | None]] = field(default_factory=dict)
     scripts: dict[RecordRef | str, deque[Act]] = field(default_factory=dict)
     moved: dict[RecordRef, RecordRef] = field(default_factory=dict)
+    unread: set[RecordRef] = field(default_factory=set)
     raising: deque[ConnectorError | None] = field(default_factory=deque)
     before_apply: Callable[[], None] | None = None
     schema: dict[str, FieldSchema] | None = None
@@ -133,6 +135,8 @@ class ScriptedCrm:
         return {ref: self._read(ref, fields) for ref in refs}
 
     def _read(self, ref: RecordRef, fields: Sequence[str]) -> ReadBack:
+        if ref in self.unread:
+            return Unread(ref=ref, reason="fails at it")
         if ref in self.moved:
             return Moved(ref=ref, to=self.moved[ref], reason="converted")
         if ref not in self.values:
