@@ -1,4 +1,4 @@
-"""Opening a store: what is made, what is refused, and that the migrations are the schema."""
+"""Opening a store: what is made, what is refused, and what its transactions are on SQLite."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy import Connection, insert, inspect, select
 from sqlalchemy.dialects import postgresql
 
 from sync.store import schema
@@ -38,19 +36,6 @@ def test_opening_makes_the_folder_the_file_and_the_tables(tmp_path: Path) -> Non
     store.close()
 
 
-def test_the_migrations_make_exactly_the_schema(store: Store) -> None:
-    with store.read() as tx:
-        assert compare_metadata(MigrationContext.configure(tx, opts={"compare_type": True}), schema.metadata) == []
-
-
-def test_the_migrations_go_up_down_and_up_again(store: Store) -> None:
-    with store.write() as tx:
-        migrate_to(tx, "base", down=True)
-        assert inspect(tx).get_table_names() == ["alembic_version"]
-        migrate_to(tx, "head")
-        assert compare_metadata(MigrationContext.configure(tx), schema.metadata) == []
-
-
 def test_records_of_an_older_store_were_first_read_when_it_began_or_when_they_were_made(store: Store) -> None:
     began, seen = "2026-03-01 09:00:00.000000", "2026-03-09 09:00:00.000000"
     record = (
@@ -74,15 +59,6 @@ def test_records_of_an_older_store_were_first_read_when_it_began_or_when_they_we
     assert {id: f"{at:%d}" for id, at in found.items()} == {
         "older": "01", "younger": "04", "undated": "01", "of no pinned account": "09",
     }  # fmt: skip
-
-
-def test_a_failed_migration_leaves_the_old_tables(store: Store) -> None:
-    """The whole migration is one transaction, on SQLite too."""
-    with pytest.raises(RuntimeError, match="stop"), store.write() as tx:  # noqa: PT012
-        migrate_to(tx, "base", down=True)
-        raise RuntimeError("stop")
-    with store.read() as tx:
-        assert tx.execute(select(func.count()).select_from(schema.record)).scalar_one() == 0
 
 
 def test_a_store_of_a_newer_version_is_refused_and_untouched(tmp_path: Path) -> None:
