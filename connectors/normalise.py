@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from math import isfinite, nan
 from types import MappingProxyType
+from typing import cast
 from urllib.parse import urlsplit
 
 from connectors.countries import country_code, language_code
@@ -32,8 +33,10 @@ __all__ = [
     "instant_text",
     "instants",
     "moment",
+    "moments",
     "number",
     "salesforce_id",
+    "to_moment",
 ]
 
 Converter = Callable[[Scalar], Scalar | None]
@@ -140,7 +143,7 @@ def moment(value: Scalar) -> str:
             datetime.fromisoformat(value)
             return value
         if len(value) == _REST_LENGTH and value[23:] == "+0000" and value[19] == "." and value[10] == "T":
-            datetime.fromisoformat(value)  # as Salesforce spells it
+            instant(value)  # as Salesforce spells it
             return value[:23] + "Z"
         if _DATE.fullmatch(bare := value.strip()):
             date.fromisoformat(bare)
@@ -249,7 +252,9 @@ def converter(field: FactField, kind: FieldKind | None = None) -> Converter:
         return _remembering(_mapped(field.values, last))
     if last is _plain:
         return _plain
-    return _blank_refused(last) if last in (moment, number) else _remembering(_unless_blank(last))
+    if last is moment:
+        return to_moment
+    return _blank_refused(last) if last is number else _remembering(_unless_blank(last))
 
 
 def dated(convert: Converter) -> Converter:
@@ -302,6 +307,25 @@ def _blank_refused(last: Converter) -> Converter:
             raise
 
     return convert
+
+
+to_moment = _blank_refused(moment)
+"""What `converter` says of a property with times: `moment`, a blank as None."""
+
+
+def moments(column: Sequence[Scalar | None]) -> list[Scalar | None]:
+    """`to_moment` of each, None as None. Where all are spelled as Salesforce does, they are only looked at and cut."""
+    try:
+        if set(map(len, column)) == {_REST_LENGTH}:  # type: ignore[arg-type]  # what has no length is a TypeError
+            texts = cast("Sequence[str]", column)
+            cut: list[Scalar | None] = [
+                text[:23] + "Z" for text in texts if text[23:] == "+0000" and text[19] == "." and text[10] == "T"
+            ]
+            if len(cut) == len(texts) == len(list(map(datetime.fromisoformat, texts))):
+                return cut
+    except (TypeError, ValueError):
+        pass  # whatever is odd is told of by what follows
+    return [None if value is None else to_moment(value) for value in column]
 
 
 def _one_of(accepted: frozenset[str]) -> Converter:

@@ -14,7 +14,7 @@ from itertools import repeat
 from typing import Any, Generic, TypeVar
 
 from connectors.columns import made
-from connectors.normalise import Converter, as_text, instants
+from connectors.normalise import Converter, as_text, instants, moments, to_moment
 from connectors.records import CompanyRecord, Crm, Page, PersonRecord, RecordProblem, RecordRef, Scalar
 from connectors.salesforce import soql
 from connectors.salesforce.tables import Table
@@ -89,7 +89,7 @@ class Shape(ABC, Generic[R]):
     @staticmethod
     def _read(fact: Fact, column: Sequence[Any], refs: Sequence[RecordRef], problems: Problems) -> Sequence[Any]:
         try:
-            return converted(column, fact.convert)
+            return moments(column) if fact.convert is to_moment else converted(column, fact.convert)
         except (ValueError, TypeError):
             pass  # one of them: which, and what of the others
         values: list[Any] = []

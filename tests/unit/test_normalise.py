@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from connectors import normalise
 from connectors.countries import COUNTRIES, country_code, language_code
 from connectors.fields import Convert, FactField
-from connectors.normalise import converter
+from connectors.normalise import converter, moments, to_moment
 from connectors.records import FieldKind, Scalar
 from scoring.countries import codes
 
@@ -286,3 +287,22 @@ def test_what_is_remembered_stays_small_and_right() -> None:
     convert = converter(fact(values={"x": "y"}))
     assert all(convert(f"value {n}") == f"value {n}" for n in range(10_000))
     assert convert("x") == "y"
+
+
+REST = st.datetimes(timezones=st.just(UTC)).map(
+    lambda at: at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "+0000"
+)
+ODD = st.sampled_from(
+    [None, "", " ", "2026-05-06", "2026-05-06 07:08:09.000+0000", "20260506T070809.000000+00:00", 1767225600000]
+)
+
+
+@given(st.one_of(st.lists(REST), st.lists(st.one_of(REST, ODD))))
+def test_a_column_of_moments_is_what_its_values_are(column: list[Any]) -> None:
+    assert moments(column) == [None if value is None else to_moment(value) for value in column]
+
+
+@pytest.mark.parametrize("odd", ["2026-13-06T07:08:09.000+0000", "2026-05-06T07:08:09.00x+0000", "x" * 28])
+def test_a_column_of_moments_with_one_that_is_none_is_refused(odd: str) -> None:
+    with pytest.raises(ValueError, match="date"):
+        moments(["2026-05-06T07:08:09.000+0000", odd])
