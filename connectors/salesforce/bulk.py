@@ -42,8 +42,9 @@ def problem_in(text: str) -> Problem:
     if found is None:
         return Problem(message=text)
     message, colon, fields = found[2].rpartition(":")
-    listed = tuple(name for name in re.split(r"[\s,]+", fields) if re.fullmatch(r"\w+(?:\.\w+)*", name))
-    if colon and (listed or fields.strip() == "--"):
+    listed = tuple(name for name in re.split(r"[\s,]+", fields) if name not in ("", "--"))
+    # a sentence is none: "ERROR at Row:1:Column:11 No such column 'X__c' on entity 'Lead'"
+    if colon and all(re.fullmatch(r"[A-Za-z]\w*(?:\.\w+)*", name) for name in listed):
         return Problem(code=found[1], message=message.strip(), fields=listed)
     return Problem(code=found[1], message=found[2].strip())
 

@@ -95,8 +95,8 @@ class Shape(ABC, Generic[R]):
         values: list[Any] = []
         for number, (ref, raw) in enumerate(zip(refs, column, strict=True)):
             try:
-                values.append(None if raw is None else fact.convert(raw))
-            except ValueError as error:
+                values.append(None if raw is None else fact.convert(_single(raw)))
+            except (ValueError, TypeError) as error:
                 values.append(None)
                 reason = f"{fact.property}: {error}"
                 problems.setdefault(number, []).append(RecordProblem(ref=ref, field=fact.name, reason=reason))
@@ -182,6 +182,13 @@ def converted(column: Sequence[Any], convert: Callable[[Any], Any]) -> Sequence[
     answers = {value: convert(value) for value in distinct}
     answers[None] = None
     return [answers[value] for value in column]
+
+
+def _single(raw: Any) -> Scalar:
+    """ValueError for what has parts, as an address has."""
+    if not isinstance(raw, str | bool | int | float):
+        raise ValueError("it is no single value; map one of its parts")
+    return raw
 
 
 def _texts(table: Table, names: Sequence[str]) -> list[dict[str, str | None]]:

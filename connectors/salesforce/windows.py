@@ -346,7 +346,7 @@ class _Reading:
 
     def _by_job(self, span: soql.Span, place: _Place | None = None) -> Iterator[RowPage]:
         """The rows of a span, from ``place`` in a job that was begun earlier."""
-        jobs = self._jobs or QueryJobs(self._client, self._columns.object)
+        jobs = self._jobs or QueryJobs(self._client, self._columns.object)  # one begun before is read to its end
         if place is None:
             try:
                 job = self._columns.asked(jobs.open, self._condition(span))
@@ -368,7 +368,11 @@ class _Reading:
             if self._columns.drop(failed.refusal):
                 self._todo.append(span)
                 return
-            halves = self._halves(span) if failed.too_slow else None
+            if not failed.too_slow:  # of what jobs cannot do, queries can much; what they cannot, they say
+                self._jobs = None
+                self._todo.append(span)
+                return
+            halves = self._halves(span)
             if halves is None:
                 raise
             self._todo += reversed(halves)

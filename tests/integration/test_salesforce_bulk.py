@@ -222,12 +222,22 @@ def test_a_job_that_takes_too_long_is_cut_in_two_by_time(scene: Scene) -> None:
     assert scene.jobs()["POST /services/data/v59.0/jobs/query"] == 3
 
 
-def test_a_job_that_failed_otherwise_is_told_without_addresses(scene: Scene) -> None:
+def test_a_job_that_failed_for_good_is_told_without_addresses(scene: Scene) -> None:
     scene.leads(1)
-    scene.org.bulk.failures.append("UNKNOWN_EXCEPTION: nobody@acme.example has done it")
-    with pytest.raises(RetryLater, match="UNKNOWN_EXCEPTION") as caught:
-        scene.people()
+    scene.org.bulk.failures.append("QUERY_TIMEOUT: nobody@acme.example has done it")
+    hi = scene.box.clock.now()
+    with pytest.raises(RetryLater, match="QUERY_TIMEOUT") as caught:
+        list(scene.pages(window=Window(lo=hi, hi=hi)))
     assert "acme.example" not in str(caught.value)
+
+
+@pytest.mark.parametrize("said", ["UNKNOWN_EXCEPTION: x", "InvalidBatch : no such thing in a job", ""])
+def test_what_a_job_cannot_do_is_done_by_queries(scene: Scene, said: str) -> None:
+    """Else each run would begin, and fail, anew."""
+    leads = set(scene.leads(3))
+    scene.org.bulk.failures.append(said)
+    assert {person.ref for person in scene.people()} == leads
+    assert scene.jobs()["POST /services/data/v59.0/jobs/query"] == 1
 
 
 @pytest.mark.parametrize(

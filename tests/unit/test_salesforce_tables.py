@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.normalise import number
+from connectors.fields import FactField
+from connectors.normalise import converter, number, to_moment
 from connectors.records import FieldKind
 from connectors.salesforce.bulk import problem_in
 from connectors.salesforce.bulk_ingest import cell
@@ -166,6 +167,15 @@ def test_a_value_that_cannot_be_read_is_a_problem_of_its_record_alone() -> None:
     assert [person.current["Grade__c"] for person in page.rows] == ["1", "true", None, None, "A"]
 
 
+@pytest.mark.parametrize("convert", [number, converter(FactField(fact="x")), to_moment])
+def test_a_value_with_parts_is_a_problem_of_its_record_alone(convert: Any) -> None:
+    """A whole address, say, which no fact can hold."""
+    shape = People("lead", [Fact(name="x", property="Address", convert=convert)], email="Email", written=(), heard=())
+    page = shape.page(table(Address=[{"city": "Ulm"}, None, ["Ulm"]]), "x")
+    assert [person.facts for person in page.rows] == [{}, {}, {}]
+    assert [len(person.problems) for person in page.rows] == [1, 0, 1]
+
+
 def test_a_row_that_is_no_record_is_a_problem_of_the_page_and_the_others_are_read() -> None:
     stamps = [STAMP, "yesterday", None, STAMP]
     page = Companies("account", []).page(table(SystemModstamp=stamps), None)
@@ -202,6 +212,12 @@ def test_a_column_is_converted_as_its_values_are(column: list[str | None]) -> No
             "INVALID_FIELD: No such column 'X__c' on entity 'Lead'",
             "INVALID_FIELD",
             "No such column 'X__c' on entity 'Lead'",
+            (),
+        ),
+        (
+            "INVALID_FIELD: \nSELECT Id,X__c\n ^\nERROR at Row:1:Column:11\nNo such column 'X__c' on entity 'Lead'.",
+            "INVALID_FIELD",
+            "SELECT Id,X__c\n ^\nERROR at Row:1:Column:11\nNo such column 'X__c' on entity 'Lead'.",
             (),
         ),
         ("InvalidBatch : Field name not found : X__c", "", "InvalidBatch : Field name not found : X__c", ()),
