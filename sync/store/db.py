@@ -106,13 +106,12 @@ class Store:
     _writer: int | None = None
 
     @classmethod
-    def open(cls, url: str, *, migrate: bool = True, folder: Path | None = None, home: Path | None = None) -> Store:
+    def open(cls, url: str, *, folder: Path | None = None, home: Path | None = None) -> Store:
         """Open, make if there is none, and bring up to date.
 
         Parameters
         ----------
         url: ``sqlite:///path`` or ``postgresql+psycopg://user@host/database``
-        migrate: False refuses a store whose tables are not those of this version
         folder: of the Parquet snapshot; ``<database file>.snapshot`` for SQLite, ``state/<database>.snapshot`` else
         home: the directory that ``state`` is in, by default the one we are in
 
@@ -129,7 +128,7 @@ class Store:
         engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed, shown)
         store = cls(url=shown, folder=folder or (home or Path()) / place, engine=engine, _writing=threading.Lock())
         try:
-            store._up_to_date(migrate)
+            store._up_to_date()
         except DBAPIError as error:
             store.close()
             raise StoreError(f"store: {shown} cannot be opened: {error.orig}; nothing was changed") from error
@@ -170,7 +169,7 @@ class Store:
 
     # -- migrations ------------------------------------------------------------------------------------------
 
-    def _up_to_date(self, migrate: bool) -> None:
+    def _up_to_date(self) -> None:
         scripts = ScriptDirectory(str(MIGRATIONS))
         head = scripts.get_current_head()
         known = {script.revision for script in scripts.walk_revisions()}
@@ -179,11 +178,6 @@ class Store:
         self._refuse_newer(current, known)
         if current == head:
             return
-        if not migrate:
-            raise StoreError(
-                f"store: {self.url} is at version {current or 'none'}, this mqlsync needs {head}; "
-                "run `mqlsync db migrate`. Nothing was changed"
-            )
         with self.write() as tx:
             # Another process may have done it while this one waited for the lock.
             current = MigrationContext.configure(tx).get_current_revision()

@@ -74,13 +74,6 @@ def test_a_store_of_a_newer_version_is_refused_and_untouched(tmp_path: Path) -> 
     raw.close()
 
 
-def test_a_store_that_needs_migrating_is_refused_when_migrating_is_off(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="db migrate"):
-        Store.open(at(tmp_path / "new.db"), migrate=False)
-    Store.open(at(tmp_path / "new.db")).close()
-    Store.open(at(tmp_path / "new.db"), migrate=False).close()
-
-
 @pytest.mark.parametrize(
     ("url", "says"),
     [
