@@ -36,7 +36,7 @@ class JobFailed(RetryLater):
         super().__init__(
             Crm.SALESFORCE,
             f"query job {job} failed: {redacted(said) or 'no reason was given'}",
-            advice="Nothing was changed; the next run tries anew. limits.bulk: false reads by queries instead.",
+            advice="Nothing was changed; the next run tries anew. `limits: {bulk_reads_above: off}` reads by queries.",
         )
         self.refusal = problem_in(said)
         self.too_slow = any(word.casefold() in said.casefold() for word in _TOO_SLOW)

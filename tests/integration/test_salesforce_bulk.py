@@ -192,6 +192,20 @@ def test_a_job_that_is_gone_is_begun_anew(scene: Scene, monkeypatch: pytest.Monk
     assert set(rest) == leads
 
 
+@pytest.mark.parametrize(
+    "match", ["POST */jobs/query", "GET */jobs/query/*", "GET */jobs/query/*/results", "DELETE */jobs/query/*"]
+)
+def test_a_session_that_ends_in_the_middle_of_a_job_is_one_sign_in_more(scene: Scene, match: str) -> None:
+    leads = set(scene.leads(3))
+    connector = scene.connector()
+    connector.describe("lead")
+    scene.fault(FaultKind.EXPIRED_TOKEN, match)
+    found = {person.ref for page in connector.people(LEADS, scene.window(), None) for person in page.rows}
+    assert found == leads
+    assert connector.calls["sign in"] == 2
+    assert scene.jobs()["POST /services/data/v59.0/jobs/query"] == (2 if match.startswith("POST") else 1)
+
+
 def test_a_job_is_deleted_when_it_is_read(scene: Scene) -> None:
     scene.leads(2)
     scene.people()
