@@ -45,18 +45,19 @@ def plans(rules: Sequence[EventRule], known: Mapping[str, FieldSchema]) -> tuple
 def column(
     plan: CounterPlan,
     refs: Sequence[RecordRef],
-    held: Sequence[Mapping[str, str | None]],
+    columns: Mapping[str, Sequence[str | None]],
     told: Mapping[int, list[RecordProblem]],
 ) -> list[Counter]:
     """One roll-up of every record of a page. ``told`` takes what cannot be read, by the place in the page."""
     name, dated = plan.property, plan.rule.date
-    texts = [row.get(name) for row in held]
+    texts = columns[name]
+    dates = columns[dated] if dated else ()
     places = [at for at, text in enumerate(texts) if text and text != "0"]
     try:
         totals = [int(number(texts[at] or "")) for at in places]
-        moments = instants(held[at].get(dated) if dated else None for at in places)
+        moments = instants(dates[at] if dated else None for at in places)
     except ValueError:
-        places, totals, moments = _one_by_one(plan, refs, held, told, places)
+        places, totals, moments = _one_by_one(plan, refs, columns, told, places)
     risen = made(
         Counter,
         len(places),
@@ -67,7 +68,7 @@ def column(
         count_first=repeat(plan.rule.count_first),
         attributes=repeat(plan.rule.set),
     )
-    found = [plan.blank] * len(held)
+    found = [plan.blank] * len(refs)
     for at, counter in zip(places, risen, strict=True):
         found[at] = counter
     return found
@@ -76,7 +77,7 @@ def column(
 def _one_by_one(
     plan: CounterPlan,
     refs: Sequence[RecordRef],
-    held: Sequence[Mapping[str, str | None]],
+    columns: Mapping[str, Sequence[str | None]],
     told: Mapping[int, list[RecordProblem]],
     places: Sequence[int],
 ) -> tuple[list[int], list[int], list[datetime | None]]:
@@ -85,9 +86,9 @@ def _one_by_one(
     for at in places:
         field, last_at = plan.property, None
         try:
-            total = int(number(held[at][field] or ""))
+            total = int(number(columns[field][at] or ""))
             field = plan.rule.date or field
-            [last_at] = instants([held[at].get(plan.rule.date) if plan.rule.date else None])
+            [last_at] = instants([columns[field][at] if plan.rule.date else None])
         except ValueError as error:
             told[at].append(RecordProblem(ref=refs[at], field=field, reason=str(error)))
             if field == plan.property:

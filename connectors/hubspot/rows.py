@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 from connectors.columns import made
@@ -32,8 +33,8 @@ _STAMPS: Mapping[str, str] = {"contact": "lastmodifieddate"}
 """The property that moves with every change, where it is not as elsewhere. Contacts have the other one too, and it does
 not."""
 
-Held = Sequence[Mapping[str, str | None]]
-"""The properties of each record of a page."""
+Columns = Mapping[str, Sequence[str | None]]
+"""Property -> its text in each record of a page, None where it is blank. Every property of the plan is there."""
 
 Told = defaultdict[int, list[RecordProblem]]
 """Place in the page -> what is wrong with that record."""
@@ -119,26 +120,26 @@ def merged_ids(row: Record) -> tuple[str, ...]:
 
 def _people(plan: Plan, rows: Sequence[Record], moments: Sequence[datetime]) -> Iterable[PersonRecord]:
     refs = _refs("contact", [row.id for row in rows])
-    held = [row.properties for row in rows]
+    columns = _columns(plan, rows)
     told: Told = defaultdict(list)
-    facts = _facts(plan, refs, held, told)
+    facts = _facts(plan, refs, columns, told)
     created = _created(refs, rows, told)
-    cross = _cross_refs(plan, refs, held, told) if plan.cross else repeat(())
-    rising = [counters.column(one, refs, held, told) for one in plan.counters]
+    cross = _cross_refs(plan, refs, columns, told) if plan.cross else repeat(())
+    rising = [counters.column(one, refs, columns, told) for one in plan.counters]
     merged = [merged_ids(row) for row in rows]
     return made(
         PersonRecord,
         len(rows),
         ref=refs,
-        emails=[_emails(row.get("email"), row.get("hs_additional_emails")) for row in held],
+        emails=list(map(_emails, columns["email"], columns["hs_additional_emails"])),
         facts=facts,
-        current=_as_they_are(plan.written, held),
-        heard=_as_they_are(plan.heard, held),
-        owner=[row.get("hubspot_owner_id") or None for row in held],
+        current=_as_they_are(plan.written, columns, len(rows)),
+        heard=_as_they_are(plan.heard, columns, len(rows)),
+        owner=[id or None for id in columns["hubspot_owner_id"]],
         version=_versions("contact", rows),
         modified_at=moments,
         created_at=created,
-        company=_employers(held),
+        company=_employers(columns["associatedcompanyid"]),
         cross_refs=cross,
         counters=zip(*rising, strict=True) if rising else repeat(()),
         gone=[row.archived for row in rows],
@@ -149,15 +150,15 @@ def _people(plan: Plan, rows: Sequence[Record], moments: Sequence[datetime]) -> 
 
 def _companies(plan: Plan, rows: Sequence[Record], moments: Sequence[datetime]) -> Iterable[CompanyRecord]:
     refs = _refs("company", [row.id for row in rows])
-    held = [row.properties for row in rows]
+    columns = _columns(plan, rows)
     told: Told = defaultdict(list)
-    facts = _facts(plan, refs, held, told)
+    facts = _facts(plan, refs, columns, told)
     return made(
         CompanyRecord,
         len(rows),
         ref=refs,
         facts=facts,
-        owner=[row.get("hubspot_owner_id") or None for row in held],
+        owner=[id or None for id in columns["hubspot_owner_id"]],
         version=_versions("company", rows),
         modified_at=moments,
         gone=[row.archived for row in rows],
@@ -169,9 +170,8 @@ def _refs(object: str, ids: Sequence[str]) -> list[RecordRef]:
     return made(RecordRef, len(ids), crm=repeat(Crm.HUBSPOT), object=repeat(object), id=ids)
 
 
-def _employers(held: Held) -> list[RecordRef | None]:
+def _employers(named: Sequence[str | None]) -> list[RecordRef | None]:
     """The company of each. Colleagues share one name of it."""
-    named = [row.get("associatedcompanyid") for row in held]
     ids = list(filter(None, dict.fromkeys(named)))
     refs = dict(zip(ids, _refs("company", ids), strict=True))
     return [refs.get(id) if id else None for id in named]
@@ -189,10 +189,23 @@ def _problems(told: Told, size: int) -> list[tuple[RecordProblem, ...]]:
 # -- one column ----------------------------------------------------------------------------------------------------
 
 
-def _facts(plan: Plan, refs: Sequence[RecordRef], held: Held, told: Told) -> list[dict[str, Scalar]]:
-    facts: list[dict[str, Scalar]] = [{} for _ in held]
+def _columns(plan: Plan, rows: Sequence[Record]) -> Columns:
+    """What was not asked for, because the portal does not have it, is blank."""
+    dates = (one.rule.date for one in plan.counters if one.rule.date)
+    named = (*plan.asked, *plan.written, *plan.heard, *dates)
+    blank: dict[str, Sequence[str | None]] = dict.fromkeys(named, (None,) * len(rows))
+    held = [row.properties for row in rows]
+    try:  # all that was asked for is told of every record as a rule, blank or not
+        columns = list(zip(*map(itemgetter(*plan.asked), held), strict=True))
+    except KeyError:
+        columns = [tuple(row.get(name) for row in held) for name in plan.asked]
+    return blank | dict(zip(plan.asked, columns, strict=False))
+
+
+def _facts(plan: Plan, refs: Sequence[RecordRef], columns: Columns, told: Told) -> list[dict[str, Scalar]]:
+    facts: list[dict[str, Scalar]] = [{} for _ in refs]
     for fact, name, convert in plan.facts:
-        column = [row.get(name) for row in held]
+        column = columns[name]
         try:
             values = [convert(raw) if raw else None for raw in column]
         except ValueError:
@@ -214,14 +227,16 @@ def _converted(
         return None
 
 
-def _as_they_are(names: Sequence[str], held: Held) -> list[dict[str, str | None]]:
+def _as_they_are(names: Sequence[str], columns: Columns, size: int) -> list[dict[str, str | None]]:
     """Each record's text of these properties. Most of them are blank in most records."""
     blank: dict[str, str | None] = dict.fromkeys(names)
-    found = [blank.copy() for _ in held]
+    found = [blank.copy() for _ in range(size)]
     for name in names:
-        for into, row in zip(found, held, strict=True):
-            if text := row.get(name):
-                into[name] = text
+        column = columns[name]
+        if any(column):
+            for into, text in zip(found, column, strict=True):
+                if text:
+                    into[name] = text
     return found
 
 
@@ -251,11 +266,10 @@ def _emails(primary: str | None, more: str | None) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-def _cross_refs(plan: Plan, refs: Sequence[RecordRef], held: Held, told: Told) -> list[tuple[RecordRef, ...]]:
-    found: list[list[RecordRef]] = [[] for _ in held]
+def _cross_refs(plan: Plan, refs: Sequence[RecordRef], columns: Columns, told: Told) -> list[tuple[RecordRef, ...]]:
+    found: list[list[RecordRef]] = [[] for _ in refs]
     for name in plan.cross:
-        for at, row in enumerate(held):
-            raw = row.get(name)
+        for at, raw in enumerate(columns[name]):
             if raw and raw.strip():
                 try:
                     found[at].append(RecordRef(crm=Crm.SALESFORCE, object=CROSS[name], id=salesforce_id(raw)))

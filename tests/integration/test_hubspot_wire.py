@@ -1627,3 +1627,17 @@ def test_a_hubspot_that_is_out_of_order_is_no_record_that_cannot_be_read(bench: 
     bench.wire.script = lambda asked: Say(status=503) if asked.method == "GET" else Say(body={"results": [record("1")]})
     with pytest.raises(RetryLater):
         bench.connector().read([ref("1"), ref("2")], ["mql_score"])
+
+
+def test_a_total_whose_date_the_portal_does_not_have_counts_without_one(bench: Bench) -> None:
+    bench.wire.script = answers(rows(record("1", clicks="3")))
+    connector = HubSpotConnector(
+        HubSpotSettings(base_url=bench.wire.url, token="secret"),
+        FIELDS,
+        sleep=bench.sleep,
+        monotonic=lambda: bench.now,
+        schemas={"contact": {name: one for name, one in KNOWN.items() if name != "last_click"}},
+    )
+    bench.opened.append(connector)
+    [person] = connector.fetch(PEOPLE, [ref("1")]).rows
+    assert [(one.total, one.last_at) for one in person.counters] == [(3, None)]
