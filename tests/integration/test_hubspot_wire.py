@@ -28,6 +28,7 @@ from connectors.records import (
     Gone,
     Moved,
     Patch,
+    PersonRecord,
     RecordRef,
     Redirected,
     Rejected,
@@ -1640,4 +1641,5 @@ def test_a_total_whose_date_the_portal_does_not_have_counts_without_one(bench: B
     )
     bench.opened.append(connector)
     [person] = connector.fetch(PEOPLE, [ref("1")]).rows
+    assert isinstance(person, PersonRecord)
     assert [(one.total, one.last_at) for one in person.counters] == [(3, None)]
