@@ -105,7 +105,10 @@ class Connector(Protocol):
         ...
 
     def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
-        """Read by id, never through an index that lags. One entry for each ref. All refs of one object."""
+        """Read by id, never through an index that lags. One entry for each ref. All refs of one object.
+
+        `Unread` only where others can be read: a CRM that is out of order raises.
+        """
         ...
 
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
