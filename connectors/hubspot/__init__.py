@@ -335,7 +335,7 @@ class HubSpotConnector:
         return self._reader.fetch(stream.name, [ref.id for ref in refs])
 
     def read(self, refs: Sequence[RecordRef], fields: Sequence[str]) -> Mapping[RecordRef, ReadBack]:
-        """Batches of 100, and one call more for each id that no batch answers for. `Unread`: HubSpot fails at that one."""
+        """Batches of 100, and one call more for each id that no batch answers for. `Unread`: HubSpot fails at it."""
         return self._reader.read(refs, fields)
 
     @property
