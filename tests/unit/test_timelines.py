@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scoring import conditions as c
-from scoring.episodes import SalesState, Status
+from scoring.episodes import ADOPTED, History, OpenEpisode, SalesState, Status
 from scoring.policy import (
     GateLine,
     Grade,
@@ -24,7 +24,7 @@ from scoring.policy import (
 )
 from scoring.tables import MICRO
 from scoring.team import Team
-from tests.support.timeline import Life
+from tests.support.timeline import Life, on
 
 TWO_WEEKS = c.Fade(c.FadeMode.HALF_LIFE, c.Span(14))
 MEETING = c.EventMatch(("meeting_booked",))
@@ -119,6 +119,13 @@ THREE_TIMES = [
 )  # fmt: skip
 def test_a_life_goes_as_the_policy_says(name: str, life: Life, last: int, told: list[str]) -> None:
     assert life.until(last) == told
+
+
+def test_who_was_found_as_an_mql_is_not_dropped_for_points_they_never_had() -> None:
+    found = OpenEpisode(n=1, line=ADOPTED, adopted=True, opened_at=on(0), owner_key="rep:ana@acme.com")
+    life = Life(policy=policy(), history=History(status=Status.ASSIGNED, open_episode=found, episodes=1))
+    assert life.until(120) == []
+    assert life.statuses[120] is Status.ASSIGNED
 
 
 def test_days_without_a_run_are_made_up() -> None:
@@ -235,10 +242,13 @@ def test_a_marketers_no_follows_the_reason_the_policy_names_for_it() -> None:
     assert life.statuses[70] is Status.NEVER
 
 
-def test_a_fresh_hand_raise_passes_the_sample() -> None:
-    life = Life(policy=replace(reviewed(hand_raise_skips=True), hand_raise=MEETING), events=MEETINGS[:1])
-    life.until(0)
-    assert life.statuses[0] is Status.MQL
+@pytest.mark.parametrize(("day", "status"), [(0, Status.MQL), (6, Status.MQL), (7, Status.REVIEW)])
+def test_a_hand_raise_of_less_than_seven_days_passes_the_sample(day: int, status: Status) -> None:
+    """Asked on day 0, and looked at for the first time so many days later."""
+    fast = replace(reviewed(hand_raise_skips=True), hand_raise=MEETING)
+    life = Life(policy=fast, events=MEETINGS[:1], idle=frozenset(range(day)))
+    life.until(day)
+    assert life.statuses[day] is status
 
 
 def test_what_is_needed_waits_for_the_fact_and_no_time_approves_it() -> None:
