@@ -171,7 +171,7 @@ class Client:
         self._monotonic = monotonic
         burst = max(int(settings.per_10_seconds * _BURST), 1)
         self._general = Budget(
-            settings.per_10_seconds, float(_WINDOW), monotonic=monotonic, sleep=sleep, slack=0.02, at_once=burst
+            settings.per_10_seconds, float(_WINDOW), monotonic=monotonic, sleep=sleep, slack=0.01, at_once=burst
         )
         self._search = Budget(settings.search_per_second, 1.0, monotonic=monotonic, sleep=sleep, slack=0.04)
         self._day = DayBudget(Crm.HUBSPOT, settings.per_day, today=self._today, kept=settings.kept_for_writing)
