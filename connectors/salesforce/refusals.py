@@ -34,6 +34,7 @@ __all__ = [
     "Problem",
     "Refused",
     "SignInAgain",
+    "Stumbled",
     "item_meaning",
     "problem_of",
     "redacted",
@@ -190,6 +191,10 @@ class Refused(UnexpectedAnswer):
         self.refusal = problem
 
 
+class Stumbled(OutcomeUnknown):
+    """Salesforce itself failed at a write, and says so. It can be one record's doing; what was done is open."""
+
+
 class NotPossible(RunCannotContinue):
     """A request that this org or this user does not allow. ``refusal`` names the field where one is to blame."""
 
@@ -270,7 +275,8 @@ def refusal(
         case Request.LIMIT:
             return RetryLater(Crm.SALESFORCE, _said(problem, status), after=_CONCURRENT_WAIT, status=status)
         case Request.SERVER if write:
-            return OutcomeUnknown(Crm.SALESFORCE, _said(problem, status), advice="Read the records back.")
+            unknown = Stumbled if problem.code == "UNKNOWN_EXCEPTION" else OutcomeUnknown
+            return unknown(Crm.SALESFORCE, _said(problem, status), advice="Read the records back.")
         case Request.LATER | Request.SERVER:
             return RetryLater(Crm.SALESFORCE, _said(problem, status), after=seconds(retry_after, now), status=status)
         case Request.CREDENTIALS:

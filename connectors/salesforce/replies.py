@@ -26,9 +26,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """Sent, and no usable answer about this record."""
+    """Sent, and no usable answer about this record. ``stumbled``: Salesforce itself failed at the request."""
 
     reason: str
+    stumbled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

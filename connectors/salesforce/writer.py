@@ -9,13 +9,14 @@ Source: REST API "Update Records Using sObject Collections": the status 200 says
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from connectors.errors import ConnectorError, OutcomeUnknown
+from connectors.errors import ConnectorError, OutcomeUnknown, RetryLater
 from connectors.records import (
+    Crm,
     FieldKind,
     FieldSchema,
     Found,
@@ -32,7 +33,16 @@ from connectors.records import (
 from connectors.salesforce import soql
 from connectors.salesforce.bulk_ingest import MOST_AT_ONCE, IngestJobs
 from connectors.salesforce.client import Client
-from connectors.salesforce.refusals import Item, NotPossible, Problem, Refused, item_meaning, problem_of, redacted
+from connectors.salesforce.refusals import (
+    Item,
+    NotPossible,
+    Problem,
+    Refused,
+    Stumbled,
+    item_meaning,
+    problem_of,
+    redacted,
+)
 from connectors.salesforce.replies import Done, Failed, Lost, NotSent, Reply
 from connectors.salesforce.schema import Describes, api_name
 
@@ -43,6 +53,12 @@ COLLECTION = 200
 
 LOCK_WAITS = (1.0, 5.0, 15.0)
 """Seconds before each further try of a record whose row, or whose account's row, somebody else holds."""
+
+FEWER = 14
+"""Records of a request after one of more at which Salesforce itself failed. After one of so many, each goes alone."""
+
+MOST_STUMBLES = 8
+"""Such requests in a row, after which it is no record's doing, and what is left waits."""
 
 _ROW_STATUSES = (400, 404, 409, 413)
 """Statuses of a whole request for which a single record may be to blame."""
@@ -82,6 +98,8 @@ class Collections:
             answer = self._client.send(
                 method, "composite/sobjects", {"allOrNone": False, "records": records}, kind=kind
             )
+        except Stumbled as failed:
+            return [Lost(reason=failed.problem, stumbled=True)] * len(records)
         except OutcomeUnknown as unknown:
             return [Lost(reason=unknown.problem)] * len(records)
         except (Refused, NotPossible) as refused:
@@ -149,6 +167,7 @@ class Writer:
         self._collections = Collections(client, sleep)
         self._jobs = jobs
         self._writes_above = client.settings.bulk.writes_above
+        self._stumbled: dict[RecordRef, int] = {}
 
     def apply(self, patches: Sequence[Patch]) -> tuple[WriteOutcome, ...]:
         if not patches:
@@ -179,19 +198,51 @@ class Writer:
             for number, reply in zip(in_bulk, self._jobs.update(object, [records[i] for i in in_bulk]), strict=True):
                 replies[number] = None if _better_in_collections(reply) else reply
         left = [number for number, reply in enumerate(replies) if reply is None]
-        for at in range(0, len(left), COLLECTION):
-            part = left[at : at + COLLECTION]
-            try:
-                answers = self._collections.send("PATCH", [records[i] for i in part], kind="update")
-            except ConnectorError as error:
-                answers = [NotSent(error=error)] * len(part)
+        stumbles = 0
+        for part in self._parts(left, sent):
+            answers = self._in_a_collection([records[i] for i in part], stumbles)
+            if all(isinstance(reply, Lost) and reply.stumbled for reply in answers):
+                stumbles += 1
+            elif not all(isinstance(reply, NotSent) for reply in answers):
+                stumbles = 0
             for number, reply in zip(part, answers, strict=True):
                 replies[number] = reply
+                self._remember(sent[number].ref, len(part), reply)
         said = [reply if reply is not None else Lost(reason="it was not sent.") for reply in replies]
         turned_away = [reply.error for reply in said if isinstance(reply, NotSent)]
         if said and len(turned_away) == len(said):
             raise turned_away[0]
         return said
+
+    def _in_a_collection(self, records: Sequence[Mapping[str, Any]], stumbles: int) -> list[Reply]:
+        if stumbles > MOST_STUMBLES:
+            failing = RetryLater(Crm.SALESFORCE, "Salesforce itself fails at whatever it is sent.", status=500)
+            return [NotSent(error=failing)] * len(records)
+        try:
+            return self._collections.send("PATCH", records, kind="update")
+        except ConnectorError as error:
+            return [NotSent(error=error)] * len(records)
+
+    def _parts(self, numbers: Sequence[int], sent: Sequence[Patch]) -> Iterator[Sequence[int]]:
+        """The patches of each request. Of those among which is one at which Salesforce failed, fewer go in one.
+
+        They were read back since, as whatever has no answer, and so are not sent in the dark. One that is to blame is
+        alone with the third request, and the others are written.
+        """
+        sizes = [self._stumbled.get(sent[number].ref) for number in numbers]
+        for most in (COLLECTION, FEWER, 1):
+            these = [number for number, size in zip(numbers, sizes, strict=True) if _most_after(size) == most]
+            for at in range(0, len(these), most):
+                yield these[at : at + most]
+
+    def _remember(self, ref: RecordRef, size: int, reply: Reply) -> None:
+        match reply:
+            case Lost(stumbled=True):
+                self._stumbled[ref] = size
+            case Done() | Failed():
+                self._stumbled.pop(ref, None)
+            case Lost() | NotSent():
+                pass
 
     def _in_bulk(self, sent: Sequence[Patch]) -> list[int]:
         """Numbers of the patches that go in a job; none where there are too few of them."""
@@ -246,6 +297,13 @@ class Writer:
             return
         for ref, problem in gone.items():
             outcomes[ref] = elsewhere(ref, found.get(ref), problem)
+
+
+def _most_after(size: int | None) -> int:
+    """Records of a request, after one of ``size`` at which Salesforce itself failed."""
+    if size is None:
+        return COLLECTION
+    return FEWER if size > FEWER else 1
 
 
 def _fits_a_job(patch: Patch) -> bool:

@@ -240,7 +240,7 @@ SALESFORCE: list[Said] = [
     # code, HTTP status of a request, what a read raises, what a write raises, what it means for a record
     ("INVALID_SESSION_ID", 401, salesforce.SignInAgain, salesforce.SignInAgain, Item.LATER),
     ("SERVER_UNAVAILABLE", 503, RetryLater, U, Item.LATER),
-    ("UNKNOWN_EXCEPTION", 500, RetryLater, U, Item.LATER),
+    ("UNKNOWN_EXCEPTION", 500, RetryLater, salesforce.Stumbled, Item.LATER),
     ("UNABLE_TO_LOCK_ROW", 400, RetryLater, RetryLater, Item.ALONE),
     ("QUERY_TIMEOUT", 400, R, R, Item.NEVER),
     ("QUERY_TOO_COMPLICATED", 400, R, R, Item.NEVER),

@@ -32,7 +32,7 @@ from connectors.salesforce.bulk_ingest import MOST_AT_ONCE, IngestJobs
 from connectors.salesforce.client import Client
 from connectors.salesforce.schema import Describes
 from connectors.salesforce.settings import SalesforceSettings, Session
-from connectors.salesforce.writer import Writer, typed
+from connectors.salesforce.writer import FEWER, MOST_STUMBLES, Writer, typed
 
 HOME = "https://acme.my.salesforce.com"
 COLLECTION = f"{HOME}/services/data/v59.0/composite/sobjects"
@@ -331,3 +331,55 @@ def test_misuse_is_an_error_of_the_caller(scene: Scene) -> None:
 
 def test_an_empty_batch_costs_nothing(scene: Scene) -> None:
     assert scene.apply() == ()
+
+
+# -- Salesforce itself fails ---------------------------------------------------------------------------------------
+
+FAILURE = [{"errorCode": "UNKNOWN_EXCEPTION", "message": "An unexpected error occurred. ErrorId: 1-2 (3)"}]
+
+
+def poisoned(scene: Scene, *numbers: int) -> None:
+    """An org that fails at whatever one of these is in."""
+    poison = {lead(number).id for number in numbers}
+
+    def answer(request: Any) -> tuple[int, dict[str, str], str]:
+        ids = [record["id"] for record in json.loads(request.body)["records"]]
+        if poison & set(ids):
+            return 500, {}, json.dumps(FAILURE)
+        return 200, {}, json.dumps([{"id": id, "success": True, "errors": []} for id in ids])
+
+    scene.wire.add_callback(responses.PATCH, COLLECTION, callback=answer)
+
+
+@pytest.mark.parametrize("poison", [[0], [199], [17, 150], [0, 1, 2]])
+def test_a_record_at_which_salesforce_itself_fails_keeps_no_other_from_being_written(
+    scene: Scene, poison: list[int]
+) -> None:
+    """Each time as if what has no answer had been read back, and not been there."""
+    poisoned(scene, *poison)
+    left = list(range(200))
+    for _ in range(3):
+        before = len(scene.sent())
+        outcomes = scene.apply(*(patch(number) for number in left))
+        sent = [record["id"] for records in scene.sent()[before:] for record in records]
+        assert sorted(sent) == sorted(lead(number).id for number in left), "each once"
+        left = [number for number, one in zip(left, outcomes, strict=True) if isinstance(one, Unknown)]
+        assert all(isinstance(one, Unknown | Written) for one in outcomes)
+    assert left == poison
+
+
+def test_where_salesforce_fails_at_everything_what_is_left_waits(scene: Scene) -> None:
+    poisoned(scene, *range(200))
+    scene.apply(*(patch(number) for number in range(200)))
+    outcomes = scene.apply(*(patch(number) for number in range(200)))
+    assert len(scene.sent()) == 1 + MOST_STUMBLES + 1
+    waits = [one for one in outcomes if isinstance(one, Rejected)]
+    assert {(one.code, one.retry) for one in waits} == {("NOT_SENT", True)}
+    assert len(waits) == 200 - (MOST_STUMBLES + 1) * FEWER
+
+
+def test_a_failure_that_is_not_its_own_word_is_not_looked_into(scene: Scene) -> None:
+    """A gateway's: whatever is behind it may still be at work."""
+    scene.wire.patch(COLLECTION, body="<html>Bad gateway</html>", status=502)
+    assert all(isinstance(one, Unknown) for one in scene.apply(patch(1), patch(2)))
+    assert len(scene.sent()) == 1
