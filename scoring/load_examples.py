@@ -124,8 +124,11 @@ class ExampleReader:
         try:
             field = self.names.fact(name)
         except Unreadable as why:
-            comma = COMMA if entry.node.kind is Kind.EMPTY and not str(why).endswith("?") else ""
-            entry.name.error(f"{why}{comma}", code=why.code)
+            more = COMMA if entry.node.kind is Kind.EMPTY and not str(why).endswith("?") else ""
+            scope, _, short = entry.key.partition(".")
+            if scope in _SCOPES and entry.key in self.names.facts:
+                more = f": write {scope}: {{{short}: ...}}, each fact stands below what it is a fact of"
+            entry.name.error(f"{why}{more}", code=why.code)
             return None
         if name in _DERIVED:
             entry.name.error(f"'{name}' is derived: give {_DERIVED[name]} instead")

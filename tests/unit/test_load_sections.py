@@ -286,6 +286,8 @@ def test_an_example_knows_where_its_expectations_stand() -> None:
     ("old", "new", "problem"),
     [
         ("title: VP", "titel: VP", "policy.yaml:20:15: examples[0].person.titel: unknown field 'person.titel', did you mean 'person.title'?"),
+        ("title: VP", "person.title: VP", "policy.yaml:20:15: examples[0].person.person.title: unknown field 'person.person.title': write person: {title: ...}, each fact stands below what it is a fact of"),
+        ("title: VP", "company.employees: 5", "policy.yaml:20:15: examples[0].person.company.employees: unknown field 'person.company.employees': write company: {employees: ...}, each fact stands below what it is a fact of"),
         ("title: VP", "seniority: vp", "policy.yaml:20:15: examples[0].person.seniority: 'person.seniority' is derived: give person.title instead"),
         ("country: uk", "country: Norway", "policy.yaml:20:60: examples[0].person.country: 'Norway': write NO"),
         ("consent: given", "consent: gven", "policy.yaml:20:73: examples[0].person.consent: 'gven' is not one of given, legitimate_interest, none, withdrawn, did you mean 'given'?"),
