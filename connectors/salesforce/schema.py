@@ -280,11 +280,14 @@ class SchemaMaker:
         self._look_again(fields)
         missing = [m for m in map(self._missing, fields) if m is not None]
         done = {(f.object, f.name): "present" for f in fields}
-        for one in missing:
-            done[one.field.object, one.field.name] = one.what if dry_run else self._make(one)
-        if not dry_run:
-            possible = [m.field for m in missing if not done[m.field.object, m.field.name].startswith(_NOT_POSSIBLE)]
-            self._make_visible(possible, user_id, done)
+        try:
+            for one in missing:
+                done[one.field.object, one.field.name] = one.what if dry_run else self._make(one)
+            if not dry_run:
+                there = [m.field for m in missing if not done[m.field.object, m.field.name].startswith(_NOT_POSSIBLE)]
+                self._make_visible(there, user_id, done)
+        except OutcomeUnknown as unknown:
+            raise RetryLater(Crm.SALESFORCE, unknown.problem, advice="Run setup again.") from unknown
         return tuple(SchemaChange(object=object, name=name, what=what) for (object, name), what in done.items())
 
     def _missing(self, field: WantedField) -> _Missing | None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import responses
 
-from connectors.errors import RunCannotContinue
+from connectors.errors import RetryLater, RunCannotContinue
 from connectors.records import FieldKind, FieldSchema, WantedField
 from connectors.retry import Patience
 from connectors.salesforce.client import Client
@@ -52,6 +52,16 @@ def test_a_field_that_shows_at_once_needs_no_permission_set(wire: responses.Requ
     made, client = maker()
     assert [c.what for c in made.ensure([SCORE], user_id=None)] == ["created", "present"]
     assert client.calls == {"describe": 3, "schema": 1}
+
+
+def test_who_makes_fields_is_not_told_to_read_records_back(wire: responses.RequestsMock) -> None:
+    describes(wire, "Lead")
+    describes(wire, "Task", KEY)
+    wire.post(f"{DATA}/tooling/sobjects/CustomField", body="<html>", status=504)
+    made, client = maker()
+    with pytest.raises(RetryLater, match="Run setup again"):
+        made.ensure([SCORE], user_id=None)
+    assert client.calls["schema"] == 2
 
 
 def test_a_field_nobody_can_show_us_is_named_with_the_way_out(wire: responses.RequestsMock) -> None:
