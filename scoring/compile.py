@@ -46,13 +46,22 @@ from scoring.conditions import (
 from scoring.conditions import Any as AnyOf
 from scoring.conditions_sql import Conditions, among
 from scoring.events_sql import Counted, Fades, Keyed, Pass, Picked, Since, pick, union, window_of
-from scoring.facts import Fact
 from scoring.fades import window_start
 from scoring.ignored_sql import Live, Sources
+from scoring.long_lists import LongList, long_lists, of_columns
 from scoring.policy import Bands, Policy
 from scoring.tables import KNOWN_FROM, KNOWN_UNTIL, MICRO, events_schema, people_schema
 
-__all__ = ["Account", "Compiled", "CompiledFresh", "compile_fresh", "compile_policy", "newest", "newest_of_two"]
+__all__ = [
+    "Account",
+    "Compiled",
+    "CompiledFresh",
+    "compile_fresh",
+    "compile_policy",
+    "newest",
+    "newest_of_two",
+    "with_lists",
+]
 
 Expression = exp.Expression
 _Column = tuple[str, exp.Expression]
@@ -79,6 +88,7 @@ class Account:
             `scoring.cards.sections`), event_id, kind, day, at, line (its place in ``ignore``)
     fades   column of ``fades`` -> worth by age
     people, events   the columns the queries read
+    lists   of these columns, those that are not in the files: the engine shows each one's table and adds the column
     """
 
     detail: exp.Select
@@ -87,22 +97,23 @@ class Account:
     fades: Mapping[str, tuple[int, ...]]
     people: frozenset[str]
     events: frozenset[str]
+    lists: Mapping[str, LongList]
 
 
 class Compiled:
     """A policy for one day. The queries for ledgers are made when they are asked for: most days nobody does.
 
     query   one row a person: the columns of `scoring.cards.schema`
-    fades, people, events   as in `Account`, for ``query`` alone
+    fades, people, events, lists   as in `Account`, for ``query`` alone
     """
 
     def __init__(self, policy: Policy, day: date) -> None:
-        self._custom = policy.custom
+        self._policy = policy
         self._parts = _Query(policy, day)
         self.layout: Layout = self._parts.layout
         self.query: exp.Select = self._parts.sources.within(self._parts.cards())
         self.fades: Mapping[str, tuple[int, ...]] = self._parts.fades.tables()
-        self.people, self.events = _columns_read([self.query], self._custom)
+        self.people, self.events, self.lists = _columns_read([self.query], policy)
 
     @cached_property
     def account(self) -> Account:
@@ -112,9 +123,16 @@ class Compiled:
         if picks is not None:
             picks = parts.sources.within(picks)
         ignored = _joined(parts.ignored())
-        people, events = _columns_read((q for q in (detail, picks, ignored) if q is not None), self._custom)
+        asked = (query for query in (detail, picks, ignored) if query is not None)
+        people, events, lists = _columns_read(asked, self._policy)
         return Account(
-            detail=detail, picks=picks, ignored=ignored, fades=parts.fades.tables(), people=people, events=events
+            detail=detail,
+            picks=picks,
+            ignored=ignored,
+            fades=parts.fades.tables(),
+            people=people,
+            events=events,
+            lists=lists,
         )
 
 
@@ -125,13 +143,14 @@ class CompiledFresh:
     query   one row a person: person_id, points (whole points of engagement), hand_raise (day of the newest one). It
             reads one more table, ``since``: of each person asked about person_id, at (the instant) and day (its date
             in the policy's timezone)
-    fades, people, events   as in `Account`
+    fades, people, events, lists   as in `Account`
     """
 
     query: exp.Select
     fades: Mapping[str, tuple[int, ...]]
     people: frozenset[str]
     events: frozenset[str]
+    lists: Mapping[str, LongList]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -730,8 +749,8 @@ def compile_fresh(policy: Policy, day: date) -> CompiledFresh:
     models = tuple(replace(m, engagement=_without_absence(m.engagement)) for m in policy.models)
     query = _Query(replace(policy, models=models), day, later=True)
     fresh = query.sources.within(query.fresh())
-    people, events = _columns_read([fresh], policy.custom)
-    return CompiledFresh(query=fresh, fades=query.fades.tables(), people=people, events=events)
+    people, events, lists = _columns_read([fresh], policy)
+    return CompiledFresh(query=fresh, fades=query.fades.tables(), people=people, events=events, lists=lists)
 
 
 def _without_absence(dimension: Dimension) -> Dimension:
@@ -747,10 +766,15 @@ def _joined(selects: Iterable[exp.Select]) -> exp.Query | None:
     return union(parts) if parts else None
 
 
-def _columns_read(queries: Iterable[exp.Query], custom: Mapping[str, Fact]) -> tuple[frozenset[str], frozenset[str]]:
-    """The columns of people and of events that are read."""
-    names = frozenset(column.name for query in queries for column in query.find_all(exp.Column))
-    return names & set(people_schema(custom).names), names & set(events_schema().names)
+def _columns_read(
+    queries: Iterable[exp.Query], policy: Policy
+) -> tuple[frozenset[str], frozenset[str], dict[str, LongList]]:
+    """The columns of people and of events that are read, and those that are made of them."""
+    names = {column.name for query in queries for column in query.find_all(exp.Column)}
+    lists = {name: one for name, one in long_lists(policy).items() if name in names}
+    names |= {one.condition.field for one in lists.values()}
+    people, events = (frozenset(of.names) & names for of in (people_schema(policy.custom), events_schema()))
+    return people, events, lists
 
 
 def newest(
@@ -810,6 +834,17 @@ def newest_of_two(every: str, settled: str, others: str, key: str, columns: Iter
     )
     compared = newest(every, key, names, dedup=True, only=None, keys_of=others)
     return exp.Union(this=apart, expression=compared, distinct=False)
+
+
+def with_lists(rows: exp.Query, columns: Collection[str], lists: Mapping[str, LongList]) -> exp.Query:
+    """The rows of people or events, with the ``lists`` that are made of these columns."""
+    made = of_columns(lists, columns)
+    if not made:
+        return rows
+    shown = [(name, sql.column(name)) for name in sorted(columns)]
+    return sql.select([*shown, *((name, one.test()) for name, one in made.items())]).from_(
+        rows.subquery("r", copy=False), copy=False
+    )
 
 
 def _is_one_of(only: frozenset[str]) -> Expression:

@@ -121,6 +121,11 @@ class Equals:
     value: int | bool
 
 
+def _quick_hash(field: str, values: tuple[str, ...]) -> int:
+    """Of equal conditions equal. A list may have a hundred thousand values, and a thousand conditions may share it."""
+    return hash((field, len(values), values[:3]))
+
+
 @dataclass(frozen=True, slots=True)
 class OneOf:
     """A folded text, country, rank or owner is one of these. ``listed``: a list fact has one of these as an item."""
@@ -129,6 +134,9 @@ class OneOf:
     values: tuple[str, ...]
     listed: bool = False
 
+    def __hash__(self) -> int:
+        return _quick_hash(self.field, self.values)
+
 
 @dataclass(frozen=True, slots=True)
 class DomainIn:
@@ -136,6 +144,9 @@ class DomainIn:
 
     field: str
     values: tuple[str, ...]
+
+    def __hash__(self) -> int:
+        return _quick_hash(self.field, self.values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from scoring.conditions import (
     Validity,
 )
 from scoring.fades import window_start
+from scoring.long_lists import LongList
 from scoring.tables import LIST_EDGE, valid_column, words_column
 
 __all__ = ["Conditions", "among", "between", "kinds_of_match", "matches"]
@@ -107,6 +108,8 @@ class Conditions:
         | Validity,
     ) -> Expression:
         column = self.column(node.field)
+        if isinstance(node, OneOf | DomainIn) and (long := LongList.of(node)) is not None:
+            return self.column(long.column)
         match node:
             case Known():
                 return exp.Not(this=exp.Is(this=column, expression=exp.null()))

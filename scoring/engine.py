@@ -215,6 +215,8 @@ class _Tables:
         policy = ready.policy
         fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in queries.fades.items()}
         self.connection.register("fades", pa.table(fades or {"none": [0]}))
+        for one in queries.lists.values():
+            self.connection.register(one.table, pa.table({"value": pa.array(one.values, pa.string())}))
         if only is not None:
             self.connection.register("only_people", pa.table({"person_id": pa.array(sorted(only), pa.string())}))
         for name, files, empty, key, columns in (
@@ -235,7 +237,11 @@ class _Tables:
                 rows = self._chosen(raw, files, settled, key, columns)
             else:
                 rows = compiler.newest(raw, key, columns, dedup=dedup, only=only, known_on=known_on)
-            self._show(name, rows, stored=dedup or only is not None)
+            if dedup or only is not None:
+                self._create("TABLE", f"{name}_rows", rows)
+                rows = exp.select("*").from_(f"{name}_rows")
+            # A view: on the files where all of them is asked for, else on the rows that count, in memory.
+            self._create("VIEW", name, compiler.with_lists(rows, columns, queries.lists))
 
     def _chosen(
         self, raw: str, files: Sequence[Path], settled: Sequence[Path], key: str, columns: Iterable[str]
@@ -252,13 +258,6 @@ class _Tables:
         """A view of all rows of the files."""
         texts = exp.Array(expressions=[exp.Literal.string(str(file)) for file in files])
         self._create("VIEW", name, exp.select("*").from_(exp.Table(this=exp.ReadParquet(expressions=[texts]))))
-
-    def _show(self, name: str, rows: exp.Query, *, stored: bool) -> None:
-        """A view: on the files where all of them is asked for, else on the rows that count, in memory."""
-        if stored:
-            self._create("TABLE", f"{name}_rows", rows)
-            rows = exp.select("*").from_(f"{name}_rows")
-        self._create("VIEW", name, rows)
 
     def _create(self, kind: str, name: str, rows: exp.Query) -> None:
         own = exp.Properties(expressions=[exp.TemporaryProperty()])

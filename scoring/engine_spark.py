@@ -187,6 +187,8 @@ def _load(
     policy = ready.policy
     fades = {name: pa.array([worths], pa.list_(pa.int64())) for name, worths in queries.fades.items()}
     spark.show_table("fades", pa.table(fades or {"none": [0]}))
+    for one in queries.lists.values():
+        spark.show_table(one.table, pa.table({"value": pa.array(one.values, pa.string())}))
     if only is not None:
         spark.show_table("only_people", pa.table({"person_id": pa.array(sorted(only), pa.string())}))
     known = [pa.field(name, pa.date32()) for name in (KNOWN_FROM, KNOWN_UNTIL) if bucket.versioned]
@@ -204,7 +206,8 @@ def _load(
             spark.show_table(raw, read.empty_table())
         dedup = len(files) > 1 and not bucket.compacted
         known_on = ready.day if bucket.versioned else None
-        spark.show(name, compiler.newest(raw, key, columns, dedup=dedup, only=only, known_on=known_on))
+        rows = compiler.newest(raw, key, columns, dedup=dedup, only=only, known_on=known_on)
+        spark.show(name, compiler.with_lists(rows, columns, queries.lists))
 
 
 # -- the dialect -------------------------------------------------------------------------------------------------
@@ -290,7 +293,7 @@ class _Spark:
     def answer(self, query: str) -> pa.Table:
         return self._session.sql(query).toArrow()
 
-    def show(self, name: str, rows: exp.Select) -> None:
+    def show(self, name: str, rows: exp.Query) -> None:
         """A view on what a query finds."""
         self._session.sql(spark_sql(rows)).createOrReplaceTempView(name)
 
