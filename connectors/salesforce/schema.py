@@ -401,7 +401,7 @@ class SchemaMaker:
             first = errors[0] if isinstance(errors[0], dict) else {}
             code = first.get("statusCode") or first.get("errorCode") or ""
             raise Refused(Problem(code=code, message=str(first.get("message", ""))), status=400)
-        raise UnexpectedAnswer(Crm.SALESFORCE, f"{doing} was answered with neither an id nor an error.", status=200)
+        raise OutcomeUnknown(Crm.SALESFORCE, f"{doing} was answered with neither an id nor an error.")
 
     # -- visibility ------------------------------------------------------------------------------------------------
 

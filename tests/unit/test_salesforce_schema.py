@@ -64,6 +64,17 @@ def test_who_makes_fields_is_not_told_to_read_records_back(wire: responses.Reque
     assert client.calls["schema"] == 2
 
 
+def test_a_field_of_which_the_answer_says_nothing_is_made_once(wire: responses.RequestsMock) -> None:
+    describes(wire, "Lead")
+    describes(wire, "Task", KEY)
+    wire.post(f"{DATA}/tooling/sobjects/CustomField", status=204)
+    taken = [{"errorCode": "DUPLICATE_DEVELOPER_NAME", "message": "exists"}]
+    wire.post(f"{DATA}/tooling/sobjects/CustomField", json=taken, status=400)
+    describes(wire, "Lead", SHOWN)
+    made, _ = maker()
+    assert [c.what for c in made.ensure([SCORE], user_id=None)] == ["granted", "present"]
+
+
 def test_a_field_nobody_can_show_us_is_named_with_the_way_out(wire: responses.RequestsMock) -> None:
     describes(wire, "Lead")
     describes(wire, "Task", KEY)
