@@ -67,6 +67,17 @@ def test_who_has_nobody_else_stays_where_they_are_as_long_as_the_pool_lets_peopl
     assert {trace["rules"][-1]["wait"]["since"] for trace in traces.values()} == {"2026-11-25T16:00:00+00:00"}
 
 
+def test_after_the_last_change_the_queue_gets_them_and_the_manager_hears_of_it(scene: World) -> None:
+    edit(scene.config / "policy.yaml", ("give_up_after:  2 reassignments", "give_up_after:  1 reassignment"))
+    scene.run()
+    for hours in (4, 23.5):
+        later(scene, hours)
+    for one in people(scene).values():
+        first, second, last = owners(scene, one)
+        assert (first != second, last) == (True, "queue:inbound")
+        assert notices(scene, one)["gave_up"] == 1
+
+
 def test_who_was_taken_out_of_our_hands_is_reported_and_stays(scene: World) -> None:
     """Somebody sets the owner of Ada's HubSpot record to nobody; Bea's pool is no pool any more.
 
