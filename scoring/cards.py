@@ -326,28 +326,31 @@ class Scorecard:
 
     def contributions(self) -> list[ItemPoints]:
         """Rules and tables that gave points, greatest first; equal ones in the policy's order."""
+        reasons = self.reasons
+        # Most rules give a person nothing: no objects are made of those.
         items = [
-            item
+            _item_points(item, reasons)
             for score in (Score.FIT, Score.ENGAGEMENT)
-            for group in self.points(score).groups
+            for group in self.layout.dimension(score, self.model).groups
             for item in group.items
-            if item.micro is not None and item.micro > 0
+            if (reasons[item.column] or 0) > 0
         ]
         return sorted(items, key=lambda item: -(item.micro or 0))
 
 
 def _group_points(place: GroupLayout, reasons: Mapping[str, int | None]) -> GroupPoints:
-    items = tuple(
-        ItemPoints(
-            name=item.name,
-            reason=item.reason,
-            micro=reasons[item.column],
-            count=reasons[item.counts] if item.counts else None,
-        )
-        for item in place.items
-    )
+    items = tuple(_item_points(item, reasons) for item in place.items)
     loss = reasons[place.loss] or 0
     return GroupPoints(name=place.name, micro=sum(i.micro or 0 for i in items) - loss, loss=loss, items=items)
+
+
+def _item_points(place: ItemLayout, reasons: Mapping[str, int | None]) -> ItemPoints:
+    return ItemPoints(
+        name=place.name,
+        reason=place.reason,
+        micro=reasons[place.column],
+        count=reasons[place.counts] if place.counts else None,
+    )
 
 
 def cards(table: pa.Table) -> Iterator[Scorecard]:

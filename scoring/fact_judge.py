@@ -5,7 +5,7 @@ The facts are in stored form (`scoring.tables`). Scores and events are not known
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -43,7 +43,7 @@ from scoring.fades import months_between
 from scoring.phrases import negated, say
 from scoring.tables import LIST_EDGE, MICRO, valid_column, words
 
-__all__ = ["FactJudge"]
+__all__ = ["FactJudge", "judged_by"]
 
 
 class FactJudge:
@@ -142,6 +142,22 @@ class FactJudge:
                 return _is_old(_day(value), self._day, span)
             case _:
                 raise ValueError(f"facts do not tell {say(condition)}")
+
+
+def judged_by(condition: Condition) -> Iterator[str]:
+    """The names of what a `FactJudge` looks at; where it says whether a value is valid, that is one of them."""
+    match condition:
+        case All(of) | AnyOf(of):
+            for one in of:
+                yield from judged_by(one)
+        case Not(of):
+            yield from judged_by(of)
+        case ScoreAtLeast() | ScoreBelow() | LabelIn() | EventExists():
+            return
+        case Validity(name):
+            yield from (name, valid_column(name))
+        case _:
+            yield condition.field
 
 
 def _day(value: Any) -> date:

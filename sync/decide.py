@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,8 +20,8 @@ from connectors.records import Crm, RecordRef
 from scoring.cards import Fresh, Scorecard, cards
 from scoring.episodes import Decision, History, Seen, Status
 from scoring.facts import LIFECYCLE_STAGES
-from scoring.nurture import lacking, paused, track
-from scoring.policy import Policy, Result, TaskIn
+from scoring.nurture import lacking
+from scoring.policy import Policy, Result
 from scoring.qualify import qualify
 from scoring.sla import Happened
 from sync import notices
@@ -31,27 +31,26 @@ from sync.fights import Fight, FightRule
 from sync.follow_up import FollowUp, about
 from sync.guard import Change
 from sync.heard import Heard, owners_told, tasks_of_suppressed
-from sync.life import episodes_after, history_of, missed_days, rejected_at
+from sync.life import assigned, episodes_after, history_of, missed_days, opened, rejected_at
 from sync.mapping import ReviewAnswer
 from sync.notices import Notice
 from sync.owners import OwnerDirectory
-from sync.plan import Conflict, PlannedTask, PlannedWrite, RecordPlan, due_date, plan_record
-from sync.quiet import QuietPeople, note_scored
+from sync.plan import Conflict, PlannedTask, PlannedWrite, RecordPlan
+from sync.quiet import QuietPeople, note_drifted, note_scored
 from sync.routing import Routing
-from sync.sales import approves
 from sync.settings import OwnerAuthority
 from sync.store import decisions, fights, outbox
 from sync.store import notices as notice_store
 from sync.store import routing as routing_store
-from sync.store.decisions import AssignmentRow, EpisodeRow, PersonState, Target
-from sync.store.records import blank_is_none
+from sync.store.decisions import AssignmentRow, EpisodeRow, PersonState
+from sync.wanted import Wanted
 
 __all__ = ["Decided", "Decider"]
 
+_Wanting = tuple[str, RecordRef, Mapping[str, str | None]]
+
 PART = 2000
 """People whose state is in memory at once."""
-
-HUBSPOT_MQL = "marketingqualifiedlead"
 
 
 @dataclass(slots=True)
@@ -99,6 +98,7 @@ class Decider:
     quiet   finds who stays as they are; None: everybody is decided in full
     reviews where a review is answered in a CRM: an answer that was heard is cleared
     guarded `Decided.moves` is kept
+    rehearsing everything will be taken back: what the CRMs are to be told is counted, but not queued
     """
 
     policy: Policy
@@ -119,9 +119,23 @@ class Decider:
     quiet: QuietPeople | None = None
     reviews: Mapping[Crm, ReviewAnswer] = field(default_factory=dict)
     guarded: bool = False
+    rehearsing: bool = False
     fights: FightRule = field(default_factory=FightRule)
     decided: Decided = field(default_factory=Decided)
     _waiting: dict[str, Status] = field(default_factory=dict)
+    _known: dict[str, PersonState] = field(default_factory=dict)
+    _wanted: Wanted = field(init=False)
+
+    def __post_init__(self) -> None:
+        # The store gives every time back in UTC: whoever is not loaded again must not show another one.
+        self.as_of = self.as_of.astimezone(UTC)
+        self._wanted = Wanted(
+            policy=self.policy,
+            directory=self.directory,
+            authority=self.authority,
+            as_of=self.as_of,
+            reviews=self.reviews,
+        )
 
     def decide(self, tx: Connection, scored: Iterable[pa.Table]) -> Decided:
         """Qualify everybody in the scorecards, give new MQLs an owner, and queue what the CRMs must be told.
@@ -141,15 +155,27 @@ class Decider:
             seen = set(waiting)
             waiting += [row.person_id for row in self.decided.assigned if row.person_id not in seen]
         for start in range(0, len(waiting), PART):
-            self._plan(tx, decisions.load_people(tx, waiting[start : start + PART]).values())
+            some = waiting[start : start + PART]
+            self._plan(tx, self._people(tx, some).values())
+            for person_id in some:
+                self._known.pop(person_id, None)
         return self.decided
+
+    def _people(self, tx: Connection, person_ids: Sequence[str]) -> dict[str, PersonState]:
+        """These people as the store has them, in this order; loaded where what was done to them is not `_known`."""
+        found = decisions.load_people(tx, [person_id for person_id in person_ids if person_id not in self._known])
+        known = {person_id: self._known.get(person_id) or found.get(person_id) for person_id in person_ids}
+        return {person_id: person for person_id, person in known.items() if person is not None}
 
     # -- qualify ---------------------------------------------------------------------------------------------
 
     def _leave_quiet(self, tx: Connection, table: pa.Table, people: QuietPeople) -> pa.Table:
         """Counts who stays as they are. Returns the scorecards of everybody else."""
         found = people.among(tx, table)
-        note_scored(tx, found, day=self._day(), version=self.policy.version)
+        note_drifted(tx, found)
+        if not self.rehearsing:
+            # Nobody asks for the day again before all this is taken back.
+            note_scored(tx, found, day=self._day(), version=self.policy.version)
         self.decided.people += len(found.ids)
         for status, n in found.statuses.items():
             self._count(Status(status), n)
@@ -182,6 +208,7 @@ class Decider:
             self._count(decision.status, 1)
             if decision.opens is not None or person.open_episode is not None:
                 self._waiting[person.person_id] = decision.status
+            self._note_opened(person, changed, row)
             moved = decision.opens is not None or decision.closes is not None
             if moved or (person.open_episode is not None and person.assignment is None):
                 waiting.append(person.person_id)
@@ -195,6 +222,12 @@ class Decider:
         self._tell(tx, heard)
         self._plan(tx, complete)
         return waiting
+
+    def _note_opened(self, person: PersonState, changed: Sequence[EpisodeRow], row: Mapping[str, Any] | None) -> None:
+        """Keeps whoever has become an MQL until they are planned, unless more than that becomes of them."""
+        held = any(target.state.held for target in person.targets)
+        if len(changed) == 1 and changed[0].n > person.episodes and not held:
+            self._known[person.person_id] = opened(person, changed[0], row or {})
 
     def _note_status(self, person: PersonState, decision: Decision) -> None:
         if not self.guarded or decision.status == person.status:
@@ -286,7 +319,7 @@ class Decider:
     def _status_in_crms(self, person: PersonState) -> str | None:
         """The status text the CRMs show, when mqlsync has not written any yet."""
         for target in person.targets:
-            prop = self._properties(target.state.ref).get(Result.STATUS)
+            prop = self._wanted.properties(target.state.ref).get(Result.STATUS)
             if prop is not None and prop not in target.state.acked and target.state.current.get(prop):
                 return target.state.current[prop]
         return None
@@ -320,13 +353,13 @@ class Decider:
     def _assign(self, tx: Connection) -> None:
         """Every open episode of ours without an owner gets one; best people first, all in this transaction."""
         waiting = decisions.unassigned(tx)
-        people = decisions.load_people(tx, waiting)
+        people = self._people(tx, waiting)
         rows: list[AssignmentRow] = []
         for_routing: list[PersonState] = []
         for person in people.values():
             if person.ambiguous or not person.targets:
                 continue
-            kept = next((key for key in self._owners_there(person) if not self.directory.has_left(key)), None)
+            kept = next((key for key in self._wanted.owners_there(person) if not self.directory.has_left(key)), None)
             if kept is not None:
                 why = "owner at work" if kept.startswith("rep:") else "owner in the CRM"
                 rows.append(self._row(person, kept, why=why, trace={"kept": kept}))
@@ -335,18 +368,11 @@ class Decider:
         rows += self._route(tx, for_routing)
         decisions.save_assignments(tx, rows)
         routing_store.forget_waits(tx)
-        assigned = {row.person_id: row for row in rows}
-        decisions.save_episodes(
-            tx,
-            [
-                replace(person.open_episode, assigned_at=self.as_of)
-                for person in people.values()
-                if person.person_id in assigned and person.open_episode is not None
-            ],
-        )
-        decisions.set_status(tx, sorted(assigned), Status.ASSIGNED, since=self.as_of)
-        for person_id in assigned:
-            if (before := self._waiting.pop(person_id, None)) is not None:
+        decisions.note_assigned(tx, rows, at=self.as_of)
+        decisions.set_status(tx, sorted(row.person_id for row in rows), Status.ASSIGNED, since=self.as_of)
+        for row in rows:
+            self._known[row.person_id] = assigned(people[row.person_id], row, status=Status.ASSIGNED, at=self.as_of)
+            if (before := self._waiting.pop(row.person_id, None)) is not None:
                 self._count(before, -1)
                 self._count(Status.ASSIGNED, 1)
         self.decided.assigned += rows
@@ -377,35 +403,18 @@ class Decider:
         """Whoever has to know of these people hears of them, each once."""
         self._notify(tx, owners_told(tx, heard, self))
         tasks = tasks_of_suppressed(heard, self)
-        self.decided.tasks += outbox.put_tasks(tx, tasks, run_id=self.run_id)
+        self._count_tasks(tx, tasks)
         self.decided.planned_tasks += tasks if self.listing else []
 
     def owner_is_held(self, person: PersonState) -> bool:
         """Whether somebody has taken the owner of a record of theirs out of our hands."""
-        return any(self._properties(t.state.ref).get(Result.OWNER) in t.state.held for t in person.targets)
+        return any(self._wanted.properties(t.state.ref).get(Result.OWNER) in t.state.held for t in person.targets)
 
     # -- owners ----------------------------------------------------------------------------------------------
 
     def owner_there(self, person: PersonState) -> str | None:
         """The owner the person has in the CRM that decides on owners, as an owner key; None when that is nobody."""
-        return next(self._owners_there(person), None)
-
-    def _owners_there(self, person: PersonState) -> Iterator[str]:
-        """The owner in each CRM that has a say, the weightier first."""
-        for crm in self._owner_order():
-            target = person.target(crm)
-            key = self.directory.owner_key(crm, target.owner) if target is not None else None
-            if key is not None:
-                yield key
-
-    def _owner_order(self) -> tuple[Crm, ...]:
-        match self.authority:
-            case OwnerAuthority.HUBSPOT:
-                return (Crm.HUBSPOT,)
-            case OwnerAuthority.SALESFORCE:
-                return (Crm.SALESFORCE,)
-            case OwnerAuthority.BOTH:
-                return (Crm.SALESFORCE, Crm.HUBSPOT)
+        return next(self._wanted.owners_there(person), None)
 
     def _route(self, tx: Connection, people: Sequence[PersonState]) -> list[AssignmentRow]:
         """Whoever has to wait for a rep stays an MQL without one and is routed again by the next run."""
@@ -419,7 +428,7 @@ class Decider:
         return Routing(
             policy=self.policy,
             directory=self.directory,
-            order=self._owner_order(),
+            order=self._wanted.owner_order,
             as_of=self.as_of,
             owner_there=self.owner_there,
             facts=self.facts,
@@ -430,6 +439,8 @@ class Decider:
         """Give people who have an owner to another one: store it, and queue what the CRMs must be told."""
         decisions.save_assignments(tx, rows)
         self.decided.assigned += rows
+        for row in rows:
+            self._known.pop(row.person_id, None)
         people = decisions.load_people(tx, [row.person_id for row in rows])
         for row in rows:
             before = self.directory.name_of((row.trace.get("again") or {}).get("before") or row.owner_key)
@@ -465,7 +476,7 @@ class Decider:
         writes: list[tuple[str, PlannedWrite]] = []
         settled: list[RecordRef] = []
         adopted: dict[RecordRef, Mapping[str, str | None]] = {}
-        wanted: list[tuple[str, RecordRef, Mapping[str, str | None]]] = []
+        wanted: list[_Wanting] = []
         tasks: list[tuple[PersonState, PlannedTask]] = []
         for person in people:
             for plan in self._plan_person(tx, person):
@@ -476,20 +487,25 @@ class Decider:
                 else:
                     writes.append((person.person_id, plan.write))
                     self._note_owner(person, plan.write)
-            task = self._task_of(person)
+            task = self._wanted.task(person)
             if task is not None:
                 tasks.append((person, task))
         outbox.acknowledge(tx, adopted, at=self.as_of)
         outbox.drop_pending(tx, settled)
-        decisions.save_desired(tx, wanted)
-        self.decided.queued += outbox.put(tx, writes, run_id=self.run_id, release=self.release)
+        self.decided.queued += self._queue(tx, writes, wanted)
         self._put_tasks(tx, tasks)
         if self.listing:
             self.decided.changes += writes
 
+    def _queue(self, tx: Connection, writes: Sequence[tuple[str, PlannedWrite]], wanted: Sequence[_Wanting]) -> int:
+        if self.rehearsing:
+            return outbox.count_new(tx, writes, release=self.release)
+        decisions.save_desired(tx, wanted)
+        return outbox.put(tx, writes, run_id=self.run_id, release=self.release)
+
     def _note_owner(self, person: PersonState, write: PlannedWrite) -> None:
         """Whom somebody else has now: giving a person to somebody for the first time takes them from nobody."""
-        prop = self._properties(write.ref).get(Result.OWNER)
+        prop = self._wanted.properties(write.ref).get(Result.OWNER)
         if not self.guarded or prop is None or prop not in write.fields:
             return
         crm, owner = write.ref.crm, write.fields[prop]
@@ -500,7 +516,7 @@ class Decider:
 
     def _plan_person(self, tx: Connection, person: PersonState) -> list[RecordPlan]:
         """One plan a record. An owner that somebody changed in a CRM is taken over, and then planned for again."""
-        plans = [self._plan_target(person, target) for target in person.targets]
+        plans = [self._wanted.plan(person, target) for target in person.targets]
         conflicts = [conflict for plan in plans for conflict in plan.conflicts]
         in_vain = self._cleared_in_vain(person, plans)
         if not conflicts and not in_vain:
@@ -517,13 +533,13 @@ class Decider:
         if taken is not None:
             outbox.acknowledge(tx, {taken.ref: {taken.field: taken.theirs}}, at=self.as_of)
         again = decisions.load_people(tx, [person.person_id])[person.person_id]
-        return [self._plan_target(again, target) for target in again.targets]
+        return [self._wanted.plan(again, target) for target in again.targets]
 
     def _cleared_in_vain(self, person: PersonState, plans: Sequence[RecordPlan]) -> list[Conflict]:
         """Answers to a review that are to be cleared though they were cleared before: no conflict but of a machine."""
         found: list[Conflict] = []
         for target, plan in zip(person.targets, plans, strict=True):
-            prop = self._properties(plan.ref).get(Result.REVIEW)
+            prop = self._wanted.properties(plan.ref).get(Result.REVIEW)
             if prop is not None and prop in target.state.acked and plan.write is not None and prop in plan.write.fields:
                 theirs = target.state.current.get(prop)
                 found.append(Conflict(ref=plan.ref, field=prop, result=Result.REVIEW, theirs=theirs, ours=None))
@@ -549,7 +565,7 @@ class Decider:
 
     def adopt(self, tx: Connection, person: PersonState, conflict: Conflict) -> bool:
         """Make a person's choice of owner the assignment. False when it names nobody, or this CRM has no say."""
-        if conflict.result is not Result.OWNER or conflict.ref.crm not in self._owner_order():
+        if conflict.result is not Result.OWNER or conflict.ref.crm not in self._wanted.owner_order:
             return False
         key = self.directory.owner_key(conflict.ref.crm, conflict.theirs)
         if key is None:
@@ -559,172 +575,28 @@ class Decider:
         )
         return row is not None
 
-    def _plan_target(self, person: PersonState, target: Target) -> RecordPlan:
-        properties = self._properties(target.state.ref)
-        return plan_record(target.state, self._wanted(person, target, properties), properties, self.policy.write)
-
-    def _properties(self, ref: RecordRef) -> dict[Result, str]:
-        properties = dict(self.policy.write.properties.get((ref.crm, ref.object), {}))
-        lead_status = self.policy.write.lead_status.get((ref.crm, ref.object))
-        if lead_status is not None:
-            properties[Result.LEAD_STATUS] = lead_status.property
-        review = self.reviews.get(ref.crm)
-        if review is not None:
-            properties[Result.REVIEW] = review.property
-        return properties
-
-    def _wanted(
-        self, person: PersonState, target: Target, properties: Mapping[Result, str]
-    ) -> dict[Result, str | None]:
-        """The text of every result this record is to show. What is left out is left alone."""
-        episode = person.open_episode
-        wanted: dict[Result, str | None] = {
-            Result.STATUS: person.status,
-            Result.GRADE: person.grade,
-            Result.FIT: _text(person.fit),
-            Result.ENGAGEMENT: _text(person.engagement),
-            Result.TOTAL: _text(person.total),
-            Result.REASON: person.reason,
-            Result.MODEL: person.model,
-            Result.VERSION: person.policy_version,
-            Result.MISSING: person.missing,
-            **self._nurture(person),
-        }
-        if self._answered(target):
-            wanted[Result.REVIEW] = None
-        if episode is None or episode.adopted or episode.waiting:
-            return wanted
-        wanted[Result.QUALIFIED_AT] = episode.opened_at.strftime("%Y-%m-%dT%H:%M:%SZ")
-        wanted[Result.EPISODE] = str(episode.n)
-        wanted[Result.LIFECYCLE] = HUBSPOT_MQL
-        self._want_lead_status(target, wanted)
-        self._want_owner(person, target, properties, wanted)
-        return wanted
-
-    def _nurture(self, person: PersonState) -> dict[Result, str | None]:
-        status = person.status or Status.NOT_YET
-        ended = person.closed_episode if person.open_episode is None else None
-        return {
-            Result.NURTURE: track(self.policy, status, None if ended is None else ended.outcome),
-            Result.PAUSED: str(paused(self.policy, status)).lower(),
-        }
-
-    def _answered(self, target: Target) -> bool:
-        """Whether the record shows the very answer that was heard, and no other one that has yet to be."""
-        rule = self.reviews.get(target.state.ref.crm)
-        if rule is None or approves(rule, target.answer) is None:
-            return False
-        return blank_is_none(target.state.current.get(rule.property)) == target.answer
-
-    def _want_lead_status(self, target: Target, wanted: dict[Result, str | None]) -> None:
-        rule = self.policy.write.lead_status.get((target.state.ref.crm, target.state.ref.object))
-        if rule is not None and target.state.current.get(rule.property) in rule.only_from:
-            wanted[Result.LEAD_STATUS] = rule.mql
-
-    def _want_owner(
-        self,
-        person: PersonState,
-        target: Target,
-        properties: Mapping[Result, str],
-        wanted: dict[Result, str | None],
-    ) -> None:
-        prop = properties.get(Result.OWNER)
-        if person.assignment is None or prop is None:
-            return
-        ref = target.state.ref
-        owner_id = self.directory.owner_id_for(person.assignment.owner_key, ref.crm, ref.object)
-        if owner_id is None:
-            return
-        if self._left_to_another(target, prop, owner_id) or not self._first_in_authority(person, ref, properties):
-            return
-        wanted[Result.OWNER] = owner_id
-
-    def _left_to_another(self, target: Target, prop: str, owner_id: str) -> bool:
-        """Somebody owns the person here already and another one there: neither is overwritten, but who has left."""
-        if self.authority is not OwnerAuthority.BOTH or prop in target.state.acked or owner_id == target.owner:
-            return False
-        key = self.directory.owner_key(target.state.ref.crm, target.owner)
-        return key is not None and not self.directory.has_left(key)
-
-    def _first_in_authority(self, person: PersonState, ref: RecordRef, properties: Mapping[Result, str]) -> bool:
-        """The CRM that decides on owners is written first; the other one follows once it has confirmed."""
-        order = self._owner_order()
-        if ref.crm in order:
-            return True
-        leader = person.target(order[0])
-        if leader is None or person.assignment is None:
-            return True
-        prop = self._properties(leader.state.ref).get(Result.OWNER)
-        if prop is None:
-            return True
-        confirmed = self.directory.owner_id_for(
-            person.assignment.owner_key, leader.state.ref.crm, leader.state.ref.object
-        )
-        # What stands there already was confirmed by being read.
-        return confirmed is None or confirmed in (leader.owner, leader.state.acked.get(prop))
-
     # -- tasks ------------------------------------------------------------------------------------------------
 
     def _put_tasks(self, tx: Connection, tasks: Sequence[tuple[PersonState, PlannedTask]]) -> None:
         planned = [(person.person_id, task) for person, task in tasks]
-        self.decided.tasks += outbox.put_tasks(tx, planned, run_id=self.run_id)
+        self._count_tasks(tx, planned)
         self.decided.planned_tasks += planned
-        decisions.save_episodes(
-            tx,
-            [
-                replace(person.open_episode, task_key=task.key)
-                for person, task in tasks
-                if person.open_episode is not None
-            ],
-        )
+        decisions.note_tasks(tx, [(person.open_episode, task.key) for person, task in tasks if person.open_episode])
 
-    def _task_of(self, person: PersonState) -> PlannedTask | None:
-        """One task an episode, in the CRM where the rep works."""
-        episode, assignment = person.open_episode, person.assignment
-        if (
-            episode is None
-            or episode.adopted
-            or episode.task_key is not None
-            or assignment is None
-            or assignment.owner_key.startswith("queue:")
-            or self.policy.write.task_in is TaskIn.NONE
-        ):
-            return None
-        for crm in self.task_order():
-            target = person.target(crm)
-            if target is None:
-                continue
-            ref = target.state.ref
-            owner = self.directory.owner_id_for(assignment.owner_key, ref.crm, ref.object)
-            prop = self._properties(ref).get(Result.OWNER)
-            if owner is None or prop is None:
-                continue
-            theirs = target.owner if self._left_to_another(target, prop, owner) else None
-            return PlannedTask(
-                key=f"{person.person_id}:{episode.n}:task:1",
-                person=ref,
-                owner_property=prop,
-                owner=theirs or owner,
-                stands=theirs is not None,
-                subject=f"Follow up: {person.name or person.email or 'new MQL'}"[:255],
-                lines=_task_lines(person, episode),
-                due=self.task_due(),
-                since=episode.opened_at,
-            )
-        return None
+    def _count_tasks(self, tx: Connection, tasks: Sequence[tuple[str, PlannedTask]]) -> None:
+        """Queues them, where anything is."""
+        if self.rehearsing:
+            self.decided.tasks += outbox.count_new_tasks(tx, tasks)
+        else:
+            self.decided.tasks += outbox.put_tasks(tx, tasks, run_id=self.run_id)
 
     def task_due(self) -> date:
-        day = self.as_of.astimezone(ZoneInfo(self.policy.timezone)).date()
-        return due_date(day, self.policy.write.task_due)
+        """See `Wanted.task_due`."""
+        return self._wanted.task_due()
 
     def task_order(self) -> tuple[Crm, ...]:
-        match self.policy.write.task_in:
-            case TaskIn.HUBSPOT:
-                return (Crm.HUBSPOT,)
-            case TaskIn.SALESFORCE:
-                return (Crm.SALESFORCE,)
-            case _:
-                return (Crm.SALESFORCE, Crm.HUBSPOT)
+        """See `Wanted.task_order`."""
+        return self._wanted.task_order()
 
 
 def _in_parts(found: Iterator[Scorecard]) -> Iterator[list[Scorecard]]:
@@ -732,21 +604,7 @@ def _in_parts(found: Iterator[Scorecard]) -> Iterator[list[Scorecard]]:
         yield part
 
 
-def _text(number: int | None) -> str | None:
-    return None if number is None else str(number)
-
-
 def _lifecycle(person: PersonState) -> str | None:
     """The furthest stage any of the person's records has."""
     stages = [s for t in person.targets if (s := t.facts.get("person.lifecycle_stage")) in LIFECYCLE_STAGES]
     return max(stages, key=LIFECYCLE_STAGES.index, default=None)
-
-
-def _task_lines(person: PersonState, episode: EpisodeRow) -> tuple[str, ...]:
-    point = notices.talking_point(person.reason or "")
-    return (
-        f"Marketing qualified lead, grade {episode.grade} (fit {episode.fit}, engagement {episode.engagement}).",
-        f"Why: {person.reason or episode.line}",
-        *([point] if point is not None else []),
-        f"Qualified on {episode.opened_at.date().isoformat()} by policy {episode.policy_version}.",
-    )

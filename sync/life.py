@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from scoring.cards import Scorecard
 from scoring.episodes import (
@@ -18,9 +20,9 @@ from scoring.episodes import (
 )
 from scoring.hours import after
 from scoring.policy import Policy
-from sync.store.decisions import EpisodeRow, PersonState
+from sync.store.decisions import AssignmentRow, EpisodeRow, PersonState
 
-__all__ = ["episodes_after", "history_of", "missed_days", "rejected_at"]
+__all__ = ["assigned", "episodes_after", "history_of", "missed_days", "opened", "rejected_at"]
 
 
 def history_of(person: PersonState, owner_key: str | None) -> History:
@@ -153,6 +155,24 @@ def _goes_on(episode: EpisodeRow, decision: Decision, policy: Policy, as_of: dat
     if decision.approved is not None:
         now = replace(now, approved_at=as_of, approved_by=decision.approved)
     return now
+
+
+def opened(person: PersonState, episode: EpisodeRow, row: Mapping[str, Any]) -> PersonState:
+    """Whoever had no open episode, with their new one: as the store has them from now on. ``row``: what else moved."""
+    ours = () if episode.adopted else (episode.opened_at,)
+    return replace(person, **row, episodes=episode.n, open_episode=episode, opened=(*person.opened, *ours))
+
+
+def assigned(person: PersonState, row: AssignmentRow, *, status: Status, at: datetime) -> PersonState:
+    """Whoever has an open episode, with whom it was given to: as the store has them from now on."""
+    assert person.open_episode is not None
+    return replace(
+        person,
+        status=status,
+        status_since=at,
+        assignment=row,
+        open_episode=replace(person.open_episode, assigned_at=at),
+    )
 
 
 def approves_at(waiting: tuple[str, ...], policy: Policy, since: datetime) -> datetime | None:

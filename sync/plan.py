@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import lru_cache
 
 from connectors.records import FieldKind, RecordRef
 from scoring.facts import LIFECYCLE_STAGES
@@ -77,21 +78,32 @@ def canonical(kind: FieldKind, text: str | None) -> str | None:
     text = text.strip()
     match kind:
         case FieldKind.NUMBER:
-            try:
-                number = Decimal(text)
-            except InvalidOperation:
-                return text
-            return f"{number.normalize():f}" if number.is_finite() else text
+            return _number(text)
         case FieldKind.DATETIME:
-            try:
-                moment = datetime.fromisoformat(text)
-            except ValueError:
-                return text
-            return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment.tzinfo else text
+            return _instant(text)
         case FieldKind.BOOLEAN:
             return text.lower()
         case _:
             return text
+
+
+@lru_cache(maxsize=4096)
+def _number(text: str) -> str:
+    """Few numbers stand in many records."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    return f"{number.normalize():f}" if number.is_finite() else text
+
+
+@lru_cache(maxsize=4096)
+def _instant(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment.tzinfo else text
 
 
 def lifecycle_rank(stage: str | None) -> int:

@@ -18,10 +18,11 @@ from scoring.episodes import Status
 from scoring.policy import Policy, Result
 from sync.resolve import Role
 from sync.store import schema
+from sync.store.columns import read_columns
 from sync.store.decisions import save_people
 from sync.store.refs import PART
 
-__all__ = ["QUIET", "Quiet", "QuietPeople", "note_scored"]
+__all__ = ["QUIET", "Quiet", "QuietPeople", "note_drifted", "note_scored"]
 
 QUIET = (Status.NOT_YET, Status.SUPPRESSED, Status.WITH_SALES)
 """Statuses that follow from scorecard and facts alone: no episode is open, no wait is under way."""
@@ -123,15 +124,7 @@ class QuietPeople:
         return pc.and_(pc.fill_null(alike, False), _all_equal(table, known, _LABELS))
 
     def _stored(self, tx: Connection, first: str, last: str) -> pa.Table:
-        p = schema.person.c
-        found = tx.execute(select(*(p[name] for name in _COLUMNS)).where(_may_be_quiet(first, last))).all()
-        columns: Any = zip(*found, strict=True) if found else [()] * len(_COLUMNS)
-        return pa.table(
-            {
-                name: pa.array(column, pa.int64() if name in _SCORES else pa.string())
-                for name, column in zip(_COLUMNS, columns, strict=True)
-            }
-        )
+        return read_columns(tx, [schema.person.c[name] for name in _COLUMNS], _may_be_quiet(first, last))
 
     def _those_with_work(self, tx: Connection) -> pa.Array:
         if self._busy is None:
@@ -159,20 +152,15 @@ def _confirmed(
     joined = schema.link.outerjoin(schema.acked, and_(a.conn == l.conn, a.object == l.object, a.id == l.id))
     # As expressions, not as columns of the primary key: SQLite would go through all records of the object, each time.
     of = and_(l.conn.concat("") == conn, l.object.concat("") == object, l.role == Role.TARGET)
-    values = [a.fields[prop].as_string() for prop in shown.values()]
-    wanted = select(l.person_id, *values).select_from(joined).where(of)
+    wanted = [l.person_id, *(a.fields[prop].as_string().label(name) for name, prop in shown.items())]
     whose: list[ColumnElement[bool]]
     if few:
         whose = [l.person_id.in_(people.slice(start, PART).to_pylist()) for start in range(0, len(people), PART)]
     else:
         whose = [and_(l.person_id >= people[0].as_py(), l.person_id <= people[-1].as_py())]
-    found = [row for some in whose for row in tx.execute(wanted.where(some)).all()]
-    columns: Any = zip(*found, strict=True) if found else [()] * (1 + len(shown))
-    ids, *numbers = columns
-    return pa.table(
-        {"person_id": pa.array(ids, pa.string())}
-        | {name: _whole(pa.array(each, pa.string())) for name, each in zip(shown, numbers, strict=True)}
-    )
+    found = pa.concat_tables(read_columns(tx, wanted, and_(of, some), of=joined) for some in whose)
+    whole = {name: pa.chunked_array([_whole(each) for each in found[name].chunks], pa.int64()) for name in shown}
+    return pa.table({"person_id": found["person_id"]} | whole)
 
 
 def _whole(texts: pa.Array) -> pa.Array:
@@ -186,6 +174,11 @@ def _may_be_quiet(first: str, last: str) -> Any:
     return and_(
         p.person_id >= first, p.person_id <= last, p.dirty.is_(None), p.ambiguous.is_(False), p.status.in_(QUIET)
     )
+
+
+def note_drifted(tx: Connection, quiet: Quiet) -> None:
+    """These people have other numbers."""
+    save_people(tx, quiet.drifted.to_pylist())
 
 
 def note_scored(tx: Connection, quiet: Quiet, *, day: str, version: str) -> None:
@@ -202,4 +195,3 @@ def note_scored(tx: Connection, quiet: Quiet, *, day: str, version: str) -> None
     else:
         for start in range(0, len(quiet.ids), PART):
             tx.execute(noted.where(p.person_id.in_(quiet.ids.slice(start, PART).to_pylist())))
-    save_people(tx, quiet.drifted.to_pylist())

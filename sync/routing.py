@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from connectors.records import Crm
 from scoring import hours as working_time
 from scoring.episodes import Status
+from scoring.fact_judge import judged_by
 from scoring.policy import Policy, Route, TargetKind
 from sync.account_match import AccountMatch, AccountMatching, Accounts
 from sync.assign import Routed, assign
@@ -21,9 +22,12 @@ from sync.store import people as people_store
 from sync.store import routing as routing_store
 from sync.store.decisions import PersonState
 
-__all__ = ["Routing"]
+__all__ = ["Routing", "facts_read"]
 
 COMPANY_OWNER = "company.owner"
+
+_OF_ACCOUNT = ("person.email_domain", "company.name")
+"""By what an account is found."""
 
 AT_WORK = frozenset({Status.ASSIGNED, Status.ACCEPTED, Status.WORKING})
 
@@ -140,6 +144,11 @@ class Routing:
         )
 
 
+def facts_read(rules: Iterable[Route]) -> frozenset[str]:
+    """The facts by which these rules route people."""
+    return frozenset({*_OF_ACCOUNT, *(name for rule in rules if rule.when for name in judged_by(rule.when))})
+
+
 def _linked(person: PersonState) -> bool:
     return any(target.company_id is not None for target in person.targets)
 
@@ -147,7 +156,8 @@ def _linked(person: PersonState) -> bool:
 def _account_of(person: PersonState, facts: Mapping[str, Any], accounts: Accounts | None) -> AccountMatch | None:
     if accounts is None or _linked(person):
         return None
-    return accounts.find(domain=facts.get("person.email_domain"), name=facts.get("company.name"))
+    domain, name = (facts.get(fact) for fact in _OF_ACCOUNT)
+    return accounts.find(domain=domain, name=name)
 
 
 def _said(match: AccountMatch) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from sync.plan import Conflict
 from sync.pull import PullReport, Source, pull_side_by_side, read_whole
 from sync.quiet import QuietPeople
 from sync.resolve import PEOPLE_OBJECTS
+from sync.routing import facts_read
 from sync.sales import Hearing, not_offered
 from sync.settings import OwnerAuthority, Settings, StageName
 from sync.shadow import Beside
@@ -60,8 +61,11 @@ __all__ = ["Parts", "Progress", "RunReport", "Runner", "exit_code"]
 MOST_ROUNDS = 4
 """Times a run decides and writes again because writing showed something new (a conversion, somebody's edit)."""
 
-SCORED_TOGETHER = 50_000
-"""People in one query: a query costs a fifth of a second before it looks at anybody, and memory for all it looks at."""
+SCORED_TOGETHER = 55_000
+"""People in one query: a query costs a fifth of a second before it looks at anybody, and memory for all it looks at.
+
+A little more than a part of a round number of people, which would leave a few for one query more.
+"""
 
 
 Progress = Callable[[str, int, int | None], None]
@@ -667,6 +671,7 @@ class Runner:
     def _decider(self, tx: Connection, refreshed: SnapshotReport, day: date, policy: Policy | None = None) -> Decider:
         parts = self.parts
         policy = policy or parts.policy
+        routed_by = facts_read(policy.routing)
         return Decider(
             policy=policy,
             directory=self._directory(tx),
@@ -674,7 +679,7 @@ class Runner:
             as_of=self.as_of,
             run_id=self.run_id,
             release=self.release(),
-            facts=lambda ids: refreshed.facts(ids),
+            facts=lambda ids: refreshed.facts(ids, routed_by),
             ledger=None if self.dry_run else lambda ids: self._ledgers(refreshed, day, ids),
             dropping=lambda on, ids: self._dropping(refreshed, policy, on, ids),
             fresh=lambda since: self._fresh(refreshed, policy, day, since),
@@ -684,6 +689,7 @@ class Runner:
             matching=parts.settings.account_matching,
             listing=self.dry_run or self.only is not None,
             reviews=parts.fields.reviews,
+            rehearsing=self.dry_run,
             fights=parts.settings.fights,
         )
 

@@ -27,6 +27,7 @@ from sync.collecting import collecting_rarely
 from sync.run import Parts, Runner, RunReport
 from sync.settings import StageName
 from sync.store import schema
+from sync.store.columns import read_in_order
 from sync.store.people import load_owner_names, owner_name
 
 __all__ = ["IN_HAND", "Bar", "Kind", "Moved", "NotRehearsed", "Pair", "Standing", "WhatIf", "what_if"]
@@ -221,14 +222,7 @@ def _owner_names(parts: Parts) -> Mapping[tuple[str, str], str]:
 def _keep(tx: Connection, found: _Rehearsal) -> None:
     p, e, a = schema.person.c, schema.episode.c, schema.assignment.c
     names = ("person_id", "email", "name", *_TEXTS, *SCORES)
-    rows = tx.execute(select(*(p[name] for name in names)).where(p.status.is_not(None)).order_by(p.person_id)).all()
-    columns: Any = zip(*rows, strict=True) if rows else [()] * len(names)
-    found.people = pa.table(
-        {
-            name: pa.array(column, pa.int64() if name in SCORES else pa.string())
-            for name, column in zip(names, columns, strict=True)
-        }
-    )
+    found.people = read_in_order(tx, [p[name] for name in names], p.status.is_not(None))
     is_open = select(e.person_id, e.line).where(e.closed_at.is_(None))
     found.lines = {row.person_id: row.line for row in tx.execute(is_open)}
     held = (

@@ -17,12 +17,12 @@ from scoring.episodes import Sales, Verdict
 from sync.plan import RecordState
 from sync.sales import latest, read_stored
 from sync.store import schema
-from sync.store.outbox import acked_fields, upsert
+from sync.store.outbox import acked_fields, insert, upsert
 from sync.store.refs import COMPANY_OBJECT, by_object, here
 
 __all__ = ["AssignmentRow", "EpisodeRow", "PersonState", "Target", "load_episodes", "load_people"]
 
-PART = 500
+PART = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +126,13 @@ class PersonState:
         return next((t for t in self.targets if t.state.ref.crm is crm), None)
 
 
+_EPISODE = tuple(schema.episode.c[name] for name in EpisodeRow.__slots__)
+_ASSIGNMENT = tuple(schema.assignment.c[name] for name in AssignmentRow.__slots__)
+
+
 def _episode(row: Any) -> EpisodeRow:
-    return EpisodeRow(**{**row._mapping, "lines": tuple(row.lines), "waiting": tuple(row.waiting)})
+    found = dict(zip(EpisodeRow.__slots__, row, strict=True))
+    return EpisodeRow(**{**found, "lines": tuple(row.lines), "waiting": tuple(row.waiting)})
 
 
 def load_people(tx: Connection, person_ids: Sequence[str]) -> dict[str, PersonState]:
@@ -138,7 +143,8 @@ def load_people(tx: Connection, person_ids: Sequence[str]) -> dict[str, PersonSt
     return out
 
 
-_PERSON = tuple(schema.person.c[name] for name in PersonState.__slots__ if name in schema.person.c)
+_OF_PERSON = tuple(name for name in PersonState.__slots__ if name in schema.person.c)
+_PERSON = tuple(schema.person.c[name] for name in _OF_PERSON)
 
 
 def _load_part(tx: Connection, ids: Sequence[str]) -> dict[str, PersonState]:
@@ -151,7 +157,7 @@ def _load_part(tx: Connection, ids: Sequence[str]) -> dict[str, PersonState]:
     verdicts = _verdicts(tx, ids)
     return {
         row.person_id: PersonState(
-            **row._mapping,
+            **dict(zip(_OF_PERSON, row, strict=True)),
             **_past(episodes.get(row.person_id, [])),
             open_episode=open_episodes.get(row.person_id),
             assignment=assignments.get(row.person_id),
@@ -165,7 +171,7 @@ def _load_part(tx: Connection, ids: Sequence[str]) -> dict[str, PersonState]:
 
 def load_episodes(tx: Connection, ids: Sequence[str]) -> dict[str, list[EpisodeRow]]:
     """By person, in the order they began."""
-    found = select(schema.episode).where(schema.episode.c.person_id.in_(ids)).order_by(schema.episode.c.n)
+    found = select(*_EPISODE).where(schema.episode.c.person_id.in_(ids)).order_by(schema.episode.c.n)
     episodes: dict[str, list[EpisodeRow]] = {}
     for row in tx.execute(found):
         episodes.setdefault(row.person_id, []).append(_episode(row))
@@ -208,14 +214,14 @@ def _newest_assignments(tx: Connection, open_episodes: Mapping[str, EpisodeRow])
     if not open_episodes:
         return {}
     found = tx.execute(
-        select(schema.assignment)
+        select(*_ASSIGNMENT)
         .where(schema.assignment.c.person_id.in_(list(open_episodes)))
         .order_by(schema.assignment.c.person_id, schema.assignment.c.n, schema.assignment.c.step)
     )
     newest: dict[str, AssignmentRow] = {}
     for row in found:
         if open_episodes[row.person_id].n == row.n:
-            newest[row.person_id] = AssignmentRow(**row._mapping)
+            newest[row.person_id] = AssignmentRow(**dict(zip(AssignmentRow.__slots__, row, strict=True)))
     return newest
 
 
@@ -310,8 +316,25 @@ def save_assignments(tx: Connection, assignments: Iterable[AssignmentRow]) -> No
     rows = [
         {name: getattr(a, name) for name in AssignmentRow.__slots__} | {"trace": dict(a.trace)} for a in assignments
     ]
+    insert(tx, schema.assignment, rows)
+
+
+def note_assigned(tx: Connection, assignments: Iterable[AssignmentRow], *, at: datetime) -> None:
+    """When the episodes of these assignments were given to somebody for the first time."""
+    e = schema.episode.c
+    noted = update(schema.episode).where(e.person_id == bindparam("key"), e.n == bindparam("number"))
+    rows = [{"key": row.person_id, "number": row.n} for row in assignments]
     if rows:
-        tx.execute(schema.assignment.insert(), rows)
+        tx.execute(noted.values(assigned_at=at), rows)
+
+
+def note_tasks(tx: Connection, tasks: Iterable[tuple[EpisodeRow, str]]) -> None:
+    """Episodes and the keys of the tasks that were planned for them."""
+    e = schema.episode.c
+    noted = update(schema.episode).where(e.person_id == bindparam("key"), e.n == bindparam("number"))
+    rows = [{"key": episode.person_id, "number": episode.n, "task": task} for episode, task in tasks]
+    if rows:
+        tx.execute(noted.values(task_key=bindparam("task")), rows)
 
 
 def save_people(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -10,14 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import JSON, ColumnElement, Connection, Table, bindparam, delete, func, or_, select, update
 
 from connectors.records import Crm, RecordRef
 from sync.plan import Conflict, PlannedTask, PlannedWrite
 from sync.store import schema
+from sync.store.db import PageStatement, to_json
 from sync.store.refs import parts
 
 __all__ = ["TASK", "DeadLetter", "OutboxRow", "RowState"]
@@ -84,15 +85,27 @@ class DeadLetter:
     attempts: int
 
 
-def upsert(tx: Connection, table: Any, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
-    """Insert, or replace every other column where the keys exist already. Both dialects spell it alike."""
-    if not rows:
-        return
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    statement = statement.on_conflict_do_update(index_elements=list(keys), set_=rest)
-    tx.execute(statement, list(rows))
+def upsert(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
+    """Insert, or replace every other column where the keys exist already. Every row has the same columns."""
+    if rows:
+        columns = tuple(rows[0])
+        _statement(table, columns, tuple(keys)).execute(tx, _in_order(table, columns, rows))
+
+
+def insert(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert: a row that is there already is an error the database raises. Every row has the same columns."""
+    upsert(tx, table, rows, ())
+
+
+@cache
+def _statement(table: Table, columns: tuple[str, ...], keys: tuple[str, ...]) -> PageStatement:
+    return PageStatement(table, columns, keys=keys)
+
+
+def _in_order(table: Table, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    encoded = [isinstance(table.c[name].type, JSON) for name in columns]
+    named = list(zip(columns, encoded, strict=True))
+    return [tuple([to_json(row[name]) if is_json else row[name] for name, is_json in named]) for row in rows]
 
 
 def _row(found: Any) -> OutboxRow:
@@ -122,6 +135,22 @@ def put(tx: Connection, writes: Sequence[tuple[str, PlannedWrite]], *, run_id: s
     A pending row of the same record is replaced; an inflight one is left alone (the record is planned again after its
     answer). A record parked with the same values and the same ``release`` stays parked.
     """
+    fresh, replaced = _new(tx, writes, run_id=run_id, release=release)
+    _delete(tx, replaced)
+    insert(tx, schema.outbox, fresh)
+    return len(fresh)
+
+
+def count_new(tx: Connection, writes: Sequence[tuple[str, PlannedWrite]], *, release: str) -> int:
+    """What `put` would return; nothing is queued."""
+    fresh, _ = _new(tx, writes, run_id="", release=release)
+    return len(fresh)
+
+
+def _new(
+    tx: Connection, writes: Sequence[tuple[str, PlannedWrite]], *, run_id: str, release: str
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """The rows to be queued, and the numbers of those they replace."""
     known: dict[RecordRef, list[Any]] = {}
     for (crm, object), ids in _by_object([write.ref for _, write in writes]).items():
         for part in parts(ids):
@@ -154,14 +183,22 @@ def put(tx: Connection, writes: Sequence[tuple[str, PlannedWrite]], *, run_id: s
                 "error_code": next((row.error_code for row in rows if row.error_code is not None), None),
             }
         )
-    _delete(tx, replaced)
-    if fresh:
-        tx.execute(schema.outbox.insert(), fresh)
-    return len(fresh)
+    return fresh, replaced
 
 
 def put_tasks(tx: Connection, tasks: Sequence[tuple[str, PlannedTask]], *, run_id: str) -> int:
     """Queue tasks of (person_id, task) unless they exist, wait or are parked already. Returns how many are new."""
+    fresh = _new_tasks(tx, tasks)
+    insert(tx, schema.outbox, [_task_row(person_id, task, run_id) for person_id, task in fresh])
+    return len(fresh)
+
+
+def count_new_tasks(tx: Connection, tasks: Sequence[tuple[str, PlannedTask]]) -> int:
+    """What `put_tasks` would return; nothing is queued."""
+    return len(_new_tasks(tx, tasks))
+
+
+def _new_tasks(tx: Connection, tasks: Sequence[tuple[str, PlannedTask]]) -> list[tuple[str, PlannedTask]]:
     keys: dict[Crm, list[str]] = {}
     for _, task in tasks:
         keys.setdefault(task.person.crm, []).append(task.key)
@@ -171,12 +208,7 @@ def put_tasks(tx: Connection, tasks: Sequence[tuple[str, PlannedTask]], *, run_i
             for table in (schema.acked, schema.outbox):
                 found = select(table.c.id).where(table.c.conn == crm, table.c.object == TASK, table.c.id.in_(part))
                 there.update((crm, key) for key in tx.execute(found).scalars())
-    fresh = [
-        _task_row(person_id, task, run_id) for person_id, task in tasks if (task.person.crm, task.key) not in there
-    ]
-    if fresh:
-        tx.execute(schema.outbox.insert(), fresh)
-    return len(fresh)
+    return [(person_id, task) for person_id, task in tasks if (task.person.crm, task.key) not in there]
 
 
 def _task_row(person_id: str, task: PlannedTask, run_id: str) -> dict[str, Any]:

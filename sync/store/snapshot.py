@@ -156,11 +156,17 @@ class SnapshotReport:
                 found.setdefault(row["person_id"], []).append(row)
         return found
 
-    def facts(self, person_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """The stored row (`scoring.tables.people_schema`) of each of these people; who is in no file is left out."""
+    def facts(self, person_ids: Iterable[str], names: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
+        """The stored row (`scoring.tables.people_schema`) of each of these people; who is in no file is left out.
+
+        ``names``: no columns but these are asked for, and those that tell rows apart; there may be none of a name.
+        """
         found: dict[str, dict[str, Any]] = {}
+        columns = people_schema(self.custom)
+        if names is not None:
+            columns = pa.schema([c for c in columns if c.name in names or c.name in ("person_id", "seq")])
         for bucket, ids in self.by_bucket(person_ids).items():
-            table = _read(self.files[bucket].people, people_schema(self.custom), pc.field("person_id").isin(ids))
+            table = _read(self.files[bucket].people, columns, pc.field("person_id").isin(ids))
             found.update((row["person_id"], row) for row in _newest(table, "person_id").to_pylist())
         return found
 
