@@ -242,6 +242,25 @@ def test_a_marketers_no_follows_the_reason_the_policy_names_for_it() -> None:
     assert life.statuses[70] is Status.NEVER
 
 
+def test_a_marketers_yes_is_for_one_episode() -> None:
+    life = Life(policy=reviewed(), events=[(0, "meeting_booked"), (75, "meeting_booked")],
+                verdicts={4: True}, sales={10: NOT_READY})  # fmt: skip
+    assert life.until(77) == ["day 0 episode 1 (hot)", "day 10 rejected not_ready", "day 75 episode 2 (hot)"]
+    assert (life.statuses[4], life.statuses[77]) == (Status.MQL, Status.REVIEW)
+
+
+def test_a_marketers_no_is_for_one_episode() -> None:
+    life = Life(policy=reviewed(), events=[(0, "meeting_booked"), (70, "meeting_booked")], verdicts={4: False})
+    assert life.until(72) == ["day 0 episode 1 (hot)", "day 4 rejected review", "day 70 episode 2 (hot)"]
+    assert life.statuses[72] is Status.REVIEW
+
+
+def test_a_marketers_no_to_one_who_came_too_often_is_not_asked_for_again() -> None:
+    life = Life(policy=policy(), events=MEETINGS, reject_after=(5, "not_ready"), verdicts={62: False})
+    life.until(64)
+    assert (life.statuses[61], life.statuses[64]) == (Status.REVIEW, Status.RECYCLED)
+
+
 @pytest.mark.parametrize(("day", "status"), [(0, Status.MQL), (6, Status.MQL), (7, Status.REVIEW)])
 def test_a_hand_raise_of_less_than_seven_days_passes_the_sample(day: int, status: Status) -> None:
     """Asked on day 0, and looked at for the first time so many days later."""
