@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from math import gcd, lcm
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -323,9 +324,9 @@ class Pools:
             "rep": member.email,
             "state": FREE if skip is None else skip.why,
             "assigned": counter.assigned,
-            "weight": f"{(Decimal(weight) / 100).normalize():f}",
+            "weight": _as_number(weight),
             "ratio": _fraction(50 * (2 * count + 1), weight),
-            "last": counter.last_at.astimezone(UTC).isoformat() if counter.last_at else None,
+            "last": _as_moment(counter.last_at) if counter.last_at else None,
         }
         return row | {"open": count} if pool.method is PoolMethod.LEAST_OPEN else row
 
@@ -333,6 +334,19 @@ class Pools:
 def _weight(pool: Pool, member: PoolRep) -> int:
     """In hundredths."""
     return 100 if pool.method is PoolMethod.EVEN else member.weight
+
+
+# A run asks for the same few again and again: a row a rep for everybody who is routed.
+
+
+@lru_cache(maxsize=256)
+def _as_number(hundredths: int) -> str:
+    return f"{(Decimal(hundredths) / 100).normalize():f}"
+
+
+@lru_cache(maxsize=256)
+def _as_moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
 
 
 def _fraction(above: int, below: int) -> str:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -28,6 +28,7 @@ from scoring.episodes import Decision
 from scoring.policy import Policy, Result
 from scoring.sla import TOUCHES, Happened
 from scoring.version import content_hash
+from sync.ahead import OneAtATime, ahead
 from sync.decide import Decided, Decider
 from sync.drift import drifted, lacking_facts, once_written, others_told
 from sync.fights import Fight
@@ -61,7 +62,7 @@ __all__ = ["Parts", "Progress", "RunReport", "Runner", "exit_code"]
 MOST_ROUNDS = 4
 """Times a run decides and writes again because writing showed something new (a conversion, somebody's edit)."""
 
-SCORED_TOGETHER = 55_000
+SCORED_TOGETHER = 30_000
 """People in one query: a query costs a fifth of a second before it looks at anybody, and memory for all it looks at.
 
 A little more than a part of a round number of people, which would leave a few for one query more.
@@ -243,6 +244,10 @@ class Runner:
     _accounts: dict[Crm, AccountInfo] = field(default_factory=dict)
     _lost: threading.Event = field(default_factory=threading.Event)
     _elsewhere: set[RecordRef] = field(default_factory=set)
+    _engine: OneAtATime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._engine = OneAtATime(self.parts.engine)
 
     def run(self) -> RunReport:
         """All stages. Never raises for what a CRM or a record did: the report says it, with the exit code."""
@@ -539,9 +544,8 @@ class Runner:
             last = decisions.everybody_asked(tx)
         whole = last.decided != asked.decided
         whole |= not scorecards.whole(parts.policy.scoring_hash, day, refreshed.buckets)
-        scored = self._score(scorecards, refreshed, day, whole=whole)
         try:
-            with self._deciding() as tx:
+            with closing(self._score(scorecards, refreshed, day, whole=whole)) as scored, self._deciding() as tx:
                 decider = self._decider(tx, refreshed, day)
                 first = last.decided is None
                 decider.guarded = self._guarded(first)
@@ -644,21 +648,27 @@ class Runner:
 
     def _score(
         self, scorecards: Scorecards, refreshed: SnapshotReport, day: date, *, whole: bool
-    ) -> Iterator[pa.Table]:
+    ) -> Generator[pa.Table]:
         """Everybody once a day and whenever the rules change, else whoever is dirty. A dry run keeps no scorecards."""
         policy = self.parts.policy
-        for numbers in refreshed.groups(everybody=whole, most=SCORED_TOGETHER):
-            self._go_on()
-            only = None if whole else frozenset().union(*map(refreshed.dirty_in, numbers))
+
+        def asked(numbers: tuple[int, ...]) -> frozenset[str] | None:
+            return None if whole else frozenset().union(*map(refreshed.dirty_in, numbers))
+
+        def score(numbers: tuple[int, ...]) -> pa.Table:
             # In the order of buckets, so that a part of them is in few.
-            table = self.parts.engine.score(policy, refreshed.together(numbers), day, only=only).sort_by("person_id")
+            bucket = refreshed.together(numbers)
+            return self._engine.score(policy, bucket, day, only=asked(numbers)).sort_by("person_id")
+
+        for numbers, table in ahead(score, refreshed.groups(everybody=whole, most=SCORED_TOGETHER)):
+            self._go_on()
             if not self.dry_run:
                 for number, some in refreshed.apart(table, numbers):
                     scorecards.save(some, version=policy.scoring_hash, day=day, bucket=number, whole=whole)
             self.parts.reached("score:bucket")
             if self.beside is not None:
-                bucket = refreshed.together(numbers)
-                self.beside.compare(table, bucket, day, only=only, judge=partial(self._judged, refreshed, day))
+                judge = partial(self._judged, refreshed, day)
+                self.beside.compare(table, refreshed.together(numbers), day, only=asked(numbers), judge=judge)
             yield table
 
     def _judged(
@@ -701,20 +711,20 @@ class Runner:
         if not ids:
             return {}
         bucket = refreshed.together(refreshed.by_bucket(ids))
-        ledgers = self.parts.engine.ledgers(self.parts.policy, bucket, day, ids)
+        ledgers = self._engine.ledgers(self.parts.policy, bucket, day, ids)
         return {person_id: ledger.to_json() for person_id, ledger in ledgers.items()}
 
     def _dropping(self, refreshed: SnapshotReport, policy: Policy, day: date, ids: Sequence[str]) -> frozenset[str]:
         """For whom of these people `Stay.drop_when` was true on a day without a run, by the facts of now."""
         bucket = refreshed.together(refreshed.by_bucket(ids))
-        table = self.parts.engine.score(policy, bucket, day, only=frozenset(ids))
+        table = self._engine.score(policy, bucket, day, only=frozenset(ids))
         return frozenset(table["person_id"].filter(table["drop"]).to_pylist())
 
     def _fresh(
         self, refreshed: SnapshotReport, policy: Policy, day: date, since: Mapping[str, datetime]
     ) -> Mapping[str, Fresh]:
         bucket = refreshed.together(refreshed.by_bucket(since))
-        return self.parts.engine.fresh(policy, bucket, day, since)
+        return self._engine.fresh(policy, bucket, day, since)
 
     # -- write -----------------------------------------------------------------------------------------------
 

@@ -186,7 +186,7 @@ def _columns(content: bytes, wanted: frozenset[str]) -> Mapping[str, Any]:
     from pyarrow import array, py_buffer, string
     from pyarrow import csv as arrow
 
-    if not content.strip():  # an answer without rows may be without a heading
+    if not content or content.isspace():  # an answer without rows may be without a heading
         return {name: array([], string()) for name in wanted}
     if content.count(b'"') % 2 or not content.endswith((b"\n", b'"')):
         raise ValueError("a page of a job is cut off")
@@ -217,14 +217,23 @@ def csv_rows(text: str) -> list[list[str]]:
 def _typed(column: Sequence[str | None], kind: FieldKind) -> Sequence[Any]:
     match kind:
         case FieldKind.BOOLEAN:
-            said: dict[str | None, Any] = {"true": True, "false": False}
-            return [said.get(value, value) for value in column]
+            return list(map(_BOOLEANS.__getitem__, column))
         case FieldKind.NUMBER:
             return _each(_number, column)
         case FieldKind.DATETIME:
             return [value[:-1] + "+0000" if value is not None and value[-1] == "Z" else value for value in column]
         case _:
             return column
+
+
+class _OrItself(dict[str | None, Any]):
+    """What is not among the keys is left as it is."""
+
+    def __missing__(self, value: str | None) -> str | None:
+        return value
+
+
+_BOOLEANS = _OrItself({"true": True, "false": False})
 
 
 def _number(text: str | None) -> int | float | str | None:

@@ -17,6 +17,7 @@ from scoring.episodes import Sales, Verdict
 from sync.plan import RecordState
 from sync.sales import latest, read_stored
 from sync.store import schema
+from sync.store.db import Lookup, among
 from sync.store.outbox import acked_fields, insert, upsert
 from sync.store.refs import COMPANY_OBJECT, by_object, here
 
@@ -148,7 +149,7 @@ _PERSON = tuple(schema.person.c[name] for name in _OF_PERSON)
 
 
 def _load_part(tx: Connection, ids: Sequence[str]) -> dict[str, PersonState]:
-    people = tx.execute(select(*_PERSON).where(schema.person.c.person_id.in_(ids))).all()
+    people = tx.execute(select(*_PERSON).where(among(tx, schema.person.c.person_id, ids))).all()
     episodes = load_episodes(tx, ids)
     open_episodes = {person_id: own[-1] for person_id, own in episodes.items() if own[-1].closed_at is None}
     assignments = _newest_assignments(tx, open_episodes)
@@ -171,9 +172,9 @@ def _load_part(tx: Connection, ids: Sequence[str]) -> dict[str, PersonState]:
 
 def load_episodes(tx: Connection, ids: Sequence[str]) -> dict[str, list[EpisodeRow]]:
     """By person, in the order they began."""
-    found = select(*_EPISODE).where(schema.episode.c.person_id.in_(ids)).order_by(schema.episode.c.n)
+    found = select(*_EPISODE).where(among(tx, schema.episode.c.person_id, ids)).order_by(schema.episode.c.n)
     episodes: dict[str, list[EpisodeRow]] = {}
-    for row in tx.execute(found):
+    for row in tx.execute(found).all():
         episodes.setdefault(row.person_id, []).append(_episode(row))
     return episodes
 
@@ -193,8 +194,8 @@ def _sales(tx: Connection, ids: Sequence[str]) -> dict[str, Sales]:
     found = tx.execute(
         select(link.c.person_id, record.c.sales)
         .join(record, (record.c.conn == link.c.conn) & (record.c.object == link.c.object) & (record.c.id == link.c.id))
-        .where(link.c.person_id.in_(ids), record.c.sales.is_not(None))
-    )
+        .where(among(tx, link.c.person_id, ids), record.c.sales.is_not(None))
+    ).all()
     said: dict[str, Sales] = {}
     for row in found:
         sales = latest([said.get(row.person_id), read_stored(row.sales)])
@@ -206,8 +207,9 @@ def _sales(tx: Connection, ids: Sequence[str]) -> dict[str, Sales]:
 def _verdicts(tx: Connection, ids: Sequence[str]) -> dict[str, Verdict]:
     """The newest verdict on each person."""
     v = schema.verdict.c
-    found = select(schema.verdict).where(v.person_id.in_(ids)).order_by(v.at, v.seq)
-    return {row.person_id: Verdict(approve=row.approve, at=row.at, by=row.by, why=row.why) for row in tx.execute(found)}
+    found = select(schema.verdict).where(among(tx, v.person_id, ids)).order_by(v.at, v.seq)
+    rows = tx.execute(found).all()
+    return {row.person_id: Verdict(approve=row.approve, at=row.at, by=row.by, why=row.why) for row in rows}
 
 
 def _newest_assignments(tx: Connection, open_episodes: Mapping[str, EpisodeRow]) -> dict[str, AssignmentRow]:
@@ -215,9 +217,9 @@ def _newest_assignments(tx: Connection, open_episodes: Mapping[str, EpisodeRow])
         return {}
     found = tx.execute(
         select(*_ASSIGNMENT)
-        .where(schema.assignment.c.person_id.in_(list(open_episodes)))
+        .where(among(tx, schema.assignment.c.person_id, list(open_episodes)))
         .order_by(schema.assignment.c.person_id, schema.assignment.c.n, schema.assignment.c.step)
-    )
+    ).all()
     newest: dict[str, AssignmentRow] = {}
     for row in found:
         if open_episodes[row.person_id].n == row.n:
@@ -235,7 +237,7 @@ def _targets(tx: Connection, ids: Sequence[str]) -> dict[str, list[Target]]:
         select(link.c.person_id, answer.c.value.label("answer"), *(record.c[name] for name in names))
         .join(record, (record.c.conn == link.c.conn) & (record.c.object == link.c.object) & (record.c.id == link.c.id))
         .outerjoin(answer, told & answer.c.told)
-        .where(link.c.person_id.in_(ids), link.c.role == "target", record.c.gone.is_(False))
+        .where(among(tx, link.c.person_id, ids), link.c.role == "target", record.c.gone.is_(False))
         .order_by(link.c.person_id, record.c.conn, record.c.object, record.c.id)
     ).all()
     refs = [RecordRef(crm=Crm(row.conn), object=row.object, id=row.id) for row in rows]
@@ -267,11 +269,13 @@ def _targets(tx: Connection, ids: Sequence[str]) -> dict[str, list[Target]]:
     return out
 
 
+_SENT = Lookup((schema.outbox.c.id, schema.outbox.c.sent), schema.outbox, ("conn", "object"), "id")
+
+
 def _attempts(tx: Connection, refs: Sequence[RecordRef]) -> dict[RecordRef, tuple[Mapping[str, str | None], ...]]:
     sent: dict[RecordRef, tuple[Mapping[str, str | None], ...]] = {}
     for (conn, object), ids in by_object(refs).items():
-        found = select(schema.outbox.c.id, schema.outbox.c.sent).where(here(schema.outbox, conn, object, ids))
-        for row in tx.execute(found):
+        for row in _SENT.rows(tx, ids, conn=conn, object=object).all():
             ref = RecordRef(crm=Crm(conn), object=object, id=row.id)
             sent[ref] = (*sent.get(ref, ()), *row.sent)
     return sent
@@ -279,8 +283,8 @@ def _attempts(tx: Connection, refs: Sequence[RecordRef]) -> dict[RecordRef, tupl
 
 def _held(tx: Connection, person_ids: Sequence[str]) -> dict[RecordRef, list[str]]:
     found = tx.execute(
-        select(schema.conflict).where(schema.conflict.c.person_id.in_(person_ids), schema.conflict.c.held)
-    )
+        select(schema.conflict).where(among(tx, schema.conflict.c.person_id, person_ids), schema.conflict.c.held)
+    ).all()
     held: dict[RecordRef, list[str]] = {}
     for row in found:
         held.setdefault(RecordRef(crm=Crm(row.conn), object=row.object, id=row.id), []).append(row.field)

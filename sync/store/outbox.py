@@ -18,7 +18,7 @@ from sqlalchemy import JSON, ColumnElement, Connection, Table, bindparam, delete
 from connectors.records import Crm, RecordRef
 from sync.plan import Conflict, PlannedTask, PlannedWrite
 from sync.store import schema
-from sync.store.db import PageStatement, to_json
+from sync.store.db import Lookup, PageStatement, to_json
 from sync.store.refs import parts
 
 __all__ = ["TASK", "DeadLetter", "OutboxRow", "RowState"]
@@ -443,22 +443,26 @@ def dead_letters(tx: Connection) -> list[DeadLetter]:
 
 def acked_fields(tx: Connection, refs: Sequence[RecordRef]) -> dict[RecordRef, dict[str, str | None]]:
     """What each record has confirmed; records that never confirmed anything are left out."""
-    return _fields_of(tx, schema.acked, refs)
+    return _fields_of(tx, _ACKED, refs)
 
 
-def _fields_of(tx: Connection, table: Any, refs: Sequence[RecordRef]) -> dict[RecordRef, dict[str, str | None]]:
+_ACKED, _DESIRED = (
+    Lookup((table.c.id, table.c.fields), table, ("conn", "object"), "id") for table in (schema.acked, schema.desired)
+)
+
+
+def _fields_of(tx: Connection, of: Lookup, refs: Sequence[RecordRef]) -> dict[RecordRef, dict[str, str | None]]:
     out: dict[RecordRef, dict[str, str | None]] = {}
     for (crm, object), ids in _by_object(refs).items():
         for part in parts(ids):
-            columns = select(table.c.id, table.c.fields)
-            for row in tx.execute(columns.where(_here(table, crm, object, part))):
+            for row in of.rows(tx, part, conn=crm, object=object).all():
                 out[RecordRef(crm=crm, object=object, id=row.id)] = dict(row.fields)
     return out
 
 
 def desired_fields(tx: Connection, refs: Sequence[RecordRef]) -> dict[RecordRef, dict[str, str | None]]:
     """Every value the newest plan wants of each record; records that were never planned are left out."""
-    return _fields_of(tx, schema.desired, refs)
+    return _fields_of(tx, _DESIRED, refs)
 
 
 def _by_object(refs: Iterable[RecordRef]) -> dict[tuple[Crm, str], list[str]]:
