@@ -24,6 +24,7 @@ __all__ = [
     "Converter",
     "as_text",
     "boolean",
+    "converted",
     "converter",
     "dated",
     "domain",
@@ -37,6 +38,7 @@ __all__ = [
     "number",
     "salesforce_id",
     "to_moment",
+    "whole_numbers",
 ]
 
 Converter = Callable[[Scalar], Scalar | None]
@@ -166,6 +168,14 @@ def number(value: Scalar) -> int | float:
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
+def whole_numbers(texts: Sequence[str]) -> list[int]:
+    """`number` of each, what is behind the point left out. Of a column of digits no text is looked at by itself."""
+    together = "".join(texts)
+    if together.isdecimal() and together.isascii() and all(texts):
+        return list(map(int, texts))
+    return [int(number(text)) for text in texts]
+
+
 def _float(text: str) -> float:
     try:
         return float(text) if "_" not in text else nan
@@ -276,6 +286,13 @@ def _plain(value: Scalar) -> Scalar | None:
         return value
     text = value.strip()
     return (text if len(text) <= LONGEST_TEXT else _within(text)) or None
+
+
+def converted(convert: Converter, texts: Sequence[str | None]) -> list[Scalar | None]:
+    """``convert`` of each, blanks as None. ValueError where it refuses one. Plain texts are only stripped."""
+    if convert is _plain and max(map(len, filter(None, texts)), default=0) <= LONGEST_TEXT:
+        return [text.strip() or None if text else None for text in texts]
+    return [convert(text) if text else None for text in texts]
 
 
 def _text(value: Scalar) -> str:

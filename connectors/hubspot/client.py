@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 from urllib.parse import quote, urlencode
@@ -356,7 +357,7 @@ class Client:
         api = self._open()
         try:
             response = api.call_api(
-                f"{path}?{urlencode(query)}" if query else path,  # the package would walk through it three times
+                f"{path}?{_encoded(query)}" if query else path,  # the package would walk through it three times
                 method,
                 header_params={"Content-Type": "application/x-www-form-urlencoded"}
                 if token is None
@@ -470,6 +471,16 @@ class Client:
 
     def _token_answer(self, path: str, form: Sequence[tuple[str, str]]) -> bytes:
         return self._send("token", "POST", path, token=None, form=form, write=False).body
+
+
+def _encoded(query: Sequence[tuple[str, str]]) -> str:
+    return "&".join([_pair(*pair) for pair in query])
+
+
+@lru_cache(maxsize=1024)
+def _pair(name: str, value: str) -> str:
+    """A listing names its sixty properties for every page."""
+    return urlencode([(name, value)])
 
 
 def _no_longer_valid(refused: SignInAgain) -> ConnectorError:

@@ -9,7 +9,7 @@ from itertools import repeat
 
 from connectors.columns import made
 from connectors.fields import EventRule
-from connectors.normalise import instants, number
+from connectors.normalise import instants, number, whole_numbers
 from connectors.records import Counter, FieldSchema, RecordProblem, RecordRef
 
 __all__ = ["CounterPlan", "column", "plans"]
@@ -54,7 +54,7 @@ def column(
     dates = columns[dated] if dated else ()
     places = [at for at, text in enumerate(texts) if text and text != "0"]
     try:
-        totals = [int(number(texts[at] or "")) for at in places]
+        totals = whole_numbers([texts[at] or "" for at in places])
         moments = instants(dates[at] if dated else None for at in places)
     except ValueError:
         places, totals, moments = _one_by_one(plan, refs, columns, told, places)

@@ -16,7 +16,7 @@ from typing import Any
 from connectors.columns import made
 from connectors.hubspot import counters
 from connectors.hubspot.answers import Record, Undecodable
-from connectors.normalise import Converter, email, instant, instants, salesforce_id
+from connectors.normalise import Converter, converted, email, instant, instants, salesforce_id
 from connectors.records import CompanyRecord, Crm, Page, PersonRecord, RecordProblem, RecordRef, Scalar
 
 __all__ = ["ALWAYS", "CROSS", "MERGED", "Plan", "as_page", "merged_ids", "modified_at", "ref_of", "stamp_of"]
@@ -207,7 +207,7 @@ def _facts(plan: Plan, refs: Sequence[RecordRef], columns: Columns, told: Told) 
     for fact, name, convert in plan.facts:
         column = columns[name]
         try:
-            values = [convert(raw) if raw else None for raw in column]
+            values = converted(convert, column)
         except ValueError:
             values = [_converted(fact, name, convert, raw, refs[at], told, at) for at, raw in enumerate(column)]
         for into, value in zip(facts, values, strict=True):

@@ -181,6 +181,37 @@ def test_a_column_of_instants_is_each_of_them(texts: list[str | None]) -> None:
         assert normalise.instants(texts) == expected
 
 
+TYPED = ["12", "0", "007", "3.9", "1e3", "", "-4", "٣", "²", "many"]  # digits of other scripts
+
+
+@given(st.lists(st.sampled_from(TYPED)))
+def test_a_column_of_whole_numbers_is_each_of_them(texts: list[str]) -> None:
+    try:
+        expected = [int(normalise.number(text)) for text in texts]
+    except ValueError:
+        with pytest.raises(ValueError, match="number"):
+            normalise.whole_numbers(texts)
+    else:
+        assert normalise.whole_numbers(texts) == expected
+
+
+@given(st.lists(st.sampled_from([" Acme ", "Acme", "  ", "", None])), st.sampled_from(["", "list", "number"]))
+def test_a_column_of_facts_is_each_of_them(texts: list[str | None], type: str) -> None:
+    convert = converter(fact(type=type) if type else fact())
+    try:
+        expected = [convert(text) if text else None for text in texts]
+    except ValueError:
+        with pytest.raises(ValueError, match="number"):
+            normalise.converted(convert, texts)
+    else:
+        assert normalise.converted(convert, texts) == expected
+
+
+def test_a_column_with_a_text_nobody_can_want_is_refused() -> None:
+    with pytest.raises(ValueError, match="characters"):
+        normalise.converted(converter(fact()), ["Acme", "x" * 10_001])
+
+
 @given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_an_instant_survives_its_text(at: datetime) -> None:
     at = at.replace(microsecond=at.microsecond // 1000 * 1000)
