@@ -74,6 +74,7 @@ def people(scene: World) -> dict[str, dict[str, Any]]:
     return {row.person_id: {**row._mapping, "owner": owners.get(row.person_id)} for row in rows}
 
 
+@pytest.mark.slow
 def test_what_it_says_is_what_publishing_and_running_does(scene: World) -> None:
     """One edit after the other, each on top of the last, every second one on another day."""
     kinds: set[Kind] = set()

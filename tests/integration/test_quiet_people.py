@@ -74,6 +74,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Decider, "_qualify", qualify)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [0, 10**9], ids=["by their ids", "everybody between"])
 def test_whoever_is_left_out_would_have_stayed_as_they_are(
     few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
