@@ -21,6 +21,7 @@ from time import perf_counter
 from types import MappingProxyType
 
 from tests.benchmarks import (
+    bench_backfill,
     bench_connectors,
     bench_decide,
     bench_engagement,
@@ -44,6 +45,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         "engagement": bench_engagement.hubspot,
         "quota": bench_connectors.quota,
         "salesforce": bench_connectors.salesforce,
+        "backfill": bench_backfill.backfill,
         "store": bench_store.upsert,
         "increment": bench_store.increment,
         "scoring": bench_engine.scoring,
@@ -58,7 +60,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
     }
 )
 
-ONLY_BY_NAME = frozenset({"increment", "scoring-10m"})
+ONLY_BY_NAME = frozenset({"backfill", "increment", "scoring-10m"})
 """Tasks that take so long, or so much disk, that they are not part of everything."""
 
 
