@@ -63,9 +63,9 @@ MOST_ROUNDS = 4
 """Times a run decides and writes again because writing showed something new (a conversion, somebody's edit)."""
 
 SCORED_TOGETHER = 30_000
-"""People in one query: a query costs a fifth of a second before it looks at anybody, and memory for all it looks at.
+"""People in one query: it costs a tenth of a second before it looks at anybody, and memory for all it looks at.
 
-A little more than a part of a round number of people, which would leave a few for one query more.
+The next one is asked while these are decided, so that only the first is waited for.
 """
 
 
