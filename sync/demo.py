@@ -79,10 +79,10 @@ def show(
     progress: AbstractContextManager[Progress],
 ) -> DemoResult:
     """Do it all, telling ``say`` what happens."""
-    as_of = as_of or datetime.now(UTC)
     _forget_last_demo(folder)
-    with Sandbox.start(at=as_of) as box, progress as tell:
+    with Sandbox.start(at=as_of or datetime.now(UTC)) as box, progress as tell:
         populate(box, people=people, seed=seed)
+        as_of = box.clock.now()  # what the CRMs are filled with has happened by then
         config = prepare(folder, box.url)
         say(f"Two CRMs with {people} people stand at {box.url} (HubSpot and Salesforce, on this machine only).")
         say(f"Configuration: {config}/ - the four files a new installation starts with.\n")

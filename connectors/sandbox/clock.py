@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 
@@ -50,6 +52,18 @@ class Clock:
         instant = self.now() if at is None else _aware(at)
         with self._lock:
             self._frozen = instant
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Everything inside happens at one instant. Afterwards the clock shows what it would have shown."""
+        with self._lock:
+            before = self._frozen
+        self.freeze()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._frozen = before
 
     def thaw(self) -> None:
         """Lets a frozen clock run on."""

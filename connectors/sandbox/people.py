@@ -87,6 +87,8 @@ class Census:
 def populate(box: Sandbox, *, people: int, seed: int, now: datetime | None = None) -> Census:
     """Fills both CRMs with so many people; the same seed, clock and number give the same records.
 
+    The clock is stopped meanwhile: nothing has happened later than it showed at the beginning.
+
     ``now`` (aware; default the sandbox's clock) is the day ages count back from. Meant for an empty sandbox whose
     owners, forms and campaigns nobody has made yet. ValueError for a negative number.
     """
@@ -94,10 +96,11 @@ def populate(box: Sandbox, *, people: int, seed: int, now: datetime | None = Non
         raise ValueError(f"people must be 0 or more, got {people}")
     rng = Random(seed)  # noqa: S311 - a repeatable drawing, not a secret
     drawn = draw(people, rng, len(REPS))
-    filling = _Filling(box, (now or box.clock.now()).astimezone(UTC).replace(microsecond=0), rng)
-    for person in drawn:
-        filling.place(person)
-    filling.dismiss()
+    with box.clock.stopped():
+        filling = _Filling(box, (now or box.clock.now()).astimezone(UTC).replace(microsecond=0), rng)
+        for person in drawn:
+            filling.place(person)
+        filling.dismiss()
     addressed = [person for person in reversed(drawn) if person.email]
     named = {person.cast: person.email for person in addressed if person.cast}
     named |= {str(person.kind): person.email for person in addressed if not person.cast}

@@ -1,11 +1,12 @@
 """Filling a sandbox with people: repeatable, true to the census, with histories that reach from cold to hot."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import count
 
 import pytest
 
-from connectors.sandbox import Sandbox
+from connectors.sandbox import Sandbox, clock
 from connectors.sandbox.people import REPS, Census, populate
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -128,3 +129,24 @@ def test_ages_count_back_from_the_given_day() -> None:
 def test_a_negative_number_of_people_is_refused() -> None:
     with Sandbox.start(at=NOON) as box, pytest.raises(ValueError, match="people must be 0 or more"):
         populate(box, people=-1, seed=1)
+
+
+def test_all_of_it_happens_at_one_instant_of_a_clock_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lead converted while the CRMs are filled, after a run's instant, would be an answer of sales to that run."""
+    looks = count()
+
+    class Hurrying(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Hurrying":
+            return cls.fromtimestamp(NOON.timestamp() + next(looks), tz)
+
+    with Sandbox.start() as box:
+        monkeypatch.setattr(clock, "datetime", Hurrying)
+        began = box.clock.now()
+        populate(box, people=60, seed=1)
+        monkeypatch.undo()
+        leads = box.salesforce.all("Lead")
+    converted = {row["ConvertedDate"] for row in leads if row["IsConverted"]}
+    latest = max(datetime.fromisoformat(row["SystemModstamp"]) for row in leads)
+    assert converted
+    assert latest <= began + timedelta(seconds=1)
