@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -29,6 +27,7 @@ from connectors.hubspot.schema import Schema
 from connectors.hubspot.settings import ApiVersion, HubSpotSettings, OAuth, Token
 from connectors.hubspot.tasks import Tasks
 from connectors.hubspot.writer import BATCHES_A_THREAD, Writer
+from connectors.left_out import Untold, left_out
 from connectors.records import (
     AccountInfo,
     CompanyRecord,
@@ -55,9 +54,6 @@ from connectors.records import (
 from connectors.retry import Patience
 
 __all__ = ["ApiVersion", "HubSpotConnector", "HubSpotSettings", "OAuth", "Token"]
-
-
-R = TypeVar("R")
 
 
 class _Of(StrEnum):
@@ -119,7 +115,7 @@ class HubSpotConnector:
         self._tasks = Tasks(self._client, self._schema, self._reader)
         self._no_forms: tuple[str, ...] = ()
         self._unread_owners: tuple[Undecodable, ...] = ()
-        self._told: frozenset[RecordProblem] = frozenset()
+        self._untold = Untold(self._left_out)
         self._asked_usage = False
 
     @property
@@ -164,7 +160,7 @@ class HubSpotConnector:
             problems=(
                 *missing,
                 *self._no_forms,
-                *(f"the {one.ref.object} {one.ref.id or 'without a name'} {one.reason}" for one in self._unread()),
+                *self._untold.sentences(),
                 *filter(None, (self._client.sign_in.problem,)),
             ),
             lacking=lacking,
@@ -263,33 +259,19 @@ class HubSpotConnector:
 
     def people(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
         """Contacts. ``resume`` is the list's cursor in a first load, the last id of the page in a later window."""
-        return map(self._telling, self._reader.people(window, resume))
+        return map(self._untold.with_page, self._reader.people(window, resume))
 
     def companies(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
-        return map(self._telling, self._reader.companies(window, resume))
+        return map(self._untold.with_page, self._reader.companies(window, resume))
 
-    def _telling(self, page: Page[R]) -> Page[R]:
-        """The page, and what could not be read of listings, which have no pages of their own to say so."""
-        untold = [one for one in self._unread() if one not in self._told]
-        self._told |= frozenset(untold)
-        return replace(page, problems=(*page.problems, *untold)) if untold else page
-
-    def _unread(self) -> tuple[RecordProblem, ...]:
+    def _left_out(self) -> list[RecordProblem]:
         listings = {
             "owner": self._unread_owners,
             "form": self._forms.unread,
             "marketing event": self._marketing_events.unread,
             **{f"{object} property": rows for object, rows in self._schema.unread.items()},
         }
-        return tuple(
-            RecordProblem(
-                ref=RecordRef(crm=Crm.HUBSPOT, object=what, id=row.id),
-                field="",
-                reason=f"is left out, it cannot be read: {row.reason}",
-            )
-            for what, rows in listings.items()
-            for row in rows
-        )
+        return [left_out(Crm.HUBSPOT, what, row.id, row.reason) for what, rows in listings.items() for row in rows]
 
     def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
         """One form, type of e-mail event, marketing event, type of event, or object of activities.
@@ -298,7 +280,7 @@ class HubSpotConnector:
         account no plan, for it.
         """
         try:
-            yield from self._engagement(stream.name, window, resume)
+            yield from map(self._untold.with_page, self._engagement(stream.name, window, resume))
         except NotPermitted as refused:
             raise SourceMissing(
                 Crm.HUBSPOT, f"{stream.name} is not read: {refused.problem}", advice=refused.advice

@@ -6,7 +6,8 @@ Only what is read is declared; everything else in an answer is skipped unparsed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -14,6 +15,7 @@ from connectors.normalise import as_text
 
 __all__ = [
     "BatchAnswer",
+    "Listing",
     "PageRead",
     "Paging",
     "Record",
@@ -21,6 +23,7 @@ __all__ = [
     "Undecodable",
     "batch_answer",
     "decode",
+    "listing",
     "record_page",
     "rows_of",
 ]
@@ -120,6 +123,22 @@ _LOOSE = msgspec.json.Decoder(_LooseRecord)
 def decode(body: bytes, type: type[T]) -> T:
     """msgspec.DecodeError (or its ValidationError) when the body is not such an answer."""
     return msgspec.json.decode(body, type=type)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing(Generic[T]):
+    """A page of a listing that is small and read whole: its rows, and those that are none."""
+
+    results: list[T]
+    broken: list[Undecodable]
+    paging: Paging | None
+
+
+def listing(body: bytes, type: type[T]) -> Listing[T]:
+    """DecodeError when it cannot be read as a whole, or no row of it can."""
+    page = _RAW.decode(body)
+    rows, broken = rows_of(page.results, type)
+    return Listing(results=rows, broken=broken, paging=page.paging)
 
 
 def rows_of(raws: Iterable[msgspec.Raw], type: type[T]) -> tuple[list[T], list[Undecodable]]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from connectors.fields import CrmMap, EventRule, EventSource
-from connectors.hubspot.answers import Paging, Undecodable, decode, following, rows_of
+from connectors.hubspot.answers import Paging, Undecodable, decode, following, listing
 from connectors.hubspot.client import Client
 from connectors.hubspot.event_rules import Rules, path_of, stable_id
 from connectors.hubspot.paging import pages
@@ -31,17 +31,6 @@ class _Form(msgspec.Struct, frozen=True):
     id: str
     name: str | None = None
     archived: bool | None = None
-
-
-class _FormPage(msgspec.Struct, frozen=True):
-    results: list[_Form]
-    broken: list[Undecodable]
-    paging: Paging | None
-
-
-class _RawForms(msgspec.Struct, frozen=True):
-    results: list[msgspec.Raw]
-    paging: Paging | None = None
 
 
 class _Value(msgspec.Struct, frozen=True):
@@ -102,7 +91,8 @@ class Forms:
         return self._forms_at(self._client.paths.forms[-1])
 
     def _forms_at(self, path: str) -> list[_Form]:
-        listed = list(pages(self._client, "forms", path, _form_page, [("limit", str(_FORMS_PAGE))]))
+        query = [("limit", str(_FORMS_PAGE))]
+        listed = list(pages(self._client, "forms", path, lambda body: listing(body, _Form), query))
         self.unread = tuple(one for page in listed for one in page.broken)
         return [row for page in listed for row in page.results]
 
@@ -151,12 +141,6 @@ class Forms:
             yield Page(rows=tuple(rows), resume=after, problems=tuple(problems))
             if after is None:
                 return
-
-
-def _form_page(body: bytes) -> _FormPage:
-    raw = decode(body, _RawForms)
-    rows, broken = rows_of(raw.results, _Form)
-    return _FormPage(results=rows, broken=broken, paging=raw.paging)
 
 
 def _submission(

@@ -15,7 +15,7 @@ import msgspec
 
 from connectors.errors import SourceMissing
 from connectors.fields import CrmMap, EventSource
-from connectors.hubspot.answers import Paging, Undecodable, decode, following, rows_of
+from connectors.hubspot.answers import Listing, Paging, Undecodable, decode, following, listing
 from connectors.hubspot.client import Client
 from connectors.hubspot.event_rules import Rules, stable_id
 from connectors.hubspot.paging import pages
@@ -37,17 +37,6 @@ class _EventRow(msgspec.Struct, frozen=True):
     eventType: str | None = None  # noqa: N815
     startDateTime: str | int | None = None  # noqa: N815
     endDateTime: str | int | None = None  # noqa: N815
-
-
-class _EventPage(msgspec.Struct, frozen=True):
-    results: list[_EventRow]
-    broken: list[Undecodable]
-    paging: Paging | None
-
-
-class _RawEvents(msgspec.Struct, frozen=True):
-    results: list[msgspec.Raw]
-    paging: Paging | None = None
 
 
 class _Contact(msgspec.Struct, frozen=True):
@@ -135,7 +124,7 @@ class MarketingEvents:
                         over=_latest(row.endDateTime, row.startDateTime),
                     )
 
-    def _listing(self) -> Iterator[_EventPage]:
+    def _listing(self) -> Iterator[Listing[_EventRow]]:
         """HubSpot writes the address with a slash at its end; should one version know it without only, that will do."""
         bare, query = self._client.paths.marketing_events, [("limit", str(_PAGE))]
         try:
@@ -203,10 +192,8 @@ class MarketingEvents:
         )
 
 
-def _event_page(body: bytes) -> _EventPage:
-    raw = decode(body, _RawEvents)
-    rows, broken = rows_of(raw.results, _EventRow)
-    return _EventPage(results=rows, broken=broken, paging=raw.paging)
+def _event_page(body: bytes) -> Listing[_EventRow]:
+    return listing(body, _EventRow)
 
 
 def _who(contact: _Contact) -> RecordRef | str | None:

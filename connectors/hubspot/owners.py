@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from connectors.hubspot.answers import Paging, Undecodable, decode, rows_of
+from connectors.hubspot.answers import Undecodable, listing
 from connectors.hubspot.client import Client
 from connectors.hubspot.paging import pages
 from connectors.normalise import email
@@ -27,35 +27,18 @@ class _OwnerRow(msgspec.Struct, frozen=True):
     archived: bool | None = None
 
 
-class _Owners(msgspec.Struct, frozen=True):
-    results: list[_OwnerRow]
-    broken: list[Undecodable]
-    paging: Paging | None
-
-
-class _RawOwners(msgspec.Struct, frozen=True):
-    results: list[msgspec.Raw]
-    paging: Paging | None = None
-
-
 def owners(client: Client) -> tuple[tuple[Owner, ...], tuple[Undecodable, ...]]:
     """(owners, rows that are none). All, each time: an owner's stamp does not move when the user behind it changes."""
     found: dict[str, Owner] = {}
     broken: list[Undecodable] = []
     for archived in ("true", "false"):
         query = [("limit", str(_PAGE)), ("archived", archived)]
-        for page in pages(client, "owners", client.paths.owners, _read, query):
+        for page in pages(client, "owners", client.paths.owners, lambda body: listing(body, _OwnerRow), query):
             broken += page.broken
             for row in page.results:
                 one = _owner(row, active=archived == "false" and not row.archived)
                 found[one.id] = one
     return tuple(sorted(found.values(), key=lambda owner: (not owner.active, owner.id))), tuple(broken)
-
-
-def _read(body: bytes) -> _Owners:
-    raw = decode(body, _RawOwners)
-    rows, broken = rows_of(raw.results, _OwnerRow)
-    return _Owners(results=rows, broken=broken, paging=raw.paging)
 
 
 def _owner(row: _OwnerRow, *, active: bool) -> Owner:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 import msgspec
 
 from connectors.errors import ConnectorError, RunCannotContinue, UnexpectedAnswer
-from connectors.hubspot.answers import Undecodable, decode, rows_of
+from connectors.hubspot.answers import Undecodable, listing
 from connectors.hubspot.client import PLURAL, Client
 from connectors.hubspot.refusals import Problem, Refused
 from connectors.records import Crm, FieldKind, FieldSchema, SchemaChange, WantedField
@@ -53,10 +53,6 @@ class _Property(msgspec.Struct, frozen=True):
     archived: bool | None = None
     referencedObjectType: str | None = None  # noqa: N815
     modificationMetadata: _Access | None = None  # noqa: N815
-
-
-class _RawProperties(msgspec.Struct, frozen=True):
-    results: list[msgspec.Raw]
 
 
 _TYPES: Mapping[FieldKind, tuple[str, str]] = {
@@ -178,14 +174,11 @@ class Schema:
         return changes
 
     def _read(self, object: str) -> dict[str, _Property]:
-        found, broken = self._client.read(
-            "properties",
-            "GET",
-            self._client.properties(object),
-            read=lambda body: rows_of(decode(body, _RawProperties).results, _Property),
+        found = self._client.read(
+            "properties", "GET", self._client.properties(object), read=lambda body: listing(body, _Property)
         )
-        self.unread[object] = tuple(broken)
-        return {property.name: property for property in found if not property.archived}
+        self.unread[object] = tuple(found.broken)
+        return {property.name: property for property in found.results if not property.archived}
 
     def _remember(self, object: str, there: Mapping[str, _Property]) -> None:
         self._known[object] = {name: field_schema(name, property) for name, property in there.items()}

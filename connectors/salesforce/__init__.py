@@ -21,12 +21,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from connectors.errors import UnexpectedAnswer
 from connectors.fields import CrmMap, EventSource
+from connectors.left_out import Untold
 from connectors.records import (
     AccountInfo,
     BulkWrites,
@@ -83,8 +82,6 @@ __all__ = [
     "Session",
 ]
 
-R = TypeVar("R")
-
 _ENGAGEMENT = (
     (EventSource.CAMPAIGN, "campaign member"),
     (EventSource.TASK, "task"),
@@ -130,7 +127,7 @@ class SalesforceConnector:
         self._tasks = TaskMaker(self._client, self._describes, self._reader.read, sleep)
         self._schema = SchemaMaker(self._client, self._describes)
         self._asked_who = False
-        self._told: frozenset[RecordProblem] = frozenset()
+        self._untold = Untold(self._left_out)
 
     # -- the account -----------------------------------------------------------------------------------------------
 
@@ -167,7 +164,7 @@ class SalesforceConnector:
             timezone=org.get("TimeZoneSidKey") or "UTC",
             problems=(
                 *self._reader.problems(),
-                *(f"the {one.ref.object} {one.ref.id or 'without a name'} {one.reason}" for one in self._unread()),
+                *self._untold.sentences(),
                 *filter(None, (self._client.problem,)),
             ),
             lacking=self._reader.lacking(),
@@ -231,7 +228,7 @@ class SalesforceConnector:
         return self._reader.owners(user_id, username)
 
     def people(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
-        return map(self._telling, self._people(stream.name, window, resume))
+        return map(self._untold.with_page, self._people(stream.name, window, resume))
 
     def _people(self, stream: str, window: Window, resume: str | None) -> Iterator[Page[PersonRecord]]:
         if stream in (ROLES, DEALS):
@@ -241,18 +238,12 @@ class SalesforceConnector:
 
     def companies(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[CompanyRecord]]:
         read = self._reader.opportunities if stream.name == "opportunity" else self._reader.companies
-        return map(self._telling, read(window, resume))
+        return map(self._untold.with_page, read(window, resume))
 
     def engagement(self, stream: Stream, window: Window, resume: str | None) -> Iterator[Page[Engagement]]:
-        return map(self._telling, self._activities.read(stream.name, window, resume))
+        return map(self._untold.with_page, self._activities.read(stream.name, window, resume))
 
-    def _telling(self, page: Page[R]) -> Page[R]:
-        """The page, and what could not be read of listings, which have no pages of their own to say so."""
-        untold = tuple(one for one in self._unread() if one not in self._told)
-        self._told |= frozenset(untold)
-        return replace(page, problems=(*page.problems, *untold)) if untold else page
-
-    def _unread(self) -> tuple[RecordProblem, ...]:
+    def _left_out(self) -> tuple[RecordProblem, ...]:
         """Users, queues and fields that were listed and could not be read."""
         return (*self._reader.unread, *self._describes.unread)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from connectors.records import Crm, RecordProblem, RecordRef
+from connectors.left_out import left_out
+from connectors.records import Crm, RecordProblem
 
 __all__ = ["readable", "text_in"]
 
@@ -27,9 +28,7 @@ def readable(
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             name = row.get(named) if isinstance(row, Mapping) else None
             why = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
-            reason = f"is left out, it cannot be read: {why}"
-            ref = RecordRef(crm=Crm.SALESFORCE, object=what, id=name if isinstance(name, str) else "")
-            problems.append(RecordProblem(ref=ref, field="", reason=reason))
+            problems.append(left_out(Crm.SALESFORCE, what, name if isinstance(name, str) else "", why))
     return found, tuple(problems)
 
 

@@ -20,6 +20,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Dialect,
@@ -38,6 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.types import TypeEngine
 
 from sync.store.schema import Instant
 
@@ -353,10 +355,22 @@ def among(tx: Connection, column: ColumnElement[Any], keys: Sequence[str]) -> Co
 
     Worth it where some thousand keys are asked for again and again.
     """
-    if tx.dialect.name != "sqlite":
-        return column == any_(bindparam(None, list(keys), type_=postgresql.ARRAY(String), unique=True))
-    each = func.json_each(bindparam(None, to_json(list(keys)), type_=Text, unique=True))
-    return column.in_(select(each.table_valued("value", name="keys").c.value))
+    dialect = tx.dialect.name
+    return _among(dialect, column, bindparam("keys", _as_one(dialect, keys), _KEYS[dialect], unique=True))
+
+
+_KEYS: Mapping[str, TypeEngine[Any]] = {"sqlite": Text(), "postgresql": postgresql.ARRAY(String)}
+
+
+def _among(dialect: str, column: ColumnElement[Any], keys: BindParameter[Any]) -> ColumnElement[bool]:
+    if dialect != "sqlite":
+        return column == any_(keys)
+    each = func.json_each(keys).table_valued("value", name="keys")
+    return column.in_(select(each.c.value))
+
+
+def _as_one(dialect: str, keys: Sequence[str]) -> str | list[str]:
+    return to_json(list(keys)) if dialect == "sqlite" else list(keys)
 
 
 class Lookup:
@@ -372,19 +386,12 @@ class Lookup:
         dialect = tx.dialect.name
         if dialect not in self._statements:
             self._statements[dialect] = self._built(dialect)
-        among = to_json(list(keys)) if dialect == "sqlite" else list(keys)
-        return tx.execute(self._statements[dialect], {**fixed, "keys": among})
+        return tx.execute(self._statements[dialect], {**fixed, "keys": _as_one(dialect, keys)})
 
     def _built(self, dialect: str) -> Any:
-        key = self._table.c[self._key]
-        among: ColumnElement[bool]
-        if dialect == "sqlite":
-            each = func.json_each(bindparam("keys", type_=Text)).table_valued("value", name="keys")
-            among = key.in_(select(each.c.value))
-        else:
-            among = key == any_(bindparam("keys", type_=postgresql.ARRAY(String)))
         named = [self._table.c[name] == bindparam(name) for name in self._fixed]
-        return select(*self._columns).where(*named, among)
+        keys = bindparam("keys", type_=_KEYS[dialect])
+        return select(*self._columns).where(*named, _among(dialect, self._table.c[self._key], keys))
 
 
 def sqlite_time(value: datetime | None) -> str | None:
