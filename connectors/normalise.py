@@ -142,7 +142,7 @@ def moment(value: Scalar) -> str:
     """The canonical text of a date (kept a date) or an instant. ValueError as `instant`."""
     if isinstance(value, str):
         if len(value) == _CANONICAL_LENGTH and value[-1] == "Z" and value[19] == "." and value[10] == "T":
-            datetime.fromisoformat(value)
+            instant(value)
             return value
         if len(value) == _REST_LENGTH and value[23:] == "+0000" and value[19] == "." and value[10] == "T":
             instant(value)  # as Salesforce spells it

@@ -7,6 +7,7 @@ form (`scoring.tables`): texts folded, numbers as micro-units.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -58,6 +59,7 @@ __all__ = [
     "Unit",
     "Validity",
     "alternatives",
+    "leaves",
 ]
 
 
@@ -301,6 +303,18 @@ Condition = (
 def alternatives(condition: Condition) -> tuple[Condition, ...]:
     """The conditions of which one suffices: a list of conditions has several, everything else is one."""
     return condition.of if isinstance(condition, Any) else (condition,)
+
+
+def leaves(condition: Condition) -> Iterator[Condition]:
+    """What a condition is put together of by ``all``, ``any`` and ``not``."""
+    match condition:
+        case All(of) | Any(of):
+            for one in of:
+                yield from leaves(one)
+        case Not(of):
+            yield from leaves(of)
+        case _:
+            yield condition
 
 
 # -- scoring -----------------------------------------------------------------------------------------------------

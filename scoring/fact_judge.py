@@ -36,6 +36,7 @@ from scoring.conditions import (
     StartsWith,
     Unit,
     Validity,
+    leaves,
 )
 from scoring.conditions import Any as AnyOf
 from scoring.facts import FACTS
@@ -146,18 +147,14 @@ class FactJudge:
 
 def judged_by(condition: Condition) -> Iterator[str]:
     """The names of what a `FactJudge` looks at; where it says whether a value is valid, that is one of them."""
-    match condition:
-        case All(of) | AnyOf(of):
-            for one in of:
-                yield from judged_by(one)
-        case Not(of):
-            yield from judged_by(of)
-        case ScoreAtLeast() | ScoreBelow() | LabelIn() | EventExists():
-            return
-        case Validity(name):
-            yield from (name, valid_column(name))
-        case _:
-            yield condition.field
+    for test in leaves(condition):
+        match test:
+            case All() | AnyOf() | Not() | ScoreAtLeast() | ScoreBelow() | LabelIn() | EventExists():
+                pass
+            case Validity(name):
+                yield from (name, valid_column(name))
+            case _:
+                yield test.field
 
 
 def _day(value: Any) -> date:

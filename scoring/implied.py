@@ -35,6 +35,7 @@ from scoring.conditions import (
     ScoreBelow,
     Span,
     StartsWith,
+    leaves,
 )
 from scoring.conditions import Any as AnyOf
 from scoring.finding import days, fewest_days
@@ -243,23 +244,12 @@ _Value = str | int | None
 def _witness(where: Condition) -> bool:
     """Some choice of attributes passes ``where``, out of the values that it names itself."""
     values: dict[str, dict[_Value, None]] = {}
-    for test in _tests(where):
+    for test in leaves(where):
         for name, value in _suggested(test):
             values.setdefault(name, {None: None})[value] = None
     names = list(values)
     made = product(*(reversed(values[name]) for name in names))
     return any(_passes(where, dict(zip(names, chosen, strict=True))) for chosen in islice(made, MOST_WITNESSES))
-
-
-def _tests(condition: Condition) -> Iterator[Condition]:
-    match condition:
-        case All(of) | AnyOf(of):
-            for one in of:
-                yield from _tests(one)
-        case Not(of):
-            yield from _tests(of)
-        case _:
-            yield condition
 
 
 def _suggested(test: Condition) -> Iterator[tuple[str, _Value]]:

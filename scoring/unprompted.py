@@ -26,6 +26,7 @@ from scoring.conditions import (
     Score,
     ScoreBelow,
     Table,
+    leaves,
 )
 from scoring.policy import Bands, Grade, Model, Policy
 
@@ -89,15 +90,7 @@ def _of_group(group: Group) -> Iterator[str]:
 
 def _moves(test: Condition) -> bool:
     """Whether it can become another without news, in either direction."""
-    match test:
-        case All(of) | Any(of):
-            return any(_moves(one) for one in of)
-        case Not(of):
-            return _moves(of)
-        case AgeBelow() | AgeFrom() | EventExists():
-            return True
-        case _:
-            return False
+    return any(isinstance(one, AgeBelow | AgeFrom | EventExists) for one in leaves(test))
 
 
 def _rises(test: Condition, grade: Grade) -> bool:

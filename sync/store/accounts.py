@@ -12,9 +12,10 @@ from sqlalchemy import Connection, select, update
 from connectors.normalise import email as normal_email
 from connectors.records import AccountInfo, Crm, Owner, OwnerKind, RecordRef, Stream, Window
 from sync.resolve import PEOPLE_OBJECTS
-from sync.store import outbox, schema
+from sync.store import schema
 from sync.store.db import StoreError
 from sync.store.refs import COMPANY_OBJECT, SaveCounts, dirty_employees, mark_dirty, parts
+from sync.store.statements import upsert
 
 __all__ = ["Cursor", "load_cursor", "load_owners", "pin_account", "pinned_accounts", "save_owners", "save_window"]
 
@@ -78,7 +79,7 @@ def save_window(tx: Connection, stream: Stream, cursor: Cursor, *, at: datetime)
         "resume": cursor.resume,
         "updated_at": at,
     }
-    outbox.upsert(tx, schema.cursor, [row], ("conn", "stream"))
+    upsert(tx, schema.cursor, [row], ("conn", "stream"))
 
 
 # -- owners ---------------------------------------------------------------------------------------------------
@@ -114,7 +115,7 @@ def save_owners(tx: Connection, crm: Crm, owners: Sequence[Owner], *, seen_at: d
         rows.append(row | {"seen_at": seen_at})
         if before is None or (before.kind, before.email, before.name) != (row["kind"], row["email"], row["name"]):
             renamed.append(owner.id)
-    outbox.upsert(tx, schema.owner, rows, ("conn", "id"))
+    upsert(tx, schema.owner, rows, ("conn", "id"))
     vanished = [id for id, row in stored.items() if row.active]
     for part in parts(vanished):
         o = schema.owner.c

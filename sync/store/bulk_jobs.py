@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from connectors.records import Crm
 from sync.store import schema
 from sync.store.db import Store
-from sync.store.outbox import upsert
+from sync.store.statements import upsert
 
 __all__ = ["BegunJobs"]
 

@@ -17,9 +17,9 @@ from scoring.episodes import Sales, Verdict
 from sync.plan import RecordState
 from sync.sales import latest, read_stored
 from sync.store import schema
-from sync.store.db import Lookup, among
-from sync.store.outbox import acked_fields, insert, upsert
+from sync.store.outbox import acked_fields
 from sync.store.refs import COMPANY_OBJECT, by_object, here
+from sync.store.statements import Lookup, among, insert, upsert
 
 __all__ = ["AssignmentRow", "EpisodeRow", "PersonState", "Target", "load_episodes", "load_people"]
 

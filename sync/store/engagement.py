@@ -12,8 +12,9 @@ from connectors.normalise import email as normal_email
 from connectors.records import Counter, Crm, Engagement, RecordRef
 from sync.resolve import PEOPLE_OBJECTS, precedence
 from sync.store import schema
-from sync.store.db import Lookup, PageStatement, to_json
+from sync.store.db import to_json
 from sync.store.refs import SaveCounts, by_object, carrier, follow_aliases, here, mark_dirty, parts
+from sync.store.statements import Lookup, PageStatement
 
 __all__ = [
     "EVENT_BODY",

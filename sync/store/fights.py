@@ -11,8 +11,9 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 from connectors.records import Crm, RecordRef
 from sync.fights import Fight, FightRule, rewritten_again
 from sync.plan import Conflict
-from sync.store import outbox, schema
+from sync.store import schema
 from sync.store.refs import by_object, here, parts
+from sync.store.statements import upsert
 
 __all__ = ["FIGHT", "note_rewritten", "note_written", "standing"]
 
@@ -37,7 +38,7 @@ def note_rewritten(
     times, too_often = rewritten_again(earlier, at, rule)
     if not too_often:
         row = {**_named(conflict), "rewritten": [one.isoformat() for one in times], "answered": False}
-        outbox.upsert(tx, schema.fight, [row], ("conn", "object", "id", "field"))
+        upsert(tx, schema.fight, [row], ("conn", "object", "id", "field"))
         return None
     # Whoever releases it starts anew.
     tx.execute(delete(schema.fight).where(this))
@@ -52,7 +53,7 @@ def note_rewritten(
         "seen_at": at,
         "settled_at": None,
     }
-    outbox.upsert(tx, schema.conflict, [held], ("kind", "conn", "object", "id", "field"))
+    upsert(tx, schema.conflict, [held], ("kind", "conn", "object", "id", "field"))
     return Fight(
         ref=conflict.ref,
         person_id=person_id,

@@ -11,10 +11,11 @@ from sqlalchemy import literal, select
 
 from connectors.file.known import Mark
 from connectors.records import Stream, StreamKind
-from sync.store import outbox, schema
+from sync.store import schema
 from sync.store.accounts import load_cursor
 from sync.store.db import Store
 from sync.store.refs import parts
+from sync.store.statements import upsert
 
 __all__ = ["StoredRows"]
 
@@ -71,7 +72,7 @@ class StoredRows:
             "window_hi": hi,
         }
         with self.store.write() as tx:
-            outbox.upsert(tx, schema.file_mark, [row], ("conn", "stream"))
+            upsert(tx, schema.file_mark, [row], ("conn", "stream"))
 
 
 def _columns(stream: Stream) -> tuple[Any, Any, Any]:

@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, up
 
 from sync.notices import Kind, Notice, key_of
 from sync.store import schema
-from sync.store.db import insert_into
 from sync.store.outbox import RowState
 from sync.store.refs import parts
+from sync.store.statements import insert_into
 
 __all__ = ["KEPT", "Unsent", "known", "mark_sent", "newest", "not_accepted", "put", "unsent", "waiting"]
 

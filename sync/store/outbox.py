@@ -10,16 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Table, bindparam, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, select, update
 
 from connectors.records import Crm, RecordRef
 from sync.plan import Conflict, PlannedTask, PlannedWrite
 from sync.store import schema
-from sync.store.db import Lookup, PageStatement, to_json
 from sync.store.refs import parts
+from sync.store.statements import Lookup, insert, upsert
 
 __all__ = ["TASK", "DeadLetter", "OutboxRow", "RowState"]
 
@@ -30,8 +29,10 @@ RETRY_DEAD_AFTER = timedelta(days=1)
 """A parked row is tried again once a day even when nothing about it changed."""
 
 NO_ANSWER = "NO_ANSWER"
-UNREADABLE = "UNREADABLE"
 """The code of rows that were parked because nothing was ever answered."""
+
+UNREADABLE = "UNREADABLE"
+"""The code of rows that were parked because their CRM fails at telling what it shows."""
 
 MOST_IN_DOUBT = 20
 """Attempts without an answer that are remembered of one row: those of four days at worst, oldest forgotten first."""
@@ -83,29 +84,6 @@ class DeadLetter:
     release_key: str
     dead_at: datetime
     attempts: int
-
-
-def upsert(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
-    """Insert, or replace every other column where the keys exist already. Every row has the same columns."""
-    if rows:
-        columns = tuple(rows[0])
-        _statement(table, columns, tuple(keys)).execute(tx, _in_order(table, columns, rows))
-
-
-def insert(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert: a row that is there already is an error the database raises. Every row has the same columns."""
-    upsert(tx, table, rows, ())
-
-
-@cache
-def _statement(table: Table, columns: tuple[str, ...], keys: tuple[str, ...]) -> PageStatement:
-    return PageStatement(table, columns, keys=keys)
-
-
-def _in_order(table: Table, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    encoded = [isinstance(table.c[name].type, JSON) for name in columns]
-    named = list(zip(columns, encoded, strict=True))
-    return [tuple([to_json(row[name]) if is_json else row[name] for name, is_json in named]) for row in rows]
 
 
 def _row(found: Any) -> OutboxRow:

@@ -13,8 +13,8 @@ from connectors.records import Crm, RecordRef
 from sync.gather import CompanySource, OwnerNames, PersonSources, RecordSource
 from sync.resolve import PEOPLE_OBJECTS, Identity, Link, Method, ResolvedPerson, Role, person_id, resolve
 from sync.store import outbox, schema
-from sync.store.db import insert_into
 from sync.store.refs import COMPANY_OBJECT, aliases_of, by_object, follow_aliases, here, moved_into, parts
+from sync.store.statements import insert_into, upsert
 
 __all__ = [
     "ResolveCounts",
@@ -226,7 +226,7 @@ def _save_links(tx: Connection, links: Sequence[Link]) -> None:
         }
         for link in links
     ]
-    outbox.upsert(tx, schema.link, rows, ("conn", "object", "id"))
+    upsert(tx, schema.link, rows, ("conn", "object", "id"))
 
 
 LISTED = ("ambiguous", "duplicate")
@@ -272,7 +272,7 @@ def _save_conflicts(tx: Connection, people: Sequence[ResolvedPerson], at: dateti
         for (kind, ref), (person_id, theirs) in wanted.items()
         if (known := standing.get((kind, ref))) is None or (known.person_id, known.theirs) != (person_id, theirs)
     ]
-    outbox.upsert(tx, schema.conflict, rows, ("kind", "conn", "object", "id", "field"))
+    upsert(tx, schema.conflict, rows, ("kind", "conn", "object", "id", "field"))
 
 
 # -- people who become one ---------------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ def merge_people(tx: Connection, loser: str, survivor: str, *, at: datetime) -> 
     m = schema.merged_person.c
     tx.execute(update(schema.merged_person).where(m.into_id == loser).values(into_id=survivor))
     row = {"person_id": loser, "into_id": survivor, "merged_at": at}
-    outbox.upsert(tx, schema.merged_person, [row], ("person_id",))
+    upsert(tx, schema.merged_person, [row], ("person_id",))
     body = {"from": loser, "into": survivor, "episodes": "kept apart" if own else "moved"}
     tx.execute(schema.audit.insert(), {"at": at, "who": "resolve", "what": "people merged", "body": body})
 

@@ -27,7 +27,7 @@ from sync.resolve import PEOPLE_OBJECTS
 from sync.sales import Hearing, deal_word, latest, read_stored, sales_word, stored, unknown_value
 from sync.store import outbox, schema
 from sync.store.accounts import Cursor, load_cursor, pin_account, pinned_accounts, save_owners, save_window
-from sync.store.db import Lookup, PageStatement, to_json
+from sync.store.db import to_json
 from sync.store.engagement import (
     EventRow,
     any_waiting,
@@ -38,6 +38,7 @@ from sync.store.engagement import (
 )
 from sync.store.refs import SaveCounts, aliases_of, by_object, dirty_employees, here, mark_dirty, moved_into, parts
 from sync.store.reviews import hear_answers, note_blank
+from sync.store.statements import Lookup, PageStatement, upsert
 
 __all__ = [
     "Cursor",
@@ -561,7 +562,7 @@ def _absorb(tx: Connection, page: _Page) -> None:
         }
         for old, (new, reason) in page.aliases.items()
     ]
-    outbox.upsert(tx, schema.alias, rows, ("conn", "object", "old_id"))
+    upsert(tx, schema.alias, rows, ("conn", "object", "old_id"))
     outbox.drop_pending(tx, [ref for ref in page.aliases if ref.object in PEOPLE_OBJECTS[ref.crm]])
     buried = _Page(seen_at=page.seen_at)
     for ref, before in _stored(tx, page.aliases).items():

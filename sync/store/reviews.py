@@ -18,8 +18,8 @@ from scoring.episodes import Status, Verdict
 from sync.mapping import ReviewAnswer
 from sync.sales import approves
 from sync.store import schema
-from sync.store.outbox import upsert
 from sync.store.refs import by_object, dirty_people, here, parts
+from sync.store.statements import upsert
 
 __all__ = ["hear_answers", "in_review", "note_blank", "say", "tell_answers"]
 

@@ -16,8 +16,8 @@ from sync.owners import OwnerDirectory
 from sync.pools import Counter, Load
 from sync.resolve import Role
 from sync.store import schema
-from sync.store.outbox import upsert
 from sync.store.refs import COMPANY_OBJECT, parts
+from sync.store.statements import upsert
 
 __all__ = [
     "forget_waits",

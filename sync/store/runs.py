@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, or_, select, update
 
 from sync.store import schema
-from sync.store.db import insert_once
+from sync.store.statements import insert_once
 
 __all__ = ["Holder", "LeaseLost", "RunRow", "RunState", "this_process"]
 

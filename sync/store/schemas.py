@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, select
 
 from connectors.records import Crm, FieldKind, FieldSchema
 from sync.store import schema
-from sync.store.outbox import upsert
+from sync.store.statements import upsert
 
 __all__ = ["forget_schemas", "load_schemas", "save_schemas"]
 

@@ -28,10 +28,11 @@ from scoring.derive import SeniorityTable
 from scoring.facts import Fact
 from scoring.tables import Bucket, event_row, events_schema, people_row, people_schema
 from sync.gather import FactProblem, GatherRules, gather
-from sync.store import outbox, people, schema
+from sync.store import people, schema
 from sync.store.db import Store, to_json
 from sync.store.parquet import RowGroups
 from sync.store.refs import by_object, carrier, carries, here, parts
+from sync.store.statements import upsert
 
 __all__ = ["BUCKETS", "NamedEvents", "Snapshot", "SnapshotReport", "bucket_of"]
 
@@ -351,7 +352,7 @@ def _save_manifest(tx: Connection, manifest: _Manifest) -> None:
         "history_seq": manifest.history_seq,
     }
     settings = {"file": SETTINGS, "kind": SETTINGS, "bucket": -1, "sorted": False, "rows": 0, "meta": meta}
-    outbox.upsert(tx, schema.snapshot, [*rows, settings | {"seq": manifest.generation}], ("file",))
+    upsert(tx, schema.snapshot, [*rows, settings | {"seq": manifest.generation}], ("file",))
 
 
 # -- one refresh -------------------------------------------------------------------------------------------------

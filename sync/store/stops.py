@@ -12,8 +12,8 @@ from sqlalchemy import Connection, delete, func, select, text, update
 from sync.guard import Approval, Finding, Intake, Limit, of_bytes
 from sync.resolve import Role
 from sync.store import runs, schema
-from sync.store.outbox import upsert
 from sync.store.runs import RunState
+from sync.store.statements import upsert
 
 __all__ = ["NotWaiting", "Stop", "find", "intake", "note_moved", "note_passed", "note_people", "save", "waiting"]
 

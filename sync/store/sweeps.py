@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, no
 
 from connectors.records import Crm, RecordRef, Stream
 from sync.resolve import Role
-from sync.store import outbox, schema
-from sync.store.db import insert_into
+from sync.store import schema
 from sync.store.refs import here, parts
+from sync.store.statements import insert_into, upsert
 
 __all__ = [
     "Drift",
@@ -97,7 +97,7 @@ def save_sweep(tx: Connection, stream: Stream, state: SweepState) -> None:
         "found": asdict(state.found),
         "finished_at": state.finished_at,
     }
-    outbox.upsert(tx, schema.sweep, [row], ("conn", "stream"))
+    upsert(tx, schema.sweep, [row], ("conn", "stream"))
 
 
 def newest_sweeps(tx: Connection) -> Iterator[tuple[str, SweepState]]:

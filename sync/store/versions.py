@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from sync.publication import How, Publication
 from sync.rules import digest
 from sync.store import schema
-from sync.store.db import insert_once
+from sync.store.statements import insert_once
 
 __all__ = ["Counts", "ShadowRow", "ShadowRunRow", "VersionRow", "counts", "entries", "entry", "newest", "record"]
 

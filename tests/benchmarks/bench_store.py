@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from connectors.records import Crm, Engagement, Page, PersonRecord, RecordRef, StreamKind, Window
-from sync.store.db import Store, sqlite_time
+from sync.store.db import Store
 from sync.store.engagement import save_engagement
 from sync.store.records import save_people
+from sync.store.statements import sqlite_time
 from tests.benchmarks.bench_connectors import connectors, people_pages
 from tests.benchmarks.figures import Figure, Sizes, timed
 from tests.benchmarks.scene import AS_OF

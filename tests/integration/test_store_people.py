@@ -11,9 +11,10 @@ from sqlalchemy import event, insert, select
 from connectors.records import Crm, PersonRecord, RecordRef
 from sync.gather import GatherRules, gather
 from sync.resolve import person_id
-from sync.store import outbox, people, records, schema
+from sync.store import people, records, schema
 from sync.store.db import Store
 from sync.store.people import ResolveCounts
+from sync.store.statements import upsert
 from tests.support.made import DAY, account, after, contact, firm, gone, lead, person, sf_contact, user
 
 
@@ -241,7 +242,7 @@ def test_episodes_go_with_the_loser_when_the_survivor_has_none(store: Store) -> 
     with store.write() as tx:
         changed = {"status": "assigned", "status_since": DAY, "reason": "because"}
         tx.execute(schema.person.update().where(schema.person.c.person_id == loser).values(changed))
-        outbox.upsert(
+        upsert(
             tx,
             schema.decision,
             [{"person_id": loser, "run_id": "r", "as_of": DAY, "policy_version": "v", "body": {}}],

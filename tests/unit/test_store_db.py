@@ -13,7 +13,8 @@ from sqlalchemy import Connection, insert, inspect, select
 from sqlalchemy.dialects import postgresql
 
 from sync.store import schema
-from sync.store.db import PageStatement, Store, StoreError, migrate_to, sqlite_time, to_json
+from sync.store.db import Store, StoreError, migrate_to, to_json
+from sync.store.statements import PageStatement, sqlite_time
 
 
 def at(path: Path) -> str:
