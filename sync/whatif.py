@@ -224,7 +224,7 @@ def _keep(tx: Connection, found: _Rehearsal) -> None:
     names = ("person_id", "email", "name", *_TEXTS, *SCORES)
     found.people = read_in_order(tx, [p[name] for name in names], p.status.is_not(None))
     is_open = select(e.person_id, e.line).where(e.closed_at.is_(None))
-    found.lines = {row.person_id: row.line for row in tx.execute(is_open).all()}
+    found.lines = {row.person_id: row.line for row in tx.execute(is_open)}
     held = (
         select(a.person_id, a.owner_key)
         .join(schema.episode, (e.person_id == a.person_id) & (e.n == a.n))
@@ -232,7 +232,7 @@ def _keep(tx: Connection, found: _Rehearsal) -> None:
         .order_by(a.person_id, a.step)
     )
     called = load_owner_names(tx)
-    found.owners = {row.person_id: owner_name(row.owner_key, called) for row in tx.execute(held).all()}
+    found.owners = {row.person_id: owner_name(row.owner_key, called) for row in tx.execute(held)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ def load_episodes(tx: Connection, ids: Sequence[str]) -> dict[str, list[EpisodeR
     """By person, in the order they began."""
     found = select(*_EPISODE).where(among(tx, schema.episode.c.person_id, ids)).order_by(schema.episode.c.n)
     episodes: dict[str, list[EpisodeRow]] = {}
-    for row in tx.execute(found).all():
+    for row in tx.execute(found):
         episodes.setdefault(row.person_id, []).append(_episode(row))
     return episodes
 
@@ -195,7 +195,7 @@ def _sales(tx: Connection, ids: Sequence[str]) -> dict[str, Sales]:
         select(link.c.person_id, record.c.sales)
         .join(record, (record.c.conn == link.c.conn) & (record.c.object == link.c.object) & (record.c.id == link.c.id))
         .where(among(tx, link.c.person_id, ids), record.c.sales.is_not(None))
-    ).all()
+    )
     said: dict[str, Sales] = {}
     for row in found:
         sales = latest([said.get(row.person_id), read_stored(row.sales)])
@@ -208,8 +208,7 @@ def _verdicts(tx: Connection, ids: Sequence[str]) -> dict[str, Verdict]:
     """The newest verdict on each person."""
     v = schema.verdict.c
     found = select(schema.verdict).where(among(tx, v.person_id, ids)).order_by(v.at, v.seq)
-    rows = tx.execute(found).all()
-    return {row.person_id: Verdict(approve=row.approve, at=row.at, by=row.by, why=row.why) for row in rows}
+    return {row.person_id: Verdict(approve=row.approve, at=row.at, by=row.by, why=row.why) for row in tx.execute(found)}
 
 
 def _newest_assignments(tx: Connection, open_episodes: Mapping[str, EpisodeRow]) -> dict[str, AssignmentRow]:
@@ -219,7 +218,7 @@ def _newest_assignments(tx: Connection, open_episodes: Mapping[str, EpisodeRow])
         select(*_ASSIGNMENT)
         .where(among(tx, schema.assignment.c.person_id, list(open_episodes)))
         .order_by(schema.assignment.c.person_id, schema.assignment.c.n, schema.assignment.c.step)
-    ).all()
+    )
     newest: dict[str, AssignmentRow] = {}
     for row in found:
         if open_episodes[row.person_id].n == row.n:
@@ -275,7 +274,7 @@ _SENT = Lookup((schema.outbox.c.id, schema.outbox.c.sent), schema.outbox, ("conn
 def _attempts(tx: Connection, refs: Sequence[RecordRef]) -> dict[RecordRef, tuple[Mapping[str, str | None], ...]]:
     sent: dict[RecordRef, tuple[Mapping[str, str | None], ...]] = {}
     for (conn, object), ids in by_object(refs).items():
-        for row in _SENT.rows(tx, ids, conn=conn, object=object).all():
+        for row in _SENT.rows(tx, ids, conn=conn, object=object):
             ref = RecordRef(crm=Crm(conn), object=object, id=row.id)
             sent[ref] = (*sent.get(ref, ()), *row.sent)
     return sent
@@ -284,7 +283,7 @@ def _attempts(tx: Connection, refs: Sequence[RecordRef]) -> dict[RecordRef, tupl
 def _held(tx: Connection, person_ids: Sequence[str]) -> dict[RecordRef, list[str]]:
     found = tx.execute(
         select(schema.conflict).where(among(tx, schema.conflict.c.person_id, person_ids), schema.conflict.c.held)
-    ).all()
+    )
     held: dict[RecordRef, list[str]] = {}
     for row in found:
         held.setdefault(RecordRef(crm=Crm(row.conn), object=row.object, id=row.id), []).append(row.field)

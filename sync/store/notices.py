@@ -85,7 +85,7 @@ def _in_force(tx: Connection, person_ids: Iterable[str]) -> frozenset[str]:
             schema.episode, and_(e.person_id == last.c.person_id, e.n == last.c.n, e.closed_at.is_(None))
         )
         keys.update(
-            key_of(row.person_id, row.n, kind, row.step) for row in tx.execute(still).all() for kind in _OF_ASSIGNMENTS
+            key_of(row.person_id, row.n, kind, row.step) for row in tx.execute(still) for kind in _OF_ASSIGNMENTS
         )
     return frozenset(keys)
 

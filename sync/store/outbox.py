@@ -433,7 +433,7 @@ def _fields_of(tx: Connection, of: Lookup, refs: Sequence[RecordRef]) -> dict[Re
     out: dict[RecordRef, dict[str, str | None]] = {}
     for (crm, object), ids in _by_object(refs).items():
         for part in parts(ids):
-            for row in of.rows(tx, part, conn=crm, object=object).all():
+            for row in of.rows(tx, part, conn=crm, object=object):
                 out[RecordRef(crm=crm, object=object, id=row.id)] = dict(row.fields)
     return out
 

@@ -429,7 +429,7 @@ def last_assigned(tx: Connection, ids: Sequence[str]) -> dict[str, datetime]:
     for part in parts(ids):
         ours = and_(a.person_id.in_(part), a.why != "adopted")
         newest = select(a.person_id, func.max(a.decided_at)).where(ours).group_by(a.person_id)
-        out.update((row[0], row[1]) for row in tx.execute(newest).all())
+        out.update((row[0], row[1]) for row in tx.execute(newest))
     return out
 
 

@@ -67,7 +67,7 @@ def load_loads(tx: Connection, directory: OwnerDirectory, *, as_of: datetime) ->
         a.pool.is_not(None), a.decided_at >= as_of - A_WEEK_AND_ZONES, a.decided_at <= as_of + A_WEEK_AND_ZONES
     )
     given: dict[str, list[datetime]] = {}
-    for row in tx.execute(recent).all():
+    for row in tx.execute(recent):
         if (email := _rep(row.owner_key)) is not None:
             given.setdefault(email, []).append(row.decided_at)
     owned = _owned(tx, directory)
@@ -78,7 +78,7 @@ def load_loads(tx: Connection, directory: OwnerDirectory, *, as_of: datetime) ->
 
 def _owned(tx: Connection, directory: OwnerDirectory) -> dict[str, int]:
     e = schema.episode.c
-    episodes = {row.person_id: row.n for row in tx.execute(select(e.person_id, e.n).where(e.closed_at.is_(None))).all()}
+    episodes = {row.person_id: row.n for row in tx.execute(select(e.person_id, e.n).where(e.closed_at.is_(None)))}
     theirs: set[tuple[str, str]] = set()
     for part in parts(sorted(episodes)):
         theirs.update(_assigned(tx, part, episodes))
@@ -93,7 +93,7 @@ def _assigned(tx: Connection, ids: Sequence[str], episodes: Mapping[str, int]) -
     """(person, rep) by the newest assignment of the open episode."""
     a = schema.assignment.c
     found = select(a.person_id, a.n, a.owner_key).where(a.person_id.in_(ids)).order_by(a.person_id, a.step)
-    newest = {row.person_id: row.owner_key for row in tx.execute(found).all() if episodes[row.person_id] == row.n}
+    newest = {row.person_id: row.owner_key for row in tx.execute(found) if episodes[row.person_id] == row.n}
     for person_id, owner_key in newest.items():
         if (email := _rep(owner_key)) is not None:
             yield person_id, email
@@ -107,7 +107,7 @@ def _in_crms(tx: Connection, ids: Sequence[str], directory: OwnerDirectory) -> I
         .join(schema.record, and_(r.conn == l.conn, r.object == l.object, r.id == l.id))
         .where(l.person_id.in_(ids), l.role == Role.TARGET, r.gone.is_(False), r.owner.is_not(None))
     )
-    for row in tx.execute(found).all():
+    for row in tx.execute(found):
         if (email := _rep(directory.owner_key(Crm(row.conn), row.owner))) is not None:
             yield row.person_id, email
 

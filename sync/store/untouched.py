@@ -68,7 +68,7 @@ def in_hand(tx: Connection) -> list[Untouched]:
         .where(e.touched_at.is_(None), e.accepted_at.is_(None))
         .order_by(e.person_id, a.step)
     )
-    newest = {row.person_id: row for row in tx.execute(found).all()}
+    newest = {row.person_id: row for row in tx.execute(found)}
     return [Untouched(**row._mapping) for row in newest.values()]
 
 
@@ -78,7 +78,7 @@ def assignees(tx: Connection, episodes: Mapping[str, int]) -> dict[str, tuple[As
     found: dict[str, tuple[Assignee, ...]] = {}
     for part in parts(sorted(episodes)):
         rows = select(a.person_id, a.n, a.owner_key, a.trace).where(a.person_id.in_(part))
-        for row in tx.execute(rows.order_by(a.person_id, a.step)).all():
+        for row in tx.execute(rows.order_by(a.person_id, a.step)):
             if episodes[row.person_id] == row.n:
                 one = Assignee(owner_key=row.owner_key, why=(row.trace.get("again") or {}).get("why"))
                 found[row.person_id] = (*found.get(row.person_id, ()), one)
